@@ -1,0 +1,151 @@
+"""The one pipeline, photos in and predictions out: dogsort's Python interface."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dogsort.errors import UsageError
+from dogsort.network.engines import Engine, cores, open_engine
+from dogsort.network.weights import Weights, load_weights
+from dogsort.photos.scan import scan
+from dogsort.records import Failure, Photo, Prediction, Record
+from dogsort.verdict import decide
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    ImageLike: TypeAlias = Image.Image | npt.NDArray[np.uint8]
+
+__all__ = ["Classifier"]
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
+
+DECIMALS = 6  # of every probability that leaves dogsort
+
+
+class Classifier:
+    """Tells dogs from cats, and both from everything else.
+
+    Args:
+        weights: a weights folder or a file in it; None for the bundled weights.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        min_confidence: least confidence that earns a label, 0..1; None for the bar kept with
+            the weights.
+        batch_size: photos at a time; None for what suits the device.
+        workers: threads that decode; None for one per usable CPU core.
+
+    Raises:
+        WeightsError: if the weights are missing or damaged.
+        DeviceError: if the device cannot be used.
+        UsageError: if a number is out of its range.
+
+    Attributes:
+        weights: the weights in use, with their manifest.
+        engine: what computes, and where.
+        bar: the least confidence that earns a label.
+    """
+
+    def __init__(
+        self,
+        weights: StrPath | None = None,
+        device: str = "auto",
+        *,
+        min_confidence: float | None = None,
+        batch_size: int | None = None,
+        workers: int | None = None,
+    ) -> None:
+        for name, number in (("batch_size", batch_size), ("workers", workers)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} must be at least 1, not {number}")
+        if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
+            raise UsageError(f"min_confidence must lie within 0 and 1, not {min_confidence}")
+        self.weights: Weights = load_weights(weights)
+        self.engine: Engine = open_engine(self.weights, device)
+        self.bar = self.weights.bar if min_confidence is None else min_confidence
+        self._batch_size = batch_size or self.engine.batch_size
+        self._workers = workers or cores()
+
+    def predict(
+        self,
+        paths: StrPath | Iterable[StrPath],
+        on_skipped_link: Callable[[str], None] | None = None,
+    ) -> Iterator[Record]:
+        """Classify files and folders, lazily and in scan order.
+
+        Args:
+            paths: one path or many, files or folders; folders are walked as ``photos.scan``
+                describes.
+            on_skipped_link: called with each link to a folder, which is not followed.
+
+        Yields:
+            A Prediction for each photo, or a Failure for one that could not be read.
+        """
+        given = [paths] if isinstance(paths, str | os.PathLike) else paths
+        return self.predict_photos(scan(map(os.fspath, given), on_skipped_link))
+
+    def predict_photos(self, photos: Iterable[Photo | Failure]) -> Iterator[Record]:
+        """Classify what a scan found; failures keep their place."""
+        from dogsort.photos.stream import open_stream
+
+        batches = open_stream(
+            photos,
+            self.weights.input_size,
+            self._batch_size,
+            self._workers,
+            pin_memory=self.engine.device.startswith("cuda"),
+        )
+        for items, pixels in batches:
+            rows = iter(self.engine.probabilities(pixels) if len(pixels) else ())
+            for item in items:
+                yield item if isinstance(item, Failure) else self._record(item.path, next(rows))
+
+    def predict_images(self, images: Iterable[ImageLike]) -> Iterator[Prediction]:
+        """Classify pictures in memory, lazily and in order.
+
+        Args:
+            images: PIL images of any mode, or uint8 arrays of shape (H, W, 3), RGB.
+
+        Yields:
+            A Prediction for each, its ``path`` empty.
+
+        Raises:
+            TypeError: for anything else.
+            ValueError: for an array of another shape or dtype.
+            UnreadablePhoto: for a picture without pixels or with too many.
+        """
+        import torch
+
+        from dogsort.photos.decode import decode_image
+
+        remaining = iter(images)
+        while chunk := list(islice(remaining, self._batch_size)):
+            pixels = [decode_image(_as_image(one), self.weights.input_size) for one in chunk]
+            for row in self.engine.probabilities(torch.from_numpy(np.stack(pixels))):
+                yield self._record("", row)
+
+    def _record(self, path: str, row: npt.NDArray[np.float32]) -> Prediction:
+        p_dog, p_pet = (float(value) for value in row)
+        label, confidence = decide(p_dog, p_pet, self.bar)
+        return Prediction(
+            path, label, round(p_dog, DECIMALS), round(p_pet, DECIMALS), round(confidence, DECIMALS)
+        )
+
+
+def _as_image(picture: Any) -> Image.Image:
+    from PIL import Image
+
+    if isinstance(picture, Image.Image):
+        return picture.copy() if picture.readonly else picture
+    if not isinstance(picture, np.ndarray):
+        raise TypeError(f"expected a PIL image or a numpy array, not {type(picture).__name__}")
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"expected a uint8 array of shape (H, W, 3), not {picture.dtype} {picture.shape}"
+        )
+    return Image.fromarray(picture)

@@ -1,0 +1,162 @@
+"""A batch of pixels -> probabilities, by ONNX Runtime on the CPU or by torch on a GPU.
+
+On the CPU, ONNX Runtime takes a quarter of eager torch's time for this network; on a GPU
+torch is at home. Both compute the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dogsort.errors import DeviceError, WeightsError
+from dogsort.network.weights import ONNX_NAME, Weights, load_network
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["DEVICES", "Engine", "OnnxEngine", "TorchEngine", "cores", "open_engine", "probabilities_of"]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+Batch = npt.NDArray[np.uint8]  # (N, H, W, 3)
+Probabilities = npt.NDArray[np.float32]  # (N, 2), columns p_dog and p_pet
+
+
+class Engine(Protocol):
+    """Runs the network.
+
+    Attributes:
+        name: the library that computes, and its version.
+        device: ``cpu``, ``cuda`` or ``mps``, with the GPU's name where there is one.
+        reason: why this device was chosen.
+        batch_size: how many photos at a time suit it.
+    """
+
+    name: str
+    device: str
+    reason: str
+    batch_size: int
+
+    def probabilities(self, pixels: torch.Tensor) -> Probabilities:
+        """Compute (N, 2) probabilities of an (N, H, W, 3) uint8 tensor in CPU memory."""
+        ...
+
+
+def probabilities_of(
+    logits: npt.NDArray[np.floating[Any]], temperature_dog: float, temperature_pet: float
+) -> Probabilities:
+    """Turn raw logits (N, 2) into probabilities (N, 2): divide by temperatures, then sigmoid."""
+    scaled = logits.astype(np.float64) / np.array([temperature_dog, temperature_pet])
+    # exp(-log(1 + exp(-x))) is the sigmoid without overflow.
+    return np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
+
+
+def cores() -> int:
+    """Return how many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def open_engine(weights: Weights, device: str = "auto") -> Engine:
+    """Choose a device and load the network there.
+
+    Args:
+        weights: which network.
+        device: one of ``DEVICES``; ``auto`` takes CUDA, else MPS, else the CPU.
+
+    Raises:
+        DeviceError: if the device is not there or cannot be used.
+        WeightsError: if the weights are missing or damaged.
+    """
+    if device not in DEVICES:
+        raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
+    if device == "cpu":
+        return OnnxEngine(weights, reason="asked for")
+    found = _gpus()
+    if device == "auto":
+        if not found:
+            return OnnxEngine(weights, reason="no GPU that torch can use was found")
+        return TorchEngine(weights, found[0], reason="the first GPU that torch found")
+    if device not in found:
+        raise DeviceError(f"device {device}: torch finds none on this machine; use --device cpu")
+    return TorchEngine(weights, device, reason="asked for")
+
+
+def _gpus() -> list[str]:
+    import torch
+
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    return [name for name, there in available.items() if there]
+
+
+class OnnxEngine:
+    """ONNX Runtime on all the CPU cores this process may use."""
+
+    batch_size = 32  # fills two to sixteen cores; more only costs memory
+
+    def __init__(self, weights: Weights, reason: str) -> None:
+        import onnxruntime
+
+        path = weights.checked_file(ONNX_NAME)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = cores()
+        options.log_severity_level = 3  # errors only: its warnings are about its own tuning
+        # Threads that spin while they wait would steal time from those that decode.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its own errors share no public base class
+            raise WeightsError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        self._weights = weights
+        self._input = self._session.get_inputs()[0].name
+        self.name = f"ONNX Runtime {onnxruntime.__version__}"
+        self.device = "cpu"
+        self.reason = reason
+
+    def probabilities(self, pixels: torch.Tensor) -> Probabilities:
+        """See ``Engine.probabilities``."""
+        (logits,) = self._session.run(None, {self._input: pixels.numpy()})
+        return probabilities_of(logits, self._weights.temperature_dog, self._weights.temperature_pet)
+
+
+class TorchEngine:
+    """Torch, channels last, on a GPU; in half precision on CUDA."""
+
+    batch_size = 256
+
+    def __init__(self, weights: Weights, device: str, reason: str) -> None:
+        import torch
+
+        self._device = torch.device(device)
+        # Half precision moves probabilities by less than 1e-3 and doubles the speed on CUDA;
+        # on MPS its gain is small and its coverage of operators is not.
+        self._dtype = torch.float16 if device == "cuda" else torch.float32
+        try:
+            network = load_network(weights).to(self._device, self._dtype)
+        except RuntimeError as error:
+            raise DeviceError(f"device {device} cannot be used: {error}") from error
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weights = weights
+        self.name = f"torch {torch.__version__}"
+        name = torch.cuda.get_device_name(self._device) if device == "cuda" else ""
+        self.device = f"{device} ({name})" if name else device
+        self.reason = reason
+
+    def probabilities(self, pixels: torch.Tensor) -> Probabilities:
+        """See ``Engine.probabilities``."""
+        import torch
+
+        with torch.inference_mode():
+            logits = self._network(pixels.to(self._device, non_blocking=True))
+        values: npt.NDArray[np.float32] = logits.float().cpu().numpy()
+        return probabilities_of(values, self._weights.temperature_dog, self._weights.temperature_pet)

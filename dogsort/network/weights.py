@@ -1,0 +1,170 @@
+"""A folder of weights: the network twice (safetensors, ONNX) and the manifest that joins them.
+
+The manifest is the record of everything that goes with the numbers: architecture, input,
+calibration, thresholds, figures, recipe, and the SHA-256 of both files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dogsort.errors import WeightsError
+
+if TYPE_CHECKING:
+    from dogsort.network.architecture import DogsortNet
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST_NAME",
+    "ONNX_NAME",
+    "SAFETENSORS_NAME",
+    "Weights",
+    "bundled_folder",
+    "load_network",
+    "load_weights",
+    "sha256_of",
+]
+
+FORMAT_VERSION = 1
+ARCHITECTURE = "mobilenet_v2"
+MANIFEST_NAME = "manifest.json"
+SAFETENSORS_NAME = "dogsort.safetensors"
+ONNX_NAME = "dogsort.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A checked manifest; the files beside it are checked when they are loaded.
+
+    Attributes:
+        folder: where the manifest lies.
+        hidden: width of the dense layer.
+        input_size: side of the square the network sees, in pixels.
+        temperature_dog, temperature_pet: what each logit is divided by before the sigmoid.
+        bar: default for the least confidence that earns a label, 0..1.
+        clip: submissions stay within [clip, 1 - clip].
+        manifest: the whole of it, for display.
+    """
+
+    folder: Path
+    hidden: int
+    input_size: int
+    temperature_dog: float
+    temperature_pet: float
+    bar: float
+    clip: float
+    manifest: dict[str, Any]
+
+    def checked_file(self, name: str) -> Path:
+        """Return the path of a file of this folder, its checksum verified.
+
+        Raises:
+            WeightsError: if it is missing or not the one the manifest speaks of.
+        """
+        path = self.folder / name
+        try:
+            actual = sha256_of(path)
+        except OSError as error:
+            raise WeightsError(f"{path}: weights file cannot be read: {error.strerror}") from error
+        if actual != self.manifest["files"][name]["sha256"]:
+            raise WeightsError(
+                f"{path}: damaged, or not the file that {MANIFEST_NAME} describes "
+                "(the SHA-256 differs); install or copy the weights again"
+            )
+        return path
+
+
+def bundled_folder() -> Path:
+    """Return the weights that come with dogsort: in the wheel, or beside the package's source."""
+    package = Path(__file__).resolve().parent.parent
+    in_wheel = package / "pretrained"
+    return in_wheel if in_wheel.is_dir() else package.parent / "pretrained"
+
+
+def load_weights(location: str | os.PathLike[str] | None = None) -> Weights:
+    """Read and check a manifest.
+
+    Args:
+        location: a weights folder, or any of its files; None for the bundled weights.
+
+    Raises:
+        WeightsError: if it is missing, damaged, or of another format.
+    """
+    path = bundled_folder() if location is None else Path(location)
+    folder = path if path.is_dir() else path.parent
+    if not path.exists():
+        raise WeightsError(f"{path}: no such weights file or folder")
+    file = folder / MANIFEST_NAME
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{path}: no dogsort weights: there is no {MANIFEST_NAME} in {folder}"
+        ) from None
+    except OSError as error:
+        raise WeightsError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise WeightsError(f"{file}: damaged: {error}") from error
+    weights = _parse(manifest, folder, file)
+    if path.is_file() and path.name != MANIFEST_NAME and path.name not in manifest["files"]:
+        raise WeightsError(f"{path}: not one of the weights files that {file} describes")
+    return weights
+
+
+def _parse(manifest: Any, folder: Path, file: Path) -> Weights:
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version != FORMAT_VERSION:
+        raise WeightsError(
+            f"{file}: format version {version}; this dogsort reads version {FORMAT_VERSION}"
+        )
+    try:
+        if manifest["architecture"]["name"] != ARCHITECTURE:
+            raise WeightsError(f"{file}: unknown architecture {manifest['architecture']['name']!r}")
+        for name in (SAFETENSORS_NAME, ONNX_NAME):
+            str(manifest["files"][name]["sha256"])
+        return Weights(
+            folder=folder,
+            hidden=int(manifest["architecture"]["hidden"]),
+            input_size=int(manifest["input"]["size"]),
+            temperature_dog=float(manifest["calibration"]["temperature_dog"]),
+            temperature_pet=float(manifest["calibration"]["temperature_pet"]),
+            bar=float(manifest["thresholds"]["min_confidence"]),
+            clip=float(manifest["submission"]["clip"]),
+            manifest=manifest,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{file}: damaged: {error!r} is missing or wrong") from error
+
+
+def load_network(weights: Weights) -> DogsortNet:
+    """Build the torch network and fill it, in evaluation mode, on the CPU, float32.
+
+    Raises:
+        WeightsError: if the file is missing, damaged or does not fit the architecture.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from dogsort.network.architecture import DogsortNet
+
+    path = weights.checked_file(SAFETENSORS_NAME)
+    network = DogsortNet(hidden=weights.hidden)
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{path}: does not hold this network: {error}") from error
+    return network.eval()
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

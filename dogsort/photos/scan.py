@@ -1,0 +1,138 @@
+"""Paths -> photos: lazily, sorted, each once, and nothing passed over in silence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+
+from dogsort.errors import PathNotFound
+from dogsort.records import Failure, Photo
+
+__all__ = ["PHOTO_SUFFIXES", "check_paths", "is_photo_name", "scan"]
+
+#: Names in a folder that are looked at. A file named by itself is always looked at.
+PHOTO_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .dib .tif .tiff .avif .avifs"
+    " .heic .heics .heif .heifs .hif".split()
+)
+
+
+def is_photo_name(name: str) -> bool:
+    """Tell whether a file of this name in a folder is looked at: a photo's suffix, not hidden."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES
+
+
+def check_paths(paths: Iterable[str]) -> None:
+    """Raise PathNotFound for the first path that does not exist (a broken link does exist)."""
+    for path in paths:
+        if not os.path.lexists(path):
+            raise PathNotFound(f"{path}: no such file or folder")
+
+
+def scan(
+    paths: Iterable[str], on_skipped_link: Callable[[str], None] | None = None
+) -> Iterator[Photo | Failure]:
+    """Walk files and folders.
+
+    Folders are walked recursively: the names in each in sorted order, its photos before its
+    sub-folders. Hidden files and folders, and names without a photo's suffix, are left out;
+    a path given by itself is always taken. What was reached once is not taken again when
+    paths overlap. Links to files are followed; links to folders are not, since filing would
+    then reach outside the folder named.
+
+    Args:
+        paths: files and folders, in the order to be walked; consumed lazily.
+        on_skipped_link: called with the path of each link to a folder that was not followed.
+
+    Yields:
+        A Photo for each file to look at; a Failure for each path that cannot be followed
+        (gone, no permission, a loop of links).
+    """
+    walk = _Walk(on_skipped_link or (lambda path: None))
+    for path in paths:
+        yield from walk.start(path)
+
+
+class _Walk:
+    """One scan: remembers the folders walked and the files given, to take each path once."""
+
+    def __init__(self, on_skipped_link: Callable[[str], None]) -> None:
+        self.on_skipped_link = on_skipped_link
+        self.folders_seen: set[tuple[int, int]] = set()  # (device, inode)
+        self.files_given: set[str] = set()  # absolute paths
+
+    def start(self, path: str) -> Iterator[Photo | Failure]:
+        try:
+            is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+        except OSError as error:
+            yield Failure(path, _reason(error))
+            return
+        if is_folder:
+            yield from self.folder(path)
+            return
+        absolute = os.path.abspath(path)
+        if absolute not in self.files_given and not self.shown(absolute):
+            self.files_given.add(absolute)
+            yield Photo(path)
+
+    def folder(self, path: str) -> Iterator[Photo | Failure]:
+        try:
+            status = os.stat(path)
+            identity = (status.st_dev, status.st_ino)
+            if identity in self.folders_seen:
+                return
+            with os.scandir(path) as listing:
+                visible = (entry for entry in listing if not entry.name.startswith("."))
+                entries = sorted(visible, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Failure(path, _reason(error))
+            return
+        self.folders_seen.add(identity)
+        folders: list[str] = []
+        for entry in entries:
+            found = os.path.join(path, entry.name)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(found)
+                elif entry.is_symlink() and entry.is_dir():
+                    yield from self.link_to_folder(found)
+                elif is_photo_name(entry.name) and not self.given(found):
+                    yield Photo(found)
+            except OSError as error:
+                yield Failure(found, _reason(error))
+        del entries  # may be a million; not needed while the sub-folders are walked
+        for found in folders:
+            yield from self.folder(found)
+
+    def link_to_folder(self, path: str) -> Iterator[Failure]:
+        here = os.path.realpath(os.path.dirname(path))
+        target = os.path.realpath(path)
+        if here == target or here.startswith(os.path.join(target, "")):
+            yield Failure(path, "a loop of links")
+        else:
+            self.on_skipped_link(path)
+
+    def given(self, path: str) -> bool:
+        """Tell whether this file was given by itself, earlier."""
+        return bool(self.files_given) and os.path.abspath(path) in self.files_given
+
+    def shown(self, path: str) -> bool:
+        """Tell whether a folder walked earlier has shown this file."""
+        folder, name = os.path.split(path)
+        try:
+            status = os.stat(folder)
+        except OSError:
+            return False
+        return is_photo_name(name) and (status.st_dev, status.st_ino) in self.folders_seen
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return "file is gone"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "no permission to look into it"
+    if error.errno == errno.ELOOP:
+        return "a loop of links"
+    return f"cannot be looked at: {error.strerror or error}"

@@ -1,0 +1,126 @@
+"""Labelled photos: found by folder or Kaggle name, decoded once, kept as pixels on disk."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dogsort.errors import DataError, UnreadablePhoto
+from dogsort.photos.decode import decode_file
+from dogsort.photos.scan import scan
+from dogsort.records import Failure
+
+__all__ = ["LabelledPhoto", "PixelCache", "Truth", "find_labelled", "truth_of"]
+
+Truth: TypeAlias = Literal["dog", "cat", "neither"]
+
+_FOLDER_NAMES: dict[str, Truth] = {
+    "dog": "dog",
+    "dogs": "dog",
+    "cat": "cat",
+    "cats": "cat",
+    "neither": "neither",
+}
+_KAGGLE_NAME = re.compile(r"(dog|cat)\.\d+\.\w+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPhoto:
+    """A photo and what it is known to show."""
+
+    path: str
+    truth: Truth
+
+
+def truth_of(path: str) -> Truth | None:
+    """Read a photo's label off its path.
+
+    The nearest folder called dog, dogs, cat, cats or neither decides; else a name as Kaggle's
+    ``cat.1.jpg``; else there is none.
+    """
+    folder, name = os.path.split(path)
+    for part in reversed(folder.replace("\\", "/").split("/")):
+        if part.lower() in _FOLDER_NAMES:
+            return _FOLDER_NAMES[part.lower()]
+    match = _KAGGLE_NAME.fullmatch(name)
+    return _FOLDER_NAMES[match[1].lower()] if match else None
+
+
+def find_labelled(folder: str) -> Iterator[LabelledPhoto]:
+    """Walk a folder for labelled photos, in scan order.
+
+    Raises:
+        DataError: naming the first photo whose label neither a folder nor its name tells, or
+            a path that cannot be looked into.
+    """
+    for found in scan([folder]):
+        if isinstance(found, Failure):
+            raise DataError(f"{found.path}: {found.error}")
+        truth = truth_of(os.path.abspath(found.path))
+        if truth is None:
+            raise DataError(
+                f"{found.path}: no label; put photos into folders dog, cat and neither, "
+                "or name them as Kaggle does: cat.1.jpg, dog.1.jpg"
+            )
+        yield LabelledPhoto(found.path, truth)
+
+
+class PixelCache:
+    """Photos decoded once by the common path and kept as uint8 pixels in one file.
+
+    Attributes:
+        photos: those that could be read; row i of ``pixels`` belongs to ``photos[i]``.
+        pixels: (N, size, size, 3), uint8, RGB, a memory map that worker processes share.
+        failures: those that could not be read and are left out.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[LabelledPhoto],
+        size: int,
+        file: str,
+        on_decoded: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.photos: list[LabelledPhoto] = []
+        self.failures: list[Failure] = []
+        self.pixels = np.lib.format.open_memmap(
+            file, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
+        )
+        for photo, result in _decode_all(photos, size):
+            if isinstance(result, Failure):
+                self.failures.append(result)
+            else:
+                self.pixels[len(self.photos)] = result
+                self.photos.append(photo)
+            on_decoded()
+        self.pixels = self.pixels[: len(self.photos)]
+
+    def targets(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return (dog, pet), each (N,), 0 or 1; ``dog`` means nothing where ``pet`` is 0."""
+        dog = np.array([photo.truth == "dog" for photo in self.photos], np.float32)
+        pet = np.array([photo.truth != "neither" for photo in self.photos], np.float32)
+        return dog, pet
+
+
+def _decode_all(
+    photos: Sequence[LabelledPhoto], size: int
+) -> Iterator[tuple[LabelledPhoto, npt.NDArray[np.uint8] | Failure]]:
+    def decode(photo: LabelledPhoto) -> npt.NDArray[np.uint8] | Failure:
+        try:
+            return decode_file(photo.path, size)
+        except UnreadablePhoto as error:
+            return Failure(photo.path, str(error))
+
+    remaining = iter(photos)
+    with ThreadPoolExecutor() as executor:
+        # In slices, so that decoded pixels never pile up in memory.
+        while chunk := list(islice(remaining, 256)):
+            yield from zip(chunk, executor.map(decode, chunk), strict=True)

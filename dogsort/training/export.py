@@ -1,0 +1,113 @@
+"""A trained network -> a weights folder: safetensors, ONNX, manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dogsort.errors import DogsortError, OutputError
+from dogsort.network.architecture import PIXEL_SCALE, DogsortNet
+from dogsort.network.weights import (
+    ARCHITECTURE,
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    ONNX_NAME,
+    SAFETENSORS_NAME,
+    sha256_of,
+)
+from dogsort.training.calibrate import Calibration
+
+__all__ = ["check_exporter", "export", "write_onnx"]
+
+#: The first opset with everything the network uses in today's form; old enough for every
+#: ONNX Runtime that dogsort accepts.
+OPSET = 18
+
+
+def check_exporter() -> None:
+    """Raise DogsortError, before any work, if the ONNX exporter is not installed."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise DogsortError(
+            f"training needs the package {error.name}: pip install 'dogsort[train]'"
+        ) from error
+
+
+def export(
+    network: DogsortNet,
+    folder: Path,
+    input_size: int,
+    calibration: Calibration,
+    figures: dict[str, Any],
+    recipe: dict[str, Any],
+) -> None:
+    """Write a folder that ``--weights`` takes; the manifest last, so it never speaks too soon.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    from safetensors.torch import save
+
+    network = network.cpu().eval()
+    safetensors, onnx = folder / SAFETENSORS_NAME, folder / ONNX_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: value.contiguous() for name, value in network.state_dict().items()}
+        safetensors.write_bytes(save(state))
+        write_onnx(network, onnx, input_size)
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "architecture": {"name": ARCHITECTURE, "width": 1.0, "hidden": network.hidden},
+            "input": {
+                "size": input_size,
+                "geometry": "whole picture, upright, squashed to a square",
+                "scaling": f"value / {PIXEL_SCALE} - 1",
+            },
+            "outputs": {"0": "dog against cat", "1": "dog or cat against neither"},
+            "classes": ["dog", "cat", "neither"],
+            "calibration": {
+                "temperature_dog": calibration.temperature_dog,
+                "temperature_pet": calibration.temperature_pet,
+            },
+            "thresholds": {"min_confidence": calibration.bar},
+            "submission": {"clip": calibration.clip},
+            "figures": figures,
+            "recipe": recipe,
+            "files": {
+                path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+                for path in (safetensors, onnx)
+            },
+        }
+        text = json.dumps(manifest, indent=2) + "\n"
+        (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder}: weights cannot be written: {error.strerror}") from error
+
+
+def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:
+    """Write the network as ONNX: (N, size, size, 3) uint8 pixels to (N, 2) raw logits."""
+    pixels = torch.zeros((2, input_size, input_size, 3), dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the exporter talks about its own future
+        torch.onnx.export(
+            network,
+            (pixels,),
+            str(path),
+            input_names=["pixels"],
+            output_names=["logits"],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )

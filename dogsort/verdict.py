@@ -1,0 +1,40 @@
+"""Probabilities -> label and confidence: the one rule by which dogsort names what it sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dogsort.records import Label
+
+__all__ = ["ANSWERS", "decide", "joint_probabilities"]
+
+#: Columns of the joint probabilities.
+ANSWERS: tuple[Label, Label, Label] = ("dog", "cat", "neither")
+
+
+def joint_probabilities(
+    p_dog: npt.NDArray[np.float64], p_pet: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Join "a pet at all" and "dog, given a pet" into three probabilities that sum to 1.
+
+    Args:
+        p_dog: (N,), probability of dog against cat, given that it is one of them.
+        p_pet: (N,), probability of a dog or cat at all.
+
+    Returns:
+        (N, 3), columns as in ``ANSWERS``.
+    """
+    return np.stack([p_pet * p_dog, p_pet * (1.0 - p_dog), 1.0 - p_pet], axis=1)
+
+
+def decide(p_dog: float, p_pet: float, bar: float) -> tuple[Label, float]:
+    """Choose the likeliest answer if it reaches the bar, else ``unsure``.
+
+    Returns:
+        The label, and the probability of the likeliest answer.
+    """
+    joint = joint_probabilities(np.array([p_dog]), np.array([p_pet]))[0]
+    best = int(joint.argmax())
+    confidence = float(joint[best])
+    return (ANSWERS[best] if confidence >= bar else "unsure"), confidence
