@@ -1,9 +1,9 @@
 """dogsort: tells dogs from cats in folders of photos, in batches, offline.
 
-    from dogsort import Classifier
+from dogsort import Classifier
 
-    for record in Classifier().predict("photos"):
-        print(record)
+for record in Classifier().predict("photos"):
+    print(record)
 """
 
 from __future__ import annotations

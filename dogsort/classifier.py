@@ -49,6 +49,7 @@ class Classifier:
         weights: the weights in use, with their manifest.
         engine: what computes, and where.
         bar: the least confidence that earns a label.
+        workers: threads that decode.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Classifier:
         self.engine: Engine = open_engine(self.weights, device)
         self.bar = self.weights.bar if min_confidence is None else min_confidence
         self._batch_size = batch_size or self.engine.batch_size
-        self._workers = workers or cores()
+        self.workers = workers or cores()
 
     def predict(
         self,
@@ -87,7 +88,7 @@ class Classifier:
             A Prediction for each photo, or a Failure for one that could not be read.
         """
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
-        return self.predict_photos(scan(map(os.fspath, given), on_skipped_link))
+        return self.predict_photos(scan((os.fspath(path) for path in given), on_skipped_link))
 
     def predict_photos(self, photos: Iterable[Photo | Failure]) -> Iterator[Record]:
         """Classify what a scan found; failures keep their place."""
@@ -97,7 +98,7 @@ class Classifier:
             photos,
             self.weights.input_size,
             self._batch_size,
-            self._workers,
+            self.workers,
             pin_memory=self.engine.device.startswith("cuda"),
         )
         for items, pixels in batches:

@@ -1,14 +1,14 @@
 """The tree of errors: what can go wrong, and the exit code that each one means.
 
-    DogsortError            1  the job could not be done
-    ├── UsageError          2  the call itself was wrong
-    │   └── PathNotFound    2  a PATH that does not exist
-    ├── WeightsError        1  weights missing, damaged or of another format
-    ├── DeviceError         1  the device asked for is not there
-    ├── OutputError         1  a result could not be written
-    ├── FilingError         1  photos could not be moved, copied or linked
-    ├── DataError           1  labelled photos that cannot be used
-    └── UnreadablePhoto     3  one photo could not be read; becomes a Failure record
+DogsortError            1  the job could not be done
+├── UsageError          2  the call itself was wrong
+│   └── PathNotFound    2  a PATH that does not exist
+├── WeightsError        1  weights missing, damaged or of another format
+├── DeviceError         1  the device asked for is not there
+├── OutputError         1  a result could not be written
+├── FilingError         1  photos could not be moved, copied or linked
+├── DataError           1  labelled photos that cannot be used
+└── UnreadablePhoto     3  one photo could not be read; becomes a Failure record
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The command line: words -> calls; the only room that prints or exits."""

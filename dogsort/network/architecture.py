@@ -51,7 +51,7 @@ class DogsortNet(nn.Module):
         Returns:
             (N, 2) logits: column ``DOG`` is dog against cat, column ``PET`` is pet or not.
         """
-        dtype = self.head[1].weight.dtype
+        dtype = next(self.parameters()).dtype
         # (N, H, W, 3) -> (N, 3, H, W): the same memory, which is just "channels last".
         images = pixels.permute(0, 3, 1, 2).to(dtype) / PIXEL_SCALE - 1.0
         maps: Tensor = self.features(images)  # (N, 1280, H/32, W/32)

@@ -18,7 +18,16 @@ from dogsort.network.weights import ONNX_NAME, Weights, load_network
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DEVICES", "Engine", "OnnxEngine", "TorchEngine", "cores", "open_engine", "probabilities_of"]
+__all__ = [
+    "DEVICES",
+    "Engine",
+    "OnnxEngine",
+    "TorchEngine",
+    "cores",
+    "open_engine",
+    "probabilities_of",
+    "torch_device",
+]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -52,7 +61,8 @@ def probabilities_of(
     """Turn raw logits (N, 2) into probabilities (N, 2): divide by temperatures, then sigmoid."""
     scaled = logits.astype(np.float64) / np.array([temperature_dog, temperature_pet])
     # exp(-log(1 + exp(-x))) is the sigmoid without overflow.
-    return np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
+    result: Probabilities = np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
+    return result
 
 
 def cores() -> int:
@@ -77,24 +87,34 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
         raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
     if device == "cpu":
         return OnnxEngine(weights, reason="asked for")
-    found = _gpus()
-    if device == "auto":
-        if not found:
-            return OnnxEngine(weights, reason="no GPU that torch can use was found")
-        return TorchEngine(weights, found[0], reason="the first GPU that torch found")
-    if device not in found:
-        raise DeviceError(f"device {device}: torch finds none on this machine; use --device cpu")
-    return TorchEngine(weights, device, reason="asked for")
+    chosen = torch_device(device)
+    if chosen == "cpu":
+        return OnnxEngine(weights, reason="no GPU that torch can use was found")
+    reason = "asked for" if device != "auto" else "the first GPU that torch found"
+    return TorchEngine(weights, chosen, reason)
 
 
-def _gpus() -> list[str]:
+def torch_device(device: str) -> str:
+    """Resolve ``auto`` to CUDA, else MPS, else the CPU, and check that a GPU named is there.
+
+    Raises:
+        DeviceError: if it is not.
+    """
     import torch
 
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    return [name for name, there in available.items() if there]
+    gpus = [
+        name
+        for name, available in (
+            ("cuda", torch.cuda.is_available()),
+            ("mps", torch.backends.mps.is_available()),
+        )
+        if available
+    ]
+    if device == "auto":
+        return gpus[0] if gpus else "cpu"
+    if device != "cpu" and device not in gpus:
+        raise DeviceError(f"device {device}: torch finds none on this machine; use --device cpu")
+    return device
 
 
 class OnnxEngine:
@@ -126,7 +146,9 @@ class OnnxEngine:
     def probabilities(self, pixels: torch.Tensor) -> Probabilities:
         """See ``Engine.probabilities``."""
         (logits,) = self._session.run(None, {self._input: pixels.numpy()})
-        return probabilities_of(logits, self._weights.temperature_dog, self._weights.temperature_pet)
+        return probabilities_of(
+            logits, self._weights.temperature_dog, self._weights.temperature_pet
+        )
 
 
 class TorchEngine:
@@ -145,7 +167,7 @@ class TorchEngine:
             network = load_network(weights).to(self._device, self._dtype)
         except RuntimeError as error:
             raise DeviceError(f"device {device} cannot be used: {error}") from error
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.to(memory_format=torch.channels_last)
         self._weights = weights
         self.name = f"torch {torch.__version__}"
         name = torch.cuda.get_device_name(self._device) if device == "cuda" else ""
@@ -159,4 +181,6 @@ class TorchEngine:
         with torch.inference_mode():
             logits = self._network(pixels.to(self._device, non_blocking=True))
         values: npt.NDArray[np.float32] = logits.float().cpu().numpy()
-        return probabilities_of(values, self._weights.temperature_dog, self._weights.temperature_pet)
+        return probabilities_of(
+            values, self._weights.temperature_dog, self._weights.temperature_pet
+        )

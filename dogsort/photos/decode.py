@@ -24,7 +24,7 @@ Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
 
 #: Pillow's names of the formats that are tried, whatever the file is called. The list is
 #: closed because Pillow knows others that start outside programs (EPS) or nest (PSD, PDF).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 
 #: More pixels than this are refused before anything is unpacked: at 3 bytes each they would
 #: take over half a gigabyte. It is also where Pillow itself refuses by default, and leaves
@@ -176,7 +176,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     if image.mode == "F":
         # No agreed range: 0..1 is common, anything else is stretched from its own extremes.
-        low, high = (0.0, 1.0) if 0.0 <= low and high <= 1.0 else (low, high)
+        low, high = (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, high)
     else:
         # Integers: 16 bits unless they need more (mode I holds 32).
         low, high = min(low, 0.0), max(high, 65535.0)

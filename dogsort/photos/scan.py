@@ -14,8 +14,10 @@ __all__ = ["PHOTO_SUFFIXES", "check_paths", "is_photo_name", "scan"]
 
 #: Names in a folder that are looked at. A file named by itself is always looked at.
 PHOTO_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .bmp .dib .tif .tiff .avif .avifs"
-    " .heic .heics .heif .heifs .hif".split()
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
+    )
 )
 
 

@@ -1,0 +1,1 @@
+"""Predictions -> what people and programs read."""

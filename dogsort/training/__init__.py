@@ -1,0 +1,1 @@
+"""Labelled photos -> weights, and how good they are."""

@@ -64,9 +64,7 @@ def calibrate(
     )
 
 
-def _best_temperature(
-    logits: npt.NDArray[np.float32], outcomes: npt.NDArray[np.bool_]
-) -> float:
+def _best_temperature(logits: npt.NDArray[np.float32], outcomes: npt.NDArray[np.bool_]) -> float:
     # log(1 + exp(-margin)) by logaddexp, which does not overflow.
     margins = np.where(outcomes, logits, -logits).astype(np.float64)
     losses = [np.logaddexp(0.0, -margins / temperature).mean() for temperature in TEMPERATURES]

@@ -91,17 +91,17 @@ class PixelCache:
     ) -> None:
         self.photos: list[LabelledPhoto] = []
         self.failures: list[Failure] = []
-        self.pixels = np.lib.format.open_memmap(
+        rows: npt.NDArray[np.uint8] = np.lib.format.open_memmap(
             file, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
         )
         for photo, result in _decode_all(photos, size):
             if isinstance(result, Failure):
                 self.failures.append(result)
             else:
-                self.pixels[len(self.photos)] = result
+                rows[len(self.photos)] = result
                 self.photos.append(photo)
             on_decoded()
-        self.pixels = self.pixels[: len(self.photos)]
+        self.pixels = rows[: len(self.photos)]
 
     def targets(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return (dog, pet), each (N,), 0 or 1; ``dog`` means nothing where ``pet`` is 0."""

@@ -34,7 +34,7 @@ OPSET = 18
 def check_exporter() -> None:
     """Raise DogsortError, before any work, if the ONNX exporter is not installed."""
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise DogsortError(

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from dogsort.errors import DataError
+from dogsort.network.weights import load_network, load_weights
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["convert_tensorflow", "features_from_torchvision"]
+__all__ = ["convert_tensorflow", "features_from_torchvision", "starting_features"]
 
 TENSORFLOW_EPSILON = 1e-3
 TORCHVISION_EPSILON = 1e-5
@@ -35,6 +36,23 @@ EXPANDING_BLOCKS = 16
 #: The channel statistics that torchvision's ImageNet weights were trained with, pixels 0..1.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def starting_features(location: str | None) -> dict[str, Tensor]:
+    """Read starting weights for ``DogsortNet.features``, for pixels scaled to [-1, 1].
+
+    Args:
+        location: a Keras ``.h5`` file, dogsort weights, or None for torchvision's.
+
+    Raises:
+        DataError: if they cannot be fetched, or a file holds no MobileNetV2.
+        WeightsError: if dogsort weights are damaged.
+    """
+    if location is None:
+        return features_from_torchvision()
+    if location.endswith((".h5", ".hdf5")):
+        return convert_tensorflow(location)
+    return load_network(load_weights(location)).features.state_dict()
 
 
 def features_from_torchvision() -> dict[str, Tensor]:
@@ -57,9 +75,7 @@ def features_from_torchvision() -> dict[str, Tensor]:
         ) from error
     prefix = "features."
     features = {
-        name.removeprefix(prefix): value
-        for name, value in state.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }
     return _rescale_input(features)
 
@@ -94,8 +110,13 @@ def convert_tensorflow(path: str) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     try:
         for torch_conv, torch_norm, keras_conv, keras_norm, hub in _layers():
-            kernel = _first(variables, f"{keras_conv}/kernel", f"{hub}/weights",
-                            f"{hub}/depthwise_weights", f"{keras_conv}/depthwise_kernel")
+            kernel = _first(
+                variables,
+                f"{keras_conv}/kernel",
+                f"{hub}/weights",
+                f"{hub}/depthwise_weights",
+                f"{keras_conv}/depthwise_kernel",
+            )
             depthwise = torch_conv in _DEPTHWISE
             axes = (2, 3, 0, 1) if depthwise else (3, 2, 0, 1)
             state[f"{torch_conv}.weight"] = torch.from_numpy(kernel.transpose(axes).copy())
@@ -121,12 +142,28 @@ def _layers() -> Iterator[tuple[str, str, str, str, str]]:
     """Yield (torch convolution, torch norm, Keras convolution, Keras norm, TF-Hub scope)."""
     yield "0.0", "0.1", "Conv1", "bn_Conv1", "MobilenetV2/Conv"
     scope, hub = "expanded_conv", "MobilenetV2/expanded_conv"
-    yield "1.conv.0.0", "1.conv.0.1", f"{scope}_depthwise", f"{scope}_depthwise_BN", f"{hub}/depthwise"
+    yield (
+        "1.conv.0.0",
+        "1.conv.0.1",
+        f"{scope}_depthwise",
+        f"{scope}_depthwise_BN",
+        f"{hub}/depthwise",
+    )
     yield "1.conv.1", "1.conv.2", f"{scope}_project", f"{scope}_project_BN", f"{hub}/project"
     for block in range(1, EXPANDING_BLOCKS + 1):
-        ours, scope, hub = f"{block + 1}.conv", f"block_{block}", f"MobilenetV2/expanded_conv_{block}"
+        ours, scope, hub = (
+            f"{block + 1}.conv",
+            f"block_{block}",
+            f"MobilenetV2/expanded_conv_{block}",
+        )
         yield f"{ours}.0.0", f"{ours}.0.1", f"{scope}_expand", f"{scope}_expand_BN", f"{hub}/expand"
-        yield f"{ours}.1.0", f"{ours}.1.1", f"{scope}_depthwise", f"{scope}_depthwise_BN", f"{hub}/depthwise"
+        yield (
+            f"{ours}.1.0",
+            f"{ours}.1.1",
+            f"{scope}_depthwise",
+            f"{scope}_depthwise_BN",
+            f"{hub}/depthwise",
+        )
         yield f"{ours}.2", f"{ours}.3", f"{scope}_project", f"{scope}_project_BN", f"{hub}/project"
     yield "18.0", "18.1", "Conv_1", "Conv_1_bn", "MobilenetV2/Conv_1"
 
@@ -149,7 +186,7 @@ def _read_variables(path: str) -> dict[str, npt.NDArray[np.float32]]:
 
     try:
         with h5py.File(path, "r") as file:
-            root = file["model_weights"] if "model_weights" in file else file
+            root = file.get("model_weights", file)
             root.visititems(keep)
     except OSError as error:
         raise DataError(f"{path}: not a readable HDF5 file ({error})") from error

@@ -7,6 +7,7 @@ import math
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from dogsort.errors import DataError, OutputError
@@ -26,7 +28,7 @@ from dogsort.training.calibrate import calibrate
 from dogsort.training.dataset import LabelledPhoto, PixelCache
 from dogsort.training.export import export
 
-__all__ = ["Recipe", "Watcher", "train"]
+__all__ = ["Recipe", "Watcher", "hold_out", "train"]
 
 T = TypeVar("T")
 
@@ -105,11 +107,15 @@ def train(
         caches = folder / "cache"
         caches.mkdir(exist_ok=True)
         training_cache = _decode(photos, recipe, caches / "training.npy", watcher, "training")
-        validation_cache = _decode(validation, recipe, caches / "validation.npy", watcher, "validation")
+        validation_cache = _decode(
+            validation, recipe, caches / "validation.npy", watcher, "validation"
+        )
         torch.manual_seed(recipe.seed)
         network = DogsortNet(recipe.hidden, recipe.dropout)
         network.features.load_state_dict(features())
-        run = _Run(network, training_cache, validation_cache, folder, recipe, device, workers, watcher)
+        run = _Run(
+            network, training_cache, validation_cache, folder, recipe, device, workers, watcher
+        )
         run.all_epochs()
         run.finish()
         shutil.rmtree(caches)
@@ -117,6 +123,8 @@ def train(
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
+
+HELD_OUT = 10  # one photo in so many is kept for validation where none are given
 
 CHECKPOINT_NAME = "checkpoint.pt"
 HISTORY_NAME = "history.csv"
@@ -137,9 +145,9 @@ class _Run:
         watcher: Watcher,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = torch.optim.swa_utils.AveragedModel(
+        self.average = AveragedModel(
             self.network,
-            multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average_decay),
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay),  # type: ignore[no-untyped-call]
         )
         self.training, self.validation = training, validation
         self.folder, self.recipe, self.device, self.workers = folder, recipe, device, workers
@@ -211,7 +219,7 @@ class _Run:
             logits = self.network(pixels.to(self.device, non_blocking=True))
             loss = loss_of(logits, targets.to(self.device, non_blocking=True))
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             self.average.update_parameters(self.network)
@@ -263,6 +271,7 @@ class _Run:
         figures = {"validation": self.history[-1], "validation_photos": len(is_pet)}
         recipe = asdict(self.recipe) | {"training_photos": len(self.training.photos)}
         network = self.average.module
+        assert isinstance(network, DogsortNet)
         export(network, self.folder, self.recipe.input_size, calibration, figures, recipe)
 
     def _save(
@@ -364,6 +373,17 @@ def _decode(
 
 def void(value: object) -> None:
     """Take a value and do nothing."""
+
+
+def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
+    """Split into (training, validation): every tenth photo of each class is held out."""
+    kept: list[LabelledPhoto] = []
+    held_out: list[LabelledPhoto] = []
+    seen: Counter[str] = Counter()
+    for photo in photos:
+        seen[photo.truth] += 1
+        (held_out if seen[photo.truth] % HELD_OUT == 0 else kept).append(photo)
+    return kept, held_out
 
 
 def _check_classes(name: str, photos: list[LabelledPhoto]) -> None:

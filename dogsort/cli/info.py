@@ -1,0 +1,59 @@
+"""``dogsort info``: version, weights and their figures, device, engine, readable formats."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+import dogsort
+from dogsort.cli.options import DEVICES, HELP
+
+__all__ = ["info"]
+
+
+@click.command("info", context_settings=HELP)
+@click.option(
+    "--weights", metavar="FILE", help="Weights folder or a file in it, instead of the bundled ones."
+)
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where the network runs.",
+)
+def info(weights: str | None, device: str) -> int:
+    """Show the version, the weights and their figures, the device, and readable formats."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from dogsort.classifier import Classifier
+    from dogsort.photos.decode import MAX_PIXELS, readable_formats
+
+    classifier = Classifier(weights, device)
+    loaded, engine = classifier.weights, classifier.engine
+    manifest = loaded.manifest
+    table = Table.grid(padding=(0, 2))
+    rows = {
+        "dogsort": f"{dogsort.__version__} (Python {platform.python_version()})",
+        "weights": str(loaded.folder),
+        "network": f"{manifest['architecture']['name']}, dense layer of {loaded.hidden}, "
+        f"input {loaded.input_size} x {loaded.input_size}",
+        "bar": f"a label needs {loaded.bar:g} confidence",
+        "clipping": f"submissions stay within {loaded.clip:g} and {1 - loaded.clip:g}",
+        "figures": _figures(manifest["figures"]),
+        "device": f"{engine.device}: {engine.reason}",
+        "engine": engine.name,
+        "decoding": f"{classifier.workers} threads, photos up to {MAX_PIXELS // 10**6} megapixels",
+        "formats": ", ".join(readable_formats()),
+    }
+    for name, value in rows.items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    Console(soft_wrap=True).print(table)
+    return 0
+
+
+def _figures(figures: dict[str, object]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in figures.items())

@@ -1,0 +1,193 @@
+"""Options that several commands share, and what is drawn while they run."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dogsort.records import Failure, Photo, Record
+from dogsort.results.summary import printable
+
+if TYPE_CHECKING:
+    from dogsort.classifier import Classifier
+
+__all__ = [
+    "DEVICES",
+    "HELP",
+    "SOME_FAILED",
+    "Talk",
+    "engine_options",
+    "open_classifier",
+    "talk_options",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+BAR_DELAY = 2.0  # seconds; what is done by then needs no bar
+
+SOME_FAILED = 3  # exit code: done, but some files could not be read or filed
+
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+DEVICES = ["auto", "cpu", "cuda", "mps"]
+
+
+def engine_options(command: F) -> F:
+    """Add --weights, --device, --batch-size and --workers."""
+    for option in reversed(
+        (
+            click.option(
+                "--weights",
+                metavar="FILE",
+                help="Weights folder or a file in it, instead of the bundled ones.",
+            ),
+            click.option(
+                "--device",
+                type=click.Choice(DEVICES),
+                default="auto",
+                show_default=True,
+                help="Where the network runs.",
+            ),
+            click.option(
+                "--batch-size",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Photos at a time [default: what suits the device].",
+            ),
+            click.option(
+                "--workers",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Threads that decode [default: one per CPU core].",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def talk_options(command: F) -> F:
+    """Add --quiet, --verbose and --no-progress."""
+    for option in reversed(
+        (
+            click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
+            click.option(
+                "-v",
+                "--verbose",
+                is_flag=True,
+                help="Also say which weights, device and engine are used.",
+            ),
+            click.option("--no-progress", is_flag=True, help="No progress bar."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+class Talk:
+    """Everything said on stderr during a run: lines, warnings, a progress bar."""
+
+    def __init__(self, quiet: bool, verbose: bool = False, no_progress: bool = False) -> None:
+        self.quiet, self.verbose = quiet, verbose and not quiet
+        self.show_bar = sys.stderr.isatty() and not quiet and not no_progress
+        self._bar: Any = None
+
+    def say(self, text: str) -> None:
+        """Print a line, unless --quiet."""
+        if not self.quiet:
+            self._print(text)
+
+    def warn(self, text: str) -> None:
+        """Print a line even if --quiet: something did not go as asked."""
+        self._print(text)
+
+    def detail(self, text: str) -> None:
+        """Print a line if --verbose."""
+        if self.verbose:
+            self._print(text)
+
+    def skipped_link(self, path: str) -> None:
+        """Say that a link to a folder was not followed."""
+        self.say(
+            f"{printable(path)}: a link to a folder, not followed; name it as a PATH to include it"
+        )
+
+    def watch(
+        self, records: Iterable[Record], found: Iterable[Photo | Failure] | int | None
+    ) -> Iterator[Record]:
+        """Pass records on, drawing progress and naming bad files as they come.
+
+        Args:
+            records: the results, lazily.
+            found: how many there are, or the same scan once more, to be counted on the side;
+                None if that cannot be known.
+        """
+        with self.bar("photo", found) as advance:
+            for record in records:
+                if isinstance(record, Failure):
+                    self.warn(f"{printable(record.path)}: {printable(record.error)}")
+                advance()
+                yield record
+
+    @contextmanager
+    def bar(
+        self, unit: str, counted: Iterable[Any] | int | None, what: str = ""
+    ) -> Iterator[Callable[[], Any]]:
+        """Draw a bar on a terminal, once the work has taken two seconds; give its step."""
+        if not self.show_bar:
+            yield lambda: None
+            return
+        from tqdm import tqdm
+
+        total = counted if isinstance(counted, int) else None
+        bar = tqdm(
+            desc=what or None,
+            unit=f" {unit}s",
+            total=total,
+            delay=BAR_DELAY,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
+        if counted is not None and not isinstance(counted, int):
+            threading.Thread(target=_count, args=(counted, bar), daemon=True).start()
+        self._bar = bar
+        try:
+            yield bar.update
+        finally:
+            self._bar = None
+            bar.close()
+
+    def data(self, text: str) -> None:
+        """Print a line on stdout, above the bar if there is one."""
+        self._print(text, err=False)
+
+    def _print(self, text: str, err: bool = True) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr if err else sys.stdout)
+        else:
+            click.echo(text, err=err)
+
+
+def _count(items: Iterable[Any], bar: Any) -> None:
+    total = sum(1 for _ in items)
+    bar.total = total
+
+
+def open_classifier(talk: Talk, device: str, **options: Any) -> Classifier:
+    """Load the network, saying so where it may take a moment."""
+    # Pillow warns from 89 megapixels on; dogsort has its own limit and says so per photo.
+    warnings.filterwarnings("ignore", module="PIL")
+    from dogsort.classifier import Classifier
+
+    classifier = Classifier(device=device, **options)
+    engine = classifier.engine
+    talk.detail(
+        f"weights {classifier.weights.folder}; {engine.name} on {engine.device}: {engine.reason}"
+    )
+    return classifier

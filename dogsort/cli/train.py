@@ -1,0 +1,119 @@
+"""``dogsort train DATA -o FOLDER``: fine-tune the network on labelled photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import click
+
+from dogsort.cli.options import DEVICES, HELP, Talk, talk_options
+from dogsort.photos.scan import check_paths
+
+__all__ = ["train"]
+
+T = TypeVar("T")
+
+
+@click.command("train", context_settings=HELP)
+@click.argument("data", metavar="DATA")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FOLDER",
+    help="The weights folder to make; a stopped run in it goes on.",
+)
+@click.option(
+    "--val",
+    "validation",
+    metavar="FOLDER",
+    help="Labelled photos to calibrate on [default: every tenth of DATA, held out].",
+)
+@click.option(
+    "--start",
+    metavar="FILE",
+    help="Starting weights: a Keras MobileNetV2 .h5, or dogsort's [default: torchvision's].",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Epochs of the whole network, after one of the head alone.",
+)
+@click.option("--seed", type=int, metavar="N", help="Another outcome of the same recipe.")
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where to train.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that augment photos.",
+)
+@talk_options
+def train(
+    data: str,
+    output: str,
+    validation: str | None,
+    start: str | None,
+    epochs: int | None,
+    seed: int | None,
+    device: str,
+    workers: int,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+) -> int:
+    """Fine-tune the network on the labelled photos in DATA.
+
+    Labels are read off folders named dog, cat and neither, at any depth, or off Kaggle's names.
+    """
+    check_paths(path for path in (data, validation, start) if path is not None)
+    from dogsort.training.export import check_exporter
+
+    check_exporter()
+    from dogsort.network.engines import torch_device
+    from dogsort.training.dataset import find_labelled
+    from dogsort.training.start import starting_features
+    from dogsort.training.train import Recipe, Watcher, hold_out
+    from dogsort.training.train import train as fine_tune
+
+    class Shown(Watcher):
+        """Training, as seen on stderr."""
+
+        def say(self, text: str) -> None:
+            talk.say(text)
+
+        def track(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
+            with talk.bar("batch", total, what) as advance:
+                for item in items:
+                    yield item
+                    advance()
+
+    talk = Talk(quiet, verbose, no_progress)
+    photos = list(find_labelled(data))
+    if validation is None:
+        photos, held_out = hold_out(photos)
+    else:
+        held_out = list(find_labelled(validation))
+    changes = {"epochs": epochs, "seed": seed}
+    recipe = Recipe(**{name: value for name, value in changes.items() if value is not None})
+    fine_tune(
+        photos,
+        held_out,
+        lambda: starting_features(start),
+        output,
+        recipe,
+        torch_device(device),
+        workers,
+        Shown(),
+    )
+    talk.say(f"weights are in {output}: dogsort --weights {output} ...")
+    return 0

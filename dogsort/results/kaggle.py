@@ -1,0 +1,75 @@
+"""Predictions -> a Kaggle submission of Dogs vs. Cats (2013) or its Redux edition (2016)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from dogsort.errors import DataError
+from dogsort.records import Failure, Photo, Record
+from dogsort.results.output import complete_file
+
+__all__ = ["UNKNOWN", "numbered_photos", "submission_label", "write_submission"]
+
+#: What an unreadable picture gets, so that the file stays valid.
+UNKNOWN = 0.5
+
+#: Digits behind the point. Clipping bounds have up to five.
+DECIMALS = 6
+
+
+def numbered_photos(found: Iterable[Photo | Failure]) -> dict[str, int]:
+    """Read the ids off the names of a test folder, before any work.
+
+    Returns:
+        Path to id, in the order found.
+
+    Raises:
+        DataError: for a name that is no number, an id that comes twice, or an empty folder.
+    """
+    ids: dict[str, int] = {}
+    paths: dict[int, str] = {}
+    for item in found:
+        stem = os.path.splitext(os.path.basename(item.path))[0]
+        if not (stem.isascii() and stem.isdigit()):
+            why = f" ({item.error})" if isinstance(item, Failure) else ""
+            raise DataError(
+                f"{item.path}: its name is no number{why}; test photos are called 1.jpg, 2.jpg, ..."
+            )
+        number = int(stem)
+        if number in paths:
+            raise DataError(f"{item.path}: id {number} comes twice, also as {paths[number]}")
+        paths[number] = item.path
+        ids[item.path] = number
+    if not ids:
+        raise DataError("no photos found; a test folder holds 1.jpg, 2.jpg, ...")
+    return ids
+
+
+def submission_label(record: Record, clip: float, hard: bool) -> float:
+    """Return the probability of dog within [clip, 1 - clip]; with ``hard``, 1 or 0."""
+    if isinstance(record, Failure):
+        return UNKNOWN
+    if hard:
+        return 1.0 if record.p_dog >= UNKNOWN else 0.0
+    return min(max(record.p_dog, clip), 1.0 - clip)
+
+
+def write_submission(path: str, labels: dict[int, float], hard: bool) -> None:
+    """Write ``id,label`` rows in numeric order; the file appears complete or not at all.
+
+    Args:
+        path: the file to write.
+        labels: id to value, 0..1.
+        hard: write whole numbers (an unreadable picture still gets 0.5).
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    import pandas
+
+    frame = pandas.DataFrame({"id": list(labels.keys()), "label": list(labels.values())})
+    frame = frame.sort_values("id")
+    text_format = "%g" if hard else f"%.{DECIMALS}f"
+    with complete_file(path) as partial:
+        frame.to_csv(partial.path, index=False, float_format=text_format, lineterminator="\n")
