@@ -46,7 +46,9 @@ def main(args: list[str] | None = None) -> NoReturn:
         click.echo(f"dogsort: {error}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        click.echo("; ".join(["dogsort: interrupted", *map(str, error.args)]), err=True)
+        # click replaces the first by the second; what is kept is said by the first.
+        kept = (error.__cause__ or error).args
+        click.echo("; ".join(["dogsort: interrupted", *map(str, kept)]), err=True)
         code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has had enough: `dogsort photos | head`.

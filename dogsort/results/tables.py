@@ -82,12 +82,14 @@ def csv_table(file: IO[str]) -> Table:
 
 class _CsvTable:
     def __init__(self, file: IO[str]) -> None:
-        self._file = file
         self._writer = csv.writer(file, lineterminator="\n")
+        self._quoting_writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._writer.writerow(COLUMNS)
 
     def write(self, record: Record) -> None:
-        self._writer.writerow(_as_text(value) for value in _values(record))
+        # Python before 3.13 leaves a lone carriage return unquoted where lines end in \n.
+        writer = self._quoting_writer if "\r" in record.path else self._writer
+        writer.writerow(_as_text(value) for value in _values(record))
 
 
 class _JsonLinesTable:

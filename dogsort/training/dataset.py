@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -38,6 +38,10 @@ class LabelledPhoto:
 
     path: str
     truth: Truth
+
+
+#: What decoding makes of a labelled photo: pixels (size, size, 3), or why there are none.
+Decoded: TypeAlias = "tuple[LabelledPhoto, npt.NDArray[np.uint8] | Failure]"
 
 
 def truth_of(path: str) -> Truth | None:
@@ -87,20 +91,19 @@ class PixelCache:
         photos: Sequence[LabelledPhoto],
         size: int,
         file: str,
-        on_decoded: Callable[[], None] = lambda: None,
+        track: Callable[[Iterable[Decoded]], Iterable[Decoded]] = lambda decoded: decoded,
     ) -> None:
         self.photos: list[LabelledPhoto] = []
         self.failures: list[Failure] = []
         rows: npt.NDArray[np.uint8] = np.lib.format.open_memmap(
             file, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
         )
-        for photo, result in _decode_all(photos, size):
+        for photo, result in track(_decode_all(photos, size)):
             if isinstance(result, Failure):
                 self.failures.append(result)
             else:
                 rows[len(self.photos)] = result
                 self.photos.append(photo)
-            on_decoded()
         self.pixels = rows[: len(self.photos)]
 
     def targets(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -110,9 +113,7 @@ class PixelCache:
         return dog, pet
 
 
-def _decode_all(
-    photos: Sequence[LabelledPhoto], size: int
-) -> Iterator[tuple[LabelledPhoto, npt.NDArray[np.uint8] | Failure]]:
+def _decode_all(photos: Sequence[LabelledPhoto], size: int) -> Iterator[Decoded]:
     def decode(photo: LabelledPhoto) -> npt.NDArray[np.uint8] | Failure:
         try:
             return decode_file(photo.path, size)

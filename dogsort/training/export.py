@@ -38,7 +38,7 @@ def check_exporter() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise DogsortError(
-            f"training needs the package {error.name}: pip install 'dogsort[train]'"
+            f"training needs the package {error.name}: pip install onnx onnxscript h5py"
         ) from error
 
 

@@ -1,18 +1,21 @@
-"""An evaluation as lines of text."""
+"""An evaluation as lines of text, and as figures for the manifest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from dogsort.network.engines import probabilities_of
 from dogsort.records import LABELS, Prediction
 from dogsort.results.summary import printable
-from dogsort.training.dataset import Truth
-from dogsort.training.evaluate import TRUTHS, Evaluation, Share
-from dogsort.verdict import ANSWERS, joint_probabilities
+from dogsort.training.calibrate import Calibration
+from dogsort.training.dataset import LabelledPhoto, Truth
+from dogsort.training.evaluate import TRUTHS, Evaluation, Share, evaluate
+from dogsort.verdict import ANSWERS, decide, joint_probabilities
 
-__all__ = ["evaluation_report", "worst_photos"]
+__all__ = ["evaluation_report", "manifest_figures", "worst_photos"]
 
 
 def evaluation_report(result: Evaluation) -> Iterator[str]:
@@ -56,3 +59,30 @@ def worst_photos(
         yield "worst: chance given to the truth, the truth, label, photo"
     for chance, path, truth, label in wrong:
         yield f"{chance:9.6f}  {truth:<8}{label:<8}{printable(path)}"
+
+
+def manifest_figures(
+    logits: npt.NDArray[np.float32], photos: Sequence[LabelledPhoto], calibration: Calibration
+) -> dict[str, float | int | str]:
+    """Return the figures that go with the weights, on the photos they were calibrated on.
+
+    Args:
+        logits: (N, 2), raw.
+        photos: N, in the same order.
+        calibration: what was chosen on them.
+    """
+    predictions = []
+    rows = probabilities_of(logits, calibration.temperature_dog, calibration.temperature_pet)
+    for photo, (p_dog, p_pet) in zip(photos, rows, strict=True):
+        label, confidence = decide(float(p_dog), float(p_pet), calibration.bar)
+        predictions.append(Prediction(photo.path, label, float(p_dog), float(p_pet), confidence))
+    result = evaluate([photo.truth for photo in photos], predictions, calibration.clip)
+    return {
+        "on": "the validation photos that calibration used",
+        "photos": len(photos),
+        "accuracy": round(result.accuracy.value, 5),
+        "log_loss": round(result.log_loss, 5),
+        "pets_labelled": round(result.pets_labelled.value, 5),
+        "labelled_wrongly": round(result.labelled_wrongly.value, 5),
+        "neither_labelled": round(result.neither_labelled.value, 5),
+    }

@@ -50,7 +50,7 @@ def starting_features(location: str | None) -> dict[str, Tensor]:
     """
     if location is None:
         return features_from_torchvision()
-    if location.endswith((".h5", ".hdf5")):
+    if location.lower().endswith((".h5", ".hdf5")):
         return convert_tensorflow(location)
     return load_network(load_weights(location)).features.state_dict()
 
@@ -173,7 +173,10 @@ _DEPTHWISE = {"1.conv.0.0"} | {f"{block + 1}.conv.1.0" for block in range(1, EXP
 
 def _read_variables(path: str) -> dict[str, npt.NDArray[np.float32]]:
     """Read every array under ``model_weights``, keyed by its last two or more name parts."""
-    import h5py
+    try:
+        import h5py
+    except ImportError as error:
+        raise DataError(f"{path}: reading it needs h5py: pip install h5py") from error
 
     variables: dict[str, npt.NDArray[np.float32]] = {}
 

@@ -4,61 +4,42 @@ from __future__ import annotations
 
 import csv
 import math
-import random
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from dogsort.errors import DataError, OutputError
 from dogsort.network.architecture import DOG, PET, DogsortNet
-from dogsort.training.augment import augment, collage
 from dogsort.training.calibrate import calibrate
 from dogsort.training.dataset import LabelledPhoto, PixelCache
 from dogsort.training.export import export
+from dogsort.training.recipe import Recipe
+from dogsort.training.report import manifest_figures
+from dogsort.training.samples import Samples, loss_of
 
-__all__ = ["Recipe", "Watcher", "hold_out", "train"]
+__all__ = ["Watcher", "hold_out", "train"]
 
 T = TypeVar("T")
+Steps: TypeAlias = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
 
+HELD_OUT = 10  # one photo in so many is kept for validation where none are given
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides the outcome, besides photos and starting weights.
+CHECKPOINT_NAME = "checkpoint.pt"
+HISTORY_NAME = "history.csv"
 
-    Sizes are in pixels, rates per optimizer step, epochs over the training photos.
-    """
-
-    seed: int = 1
-    input_size: int = 224  # what classification sees
-    # Random crops show animals larger than whole photos do; training on fewer pixels brings
-    # both to one scale and saves half the time (FixRes; Touvron et al. 2019, arXiv:1906.06423).
-    crop_size: int = 160
-    hidden: int = 256
-    dropout: float = 0.2
-    head_epochs: int = 1  # the head alone, on frozen features
-    epochs: int = 8  # the whole network
-    frozen_blocks: int = 5  # the first ones, edges and textures, stay as ImageNet made them
-    batch_size: int = 32
-    head_rate: float = 1e-3
-    rate: float = 2e-4  # of the features; the head's is five times that
-    head_factor: float = 5.0
-    warmup: float = 0.05  # share of the steps over which the rate rises
-    weight_decay: float = 0.02
-    average_decay: float = 0.998  # of the exponential moving average of weights
-    collage_share: float = 0.08  # of the training photos
-    neither_repeats: int = 2  # they are few, and telling them is the hard part
+#: Room that checkpoint and weights take besides the decoded photos, in bytes.
+ROOM_FOR_WEIGHTS = 200_000_000
 
 
 class Watcher:
@@ -98,36 +79,28 @@ def train(
         DataError: if a class is missing or nothing can be read.
         OutputError: if the output folder cannot be written.
     """
-    for name, group in (("training", photos), ("validation", validation)):
-        _check_classes(name, group)
+    check_classes("training", photos)
+    check_classes("validation", validation)
     folder = Path(output)
+    caches = folder / "cache"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        caches.mkdir(parents=True, exist_ok=True)
         _check_disk(folder, len(photos) + len(validation), recipe.input_size)
-        caches = folder / "cache"
-        caches.mkdir(exist_ok=True)
-        training_cache = _decode(photos, recipe, caches / "training.npy", watcher, "training")
-        validation_cache = _decode(
-            validation, recipe, caches / "validation.npy", watcher, "validation"
+        training_cache, validation_cache = (
+            _decode(group, recipe.input_size, caches / f"{name}.npy", name, watcher)
+            for name, group in (("training", photos), ("validation", validation))
         )
         torch.manual_seed(recipe.seed)
         network = DogsortNet(recipe.hidden, recipe.dropout)
         network.features.load_state_dict(features())
-        run = _Run(
-            network, training_cache, validation_cache, folder, recipe, device, workers, watcher
-        )
-        run.all_epochs()
+        run = _Run(network, training_cache, validation_cache, folder, recipe, device, workers)
+        run.all_epochs(watcher)
         run.finish()
-        shutil.rmtree(caches)
         (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
-
-
-HELD_OUT = 10  # one photo in so many is kept for validation where none are given
-
-CHECKPOINT_NAME = "checkpoint.pt"
-HISTORY_NAME = "history.csv"
+    finally:
+        shutil.rmtree(caches, ignore_errors=True)
 
 
 class _Run:
@@ -142,7 +115,6 @@ class _Run:
         recipe: Recipe,
         device: str,
         workers: int,
-        watcher: Watcher,
     ) -> None:
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(
@@ -151,44 +123,46 @@ class _Run:
         )
         self.training, self.validation = training, validation
         self.folder, self.recipe, self.device, self.workers = folder, recipe, device, workers
-        self.watcher = watcher
         self.history: list[dict[str, Any]] = []
 
-    def all_epochs(self) -> None:
+    def all_epochs(self, watcher: Watcher) -> None:
+        """Train the head, then the whole network, saving a checkpoint after every epoch."""
         recipe = self.recipe
-        done = self._resume()
+        saved = self._resume()
+        done = saved.get("done", 0)
+        if done:
+            watcher.say(f"going on after epoch {done}")
         for epoch in range(done, recipe.head_epochs + recipe.epochs):
             head_only = epoch < recipe.head_epochs
-            if epoch in (0, recipe.head_epochs) or epoch == done:
+            first_of_phase = epoch in (0, recipe.head_epochs)
+            if first_of_phase or epoch == done:
                 optimizer, schedule = self._optimizer(head_only)
-                if epoch == done and done not in (0, recipe.head_epochs):
-                    optimizer.load_state_dict(self.saved["optimizer"])
-                    schedule.load_state_dict(self.saved["schedule"])
+            if epoch == done and not first_of_phase:
+                optimizer.load_state_dict(saved["optimizer"])
+                schedule.load_state_dict(saved["schedule"])
             started = time.monotonic()
-            loss = self._epoch(epoch, head_only, optimizer, schedule)
+            loss = self._epoch(epoch, head_only, (optimizer, schedule), watcher)
             row = {"epoch": epoch + 1, "phase": "head" if head_only else "whole", "loss": loss}
             row |= self._validate() | {"seconds": round(time.monotonic() - started, 1)}
             self.history.append(row)
-            self.watcher.say("  ".join(f"{name} {value}" for name, value in row.items()))
-            self._save(epoch + 1, optimizer, schedule)
+            watcher.say("  ".join(f"{name} {value}" for name, value in row.items()))
+            self._save(epoch + 1, (optimizer, schedule))
 
-    def _optimizer(
-        self, head_only: bool
-    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    def _optimizer(self, head_only: bool) -> Steps:
+        """Choose what is trained, and make AdamW with warm-up and cosine decay for it."""
         recipe, network = self.recipe, self.network
         for index, block in enumerate(network.features):
             block.requires_grad_(not head_only and index >= recipe.frozen_blocks)
         if head_only:
             groups = [{"params": network.head.parameters(), "lr": recipe.head_rate}]
-            epochs = recipe.head_epochs
         else:
             tuned = [p for p in network.features.parameters() if p.requires_grad]
             groups = [
                 {"params": tuned, "lr": recipe.rate},
                 {"params": network.head.parameters(), "lr": recipe.rate * recipe.head_factor},
             ]
-            epochs = recipe.epochs
         optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+        epochs = recipe.head_epochs if head_only else recipe.epochs
         steps = epochs * len(self._loader(0))
         rise = max(1, round(recipe.warmup * steps))
 
@@ -199,13 +173,9 @@ class _Run:
 
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
-    def _epoch(
-        self,
-        epoch: int,
-        head_only: bool,
-        optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-    ) -> float:
+    def _epoch(self, epoch: int, head_only: bool, steps: Steps, watcher: Watcher) -> float:
+        """Train for one epoch; return its mean loss."""
+        optimizer, schedule = steps
         self.network.train()
         # Batch-norm statistics stay ImageNet's: small batches of cropped photos would spoil
         # them for whole ones.
@@ -215,7 +185,7 @@ class _Run:
         torch.manual_seed(self.recipe.seed * 1000 + epoch)
         losses: list[float] = []
         loader = self._loader(epoch)
-        for pixels, targets in self.watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
+        for pixels, targets in watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
             logits = self.network(pixels.to(self.device, non_blocking=True))
             loss = loss_of(logits, targets.to(self.device, non_blocking=True))
             optimizer.zero_grad(set_to_none=True)
@@ -225,24 +195,25 @@ class _Run:
             self.average.update_parameters(self.network)
             losses.append(loss.item())
         if head_only:
-            # The average begins with the whole network: the head's first steps are no part of it.
+            # The average begins with the whole network; the head's first steps are no part of it.
             self.average.module.load_state_dict(self.network.state_dict())
         return round(float(np.mean(losses)), 5)
 
     def _loader(self, epoch: int) -> DataLoader[tuple[Tensor, Tensor]]:
-        dataset = _Augmented(self.training, self.recipe, epoch)
+        samples = Samples(self.training, self.recipe, epoch)
         return DataLoader(
-            dataset,
+            samples,
             batch_size=self.recipe.batch_size,
             shuffle=True,
             generator=torch.Generator().manual_seed(self.recipe.seed * 1000 + epoch),
             num_workers=self.workers,
             pin_memory=self.device == "cuda",
-            drop_last=len(dataset) > self.recipe.batch_size,
+            drop_last=len(samples) > self.recipe.batch_size,
         )
 
     @torch.inference_mode()
     def _logits(self) -> npt.NDArray[np.float32]:
+        """Return the averaged network's (N, 2) logits of the validation photos."""
         self.average.eval()
         pixels = self.validation.pixels
         parts = [
@@ -253,33 +224,30 @@ class _Run:
         return result
 
     def _validate(self) -> dict[str, float]:
+        """Return figures before calibration."""
         logits = self._logits()
         is_dog, is_pet = (values > 0.5 for values in self.validation.targets())
-        right = (logits[is_pet, DOG] > 0) == is_dog[is_pet]
         dog_margin = np.where(is_dog, logits[:, DOG], -logits[:, DOG])[is_pet]
         pet_margin = np.where(is_pet, logits[:, PET], -logits[:, PET])
-        return {
-            "dog_accuracy": round(float(right.mean()), 5),
-            "dog_loss": round(float(np.logaddexp(0, -dog_margin).mean()), 5),
-            "pet_accuracy": round(float((pet_margin > 0).mean()), 5),
-            "pet_loss": round(float(np.logaddexp(0, -pet_margin).mean()), 5),
-        }
+        figures: dict[str, float] = {}
+        for name, margin in (("dog", dog_margin), ("pet", pet_margin)):
+            figures[f"{name}_accuracy"] = round(float((margin > 0).mean()), 5)
+            figures[f"{name}_loss"] = round(float(np.logaddexp(0, -margin).mean()), 5)
+        return figures
 
     def finish(self) -> None:
+        """Calibrate the averaged network and write the weights folder."""
+        logits = self._logits()
         is_dog, is_pet = (values > 0.5 for values in self.validation.targets())
-        calibration = calibrate(self._logits(), is_dog, is_pet)
-        figures = {"validation": self.history[-1], "validation_photos": len(is_pet)}
+        calibration = calibrate(logits, is_dog, is_pet)
+        figures = manifest_figures(logits, self.validation.photos, calibration)
         recipe = asdict(self.recipe) | {"training_photos": len(self.training.photos)}
         network = self.average.module
         assert isinstance(network, DogsortNet)
         export(network, self.folder, self.recipe.input_size, calibration, figures, recipe)
 
-    def _save(
-        self,
-        done: int,
-        optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-    ) -> None:
+    def _save(self, done: int, steps: Steps) -> None:
+        optimizer, schedule = steps
         state = {
             "recipe": asdict(self.recipe),
             "done": done,
@@ -298,81 +266,20 @@ class _Run:
             writer.writeheader()
             writer.writerows(self.history)
 
-    def _resume(self) -> int:
-        """Load the checkpoint, if there is one; return how many epochs are done."""
+    def _resume(self) -> dict[str, Any]:
+        """Load the checkpoint and return it; empty if there is none."""
         path = self.folder / CHECKPOINT_NAME
         if not path.exists():
-            return 0
-        self.saved = torch.load(path, map_location=self.device, weights_only=True)
-        if self.saved["recipe"] != asdict(self.recipe):
+            return {}
+        saved: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        if saved["recipe"] != asdict(self.recipe):
             raise DataError(
                 f"{path}: begun with another recipe; use another output folder, or delete it"
             )
-        self.network.load_state_dict(self.saved["network"])
-        self.average.load_state_dict(self.saved["average"])
-        self.history = self.saved["history"]
-        done = int(self.saved["done"])
-        self.watcher.say(f"going on after epoch {done}, from {path}")
-        return done
-
-
-class _Augmented(Dataset[tuple[Tensor, Tensor]]):
-    """Training photos of one epoch, changed at random but the same for the same seed."""
-
-    def __init__(self, cache: PixelCache, recipe: Recipe, epoch: int) -> None:
-        self.cache, self.recipe, self.epoch = cache, recipe, epoch
-        self.dog, self.pet = cache.targets()
-        repeats = np.where(self.pet > 0, 1, recipe.neither_repeats)
-        self.indices = np.repeat(np.arange(len(self.pet)), repeats)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
-        """Return pixels (size, size, 3), uint8, and targets (3,): dog, pet, weight of dog."""
-        rng = random.Random(f"{self.recipe.seed}/{self.epoch}/{item}")  # noqa: S311
-        size = self.recipe.crop_size
-        index = int(self.indices[item])
-        pixels = augment(self.cache.pixels[index], size, rng)
-        dogs, pets = [self.dog[index]], [self.pet[index]]
-        if rng.random() < self.recipe.collage_share:
-            other = int(self.indices[rng.randrange(len(self.indices))])
-            pixels = collage(pixels, augment(self.cache.pixels[other], size, rng), rng)
-            dogs.append(self.dog[other])
-            pets.append(self.pet[other])
-        pet = max(pets)
-        # A dog beside a cat is half of each: the network shall not be sure of either.
-        dog = float(np.average(dogs, weights=pets)) if pet else 0.0
-        return torch.from_numpy(pixels), torch.tensor([dog, pet, pet])
-
-
-def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy of both neurons; the first learns from pets only.
-
-    Args:
-        logits: (N, 2).
-        targets: (N, 3): dog 0..1, pet 0 or 1, weight of the first neuron's loss.
-    """
-    dog, pet, weight = targets.unbind(1)
-    dog_loss = binary_cross_entropy_with_logits(logits[:, DOG], dog, reduction="none")
-    pet_loss = binary_cross_entropy_with_logits(logits[:, PET], pet)
-    return (dog_loss * weight).sum() / weight.sum().clamp(min=1) + pet_loss
-
-
-def _decode(
-    photos: list[LabelledPhoto], recipe: Recipe, file: Path, watcher: Watcher, what: str
-) -> PixelCache:
-    counter = iter(watcher.track(photos, len(photos), f"decoding {what} photos"))
-    cache = PixelCache(photos, recipe.input_size, str(file), lambda: void(next(counter, None)))
-    next(counter, None)  # lets the counter end
-    for failure in cache.failures:
-        watcher.say(f"left out: {failure.path}: {failure.error}")
-    _check_classes(f"readable {what}", cache.photos)
-    return cache
-
-
-def void(value: object) -> None:
-    """Take a value and do nothing."""
+        self.network.load_state_dict(saved["network"])
+        self.average.load_state_dict(saved["average"])
+        self.history = saved["history"]
+        return saved
 
 
 def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
@@ -386,7 +293,8 @@ def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[Lab
     return kept, held_out
 
 
-def _check_classes(name: str, photos: list[LabelledPhoto]) -> None:
+def check_classes(name: str, photos: Iterable[LabelledPhoto]) -> None:
+    """Raise DataError unless dogs, cats and others are all there."""
     missing = {"dog", "cat", "neither"} - {photo.truth for photo in photos}
     if missing:
         raise DataError(
@@ -395,8 +303,23 @@ def _check_classes(name: str, photos: list[LabelledPhoto]) -> None:
         )
 
 
+def _decode(
+    photos: list[LabelledPhoto], size: int, file: Path, name: str, watcher: Watcher
+) -> PixelCache:
+    cache = PixelCache(
+        photos,
+        size,
+        str(file),
+        lambda decoded: watcher.track(decoded, len(photos), f"decoding {name} photos"),
+    )
+    for failure in cache.failures:
+        watcher.say(f"left out: {failure.path}: {failure.error}")
+    check_classes(f"readable {name}", cache.photos)
+    return cache
+
+
 def _check_disk(folder: Path, photos: int, size: int) -> None:
-    need = photos * size * size * 3 + 300_000_000  # and room for checkpoint and weights
+    need = photos * size * size * 3 + ROOM_FOR_WEIGHTS
     free = shutil.disk_usage(folder).free
     if free < need:
         raise OutputError(

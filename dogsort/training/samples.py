@@ -1,0 +1,61 @@
+"""What the network is shown in one epoch: augmented photos, collages, targets, and the loss."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils.data import Dataset
+
+from dogsort.network.architecture import DOG, PET
+from dogsort.training.augment import augment, collage
+from dogsort.training.dataset import PixelCache
+from dogsort.training.recipe import Recipe
+
+__all__ = ["Samples", "loss_of"]
+
+
+class Samples(Dataset[tuple[Tensor, Tensor]]):
+    """Training photos of one epoch, changed at random but the same for the same seed."""
+
+    def __init__(self, cache: PixelCache, recipe: Recipe, epoch: int) -> None:
+        self.cache, self.recipe, self.epoch = cache, recipe, epoch
+        self.dog, self.pet = cache.targets()
+        repeats = np.where(self.pet > 0, 1, recipe.neither_repeats)
+        self.indices = np.repeat(np.arange(len(self.pet)), repeats)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        """Return pixels (size, size, 3), uint8, and targets (3,) as ``loss_of`` takes them."""
+        rng = random.Random(f"{self.recipe.seed}/{self.epoch}/{item}")  # noqa: S311
+        size = self.recipe.crop_size
+        index = int(self.indices[item])
+        pixels = augment(self.cache.pixels[index], size, rng)
+        dogs, pets = [self.dog[index]], [self.pet[index]]
+        if rng.random() < self.recipe.collage_share:
+            other = int(self.indices[rng.randrange(len(self.indices))])
+            pixels = collage(pixels, augment(self.cache.pixels[other], size, rng), rng)
+            dogs.append(self.dog[other])
+            pets.append(self.pet[other])
+        pet = max(pets)
+        # A dog beside a cat is half of each: the network shall not be sure of either.
+        dog = float(np.average(dogs, weights=pets)) if pet else 0.0
+        return torch.from_numpy(pixels), torch.tensor([dog, pet, pet])
+
+
+def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy of both neurons; the first learns from pets only.
+
+    Args:
+        logits: (N, 2).
+        targets: (N, 3): dog 0..1, pet 0 or 1, weight of the first neuron's loss.
+    """
+    dog, pet, weight = targets.unbind(1)
+    dog_loss = binary_cross_entropy_with_logits(logits[:, DOG], dog, reduction="none")
+    pet_loss = binary_cross_entropy_with_logits(logits[:, PET], pet)
+    return (dog_loss * weight).sum() / weight.sum().clamp(min=1) + pet_loss

@@ -1,0 +1,78 @@
+"""What the tests share: the real command, the real network, real photos."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dogsort import Classifier
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "photos"
+
+
+def run_dogsort(*args: object, cwd: Path | None = None, stdin: bytes = b"", **env: str):
+    """Run the command as a user does; returns rc, stdout and stderr as text."""
+    return subprocess.run(
+        [sys.executable, "-m", "dogsort", *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        cwd=cwd,
+        env={**os.environ, **env},
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def dogsort():
+    return run_dogsort
+
+
+@pytest.fixture(scope="session")
+def classifier():
+    return Classifier(device="cpu")
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder with the example photos: 1 dog, 2 cats, 3 others."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for photo in EXAMPLES.iterdir():
+        if photo.suffix != ".md":
+            shutil.copy(photo, folder)
+    return folder
+
+
+@pytest.fixture
+def dog() -> Image.Image:
+    return Image.open(EXAMPLES / "running_dog.jpeg").convert("RGB")
+
+
+@pytest.fixture
+def cat() -> Image.Image:
+    return Image.open(EXAMPLES / "chelsea.png").convert("RGB")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The labelled photos, where the machine has them."""
+    location = os.environ.get("DOGSORT_DATA")
+    if not location:
+        pytest.skip("DOGSORT_DATA is not set")
+    return Path(location).resolve()
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Everything below a folder, by relative path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }

@@ -1,0 +1,293 @@
+"""The command as a user runs it: a subprocess, real photos, the bundled network."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import EXAMPLES, files_below
+
+TRUTH = {
+    "astronaut.png": "neither",
+    "chelsea.png": "cat",
+    "coffee.png": "neither",
+    "kitten.jpeg": "cat",
+    "rocket.jpg": "neither",
+    "running_dog.jpeg": "dog",
+}
+
+
+def rows(text: bytes) -> list[dict[str, str]]:
+    decoded = text.decode("utf-8", "surrogateescape")
+    return list(csv.DictReader(io.StringIO(decoded, newline="")))
+
+
+def labels(text: bytes) -> dict[str, str]:
+    return {os.path.basename(row["path"]): row["label"] for row in rows(text)}
+
+
+def test_a_pipe_gets_csv_and_stderr_the_summary(dogsort, album):
+    run = dogsort(album)
+    assert run.returncode == 0
+    assert labels(run.stdout) == TRUTH
+    assert run.stderr.decode() == "6 photos: 1 dog, 2 cat, 3 neither\n"
+
+
+def test_output_file(dogsort, album, tmp_path):
+    run = dogsort(album, "-o", tmp_path / "out.csv", "--quiet")
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+    assert labels((tmp_path / "out.csv").read_bytes()) == TRUTH
+
+
+def test_names_on_stdin_and_awkward_names(dogsort, album):
+    names = [b"-rf.jpg", b"two  spaces.jpg", b'with, "comma".jpg', b"caf\xe9.jpg", b"new\nline.jpg"]
+    for name in names:
+        shutil.copy(EXAMPLES / "kitten.jpeg", os.path.join(os.fsencode(album), name))
+    run = dogsort("-", "--null", stdin=b"\0".join(names), cwd=album)
+    assert run.returncode == 0
+    assert [os.fsencode(row["path"]) for row in rows(run.stdout)] == names
+    assert {row["label"] for row in rows(run.stdout)} == {"cat"}
+    run = dogsort("-", "-o", "-", stdin=b"chelsea.png\ngone.jpg\n", cwd=album)
+    assert run.returncode == 3
+    assert [row["error"] for row in rows(run.stdout)] == ["", "file is gone"]
+
+
+def test_bad_files_have_their_own_rows(dogsort, album):
+    (album / "aaa_empty.jpg").write_bytes(b"")
+    (album / "b_text.jpg").write_bytes(b"text")
+    whole = (album / "kitten.jpeg").read_bytes()
+    (album / "cut.jpeg").write_bytes(whole[: len(whole) // 3])
+    run = dogsort(album)
+    assert run.returncode == 3
+    found = labels(run.stdout)
+    assert {name: found.pop(name) for name in ("aaa_empty.jpg", "b_text.jpg", "cut.jpeg")} == {
+        "aaa_empty.jpg": "",
+        "b_text.jpg": "",
+        "cut.jpeg": "",
+    }
+    assert found == TRUTH
+    assert "aaa_empty.jpg: empty file" in run.stderr.decode()
+
+
+def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
+    run = dogsort(tmp_path, "-o", tmp_path / "out.csv")
+    assert run.returncode == 0
+    assert (tmp_path / "out.csv").read_text() == "path,label,p_dog,p_pet,confidence,error\n"
+    assert "no photos found" in run.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no such file or folder"),
+        (["submit", "nowhere", "-o", "s.csv"], "nowhere: no such file or folder"),
+        (["eval", "nowhere"], "nowhere: no such file or folder"),
+        (["train", "nowhere", "-o", "w"], "nowhere: no such file or folder"),
+        ([".", "-o", "out.txt"], ".csv, .jsonl, .parquet"),
+        ([".", "--dry-run"], "--dry-run needs one of --move"),
+        ([".", "--to", "x"], "--to needs one of --move"),
+        ([".", ".", "--move"], "--move needs --to FOLDER"),
+        ([".", "--copy", "--unsure-to", "../up"], "--unsure-to '../up'"),
+        ([".", "--batch-size", "0"], "--batch-size"),
+        ([".", "--min-confidence", "2"], "--min-confidence"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_usage_exits_2_before_anything_heavy(dogsort, tmp_path, arguments, message):
+    run = dogsort(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    assert run.returncode == 2
+    text = run.stderr.decode()
+    assert message in text
+    assert "Traceback" not in text
+    assert "| torch\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{album}", "-o", "nowhere/out.csv"], "nowhere/out.csv: the folder"),
+        (["{album}", "-o", "folder.csv"], "folder.csv: is a folder"),
+        (["{album}", "--weights", "nowhere"], "nowhere: no such weights"),
+        (["{album}", "--device", "mps" if sys.platform == "linux" else "cuda"], "--device cpu"),
+        (["submit", "{album}", "-o", "s.csv"], "its name is no number"),
+        (["eval", "{album}"], "no label"),
+    ],
+)
+def test_what_cannot_be_done_exits_1_with_one_line(dogsort, album, tmp_path, arguments, message):
+    (tmp_path / "folder.csv").mkdir()
+    run = dogsort(*(a.format(album=album) for a in arguments), cwd=tmp_path)
+    assert run.returncode == 1
+    assert message in run.stderr.decode()
+    assert run.stderr.decode().count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["album", "folder.csv"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_full_disk(dogsort, album, tmp_path):
+    (tmp_path / "out.csv").symlink_to("/dev/full")
+    run = dogsort(album, "-o", tmp_path / "out.csv")
+    assert run.returncode == 1
+    assert "No space left on device" in run.stderr.decode()
+    assert "Traceback" not in run.stderr.decode()
+
+
+def test_dry_run_then_move(dogsort, album):
+    (album / "sub").mkdir()
+    shutil.copy(EXAMPLES / "chelsea.png", album / "sub" / "kitten.jpeg")
+    before = files_below(album)
+    dry = dogsort(album, "--move", "--dry-run")
+    assert dry.returncode == 0
+    assert files_below(album) == before
+    real = dogsort(album, "--move", "--verbose")
+    assert real.returncode == 0
+    steps = [
+        [line for line in run.stderr.decode().splitlines() if line.startswith("move ")]
+        for run in (dry, real)
+    ]
+    assert steps[0] == steps[1]
+    assert len(steps[0]) == 4
+    after = files_below(album)
+    assert sorted(after.values()) == sorted(before.values())
+    assert sorted(after) == [
+        "astronaut.png",
+        "cat/chelsea.png",
+        "cat/kitten (2).jpeg",
+        "cat/kitten.jpeg",
+        "coffee.png",
+        "dog/running_dog.jpeg",
+        "rocket.jpg",
+    ]
+    again = dogsort(album, "--move")
+    assert again.returncode == 0
+    assert "moved: nothing" in again.stderr.decode()
+    assert files_below(album) == after
+
+
+@pytest.mark.parametrize("action", ["copy", "link"])
+def test_copy_and_link_leave_the_album_as_it_was(dogsort, album, tmp_path, action):
+    before = files_below(album)
+    run = dogsort(album, f"--{action}", "--to", tmp_path / "sorted")
+    assert run.returncode == 0
+    assert files_below(album) == before
+    filed = sorted(
+        str(p.relative_to(tmp_path / "sorted")) for p in (tmp_path / "sorted").rglob("*.*")
+    )
+    assert filed == ["cat/chelsea.png", "cat/kitten.jpeg", "dog/running_dog.jpeg"]
+    assert (tmp_path / "sorted/cat/kitten.jpeg").read_bytes() == before["kitten.jpeg"]
+
+
+def test_unsure_photos_are_filed_where_asked(dogsort, album):
+    run = dogsort(album, "--move", "--min-confidence", "1", "--unsure-to", "look")
+    assert run.returncode == 0
+    assert len(list((album / "look").iterdir())) == 6
+
+
+def test_submit(dogsort, tmp_path):
+    folder = tmp_path / "test1"
+    folder.mkdir()
+    shutil.copy(EXAMPLES / "kitten.jpeg", folder / "10.jpg")
+    shutil.copy(EXAMPLES / "running_dog.jpeg", folder / "9.jpg")
+    (folder / "100.jpg").write_bytes(b"broken")
+    run = dogsort("submit", folder, "-o", tmp_path / "s.csv")
+    assert run.returncode == 3
+    assert "100.jpg" in run.stderr.decode()
+    header, *lines = (tmp_path / "s.csv").read_text().splitlines()
+    assert header == "id,label"
+    values = [(int(i), float(v)) for i, v in (line.split(",") for line in lines)]
+    assert [i for i, _ in values] == [9, 10, 100]
+    assert values[0][1] > 0.9
+    assert values[1][1] < 0.1
+    assert values[2][1] == 0.5
+    dogsort("submit", folder, "-o", tmp_path / "s.csv", "--hard")
+    assert (tmp_path / "s.csv").read_text() == "id,label\n9,1\n10,0\n100,0.5\n"
+
+
+def test_eval(dogsort, tmp_path):
+    for name, truth in TRUTH.items():
+        (tmp_path / truth).mkdir(exist_ok=True)
+        shutil.copy(EXAMPLES / name, tmp_path / truth)
+    shutil.copy(EXAMPLES / "kitten.jpeg", tmp_path / "dog.1.jpg")  # a wrong label
+    run = dogsort("eval", tmp_path)
+    assert run.returncode == 0
+    text = run.stdout.decode()
+    assert "7 photos, 4 of them dogs or cats" in text
+    assert "75.00%" in text
+    assert "dog.1.jpg" in text.split("worst")[1]
+
+
+def test_info(dogsort):
+    run = dogsort("info")
+    assert run.returncode == 0
+    for word in ("ONNX Runtime", "cpu", "HEIF", "AVIF", "figures", "pretrained"):
+        assert word in run.stdout.decode()
+
+
+def test_help_and_version_answer_without_torch(dogsort):
+    for arguments in ([], ["--help"], ["--version"], ["submit", "--help"], ["train", "--help"]):
+        run = dogsort(*arguments, PYTHONPROFILEIMPORTTIME="1")
+        assert run.returncode == 0
+        imported = {line.split("|")[-1].strip() for line in run.stderr.decode().splitlines()}
+        assert not imported & {"torch", "torchvision", "pandas", "onnxruntime", "numpy", "PIL"}
+        assert run.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_stops_soon_and_says_what_is_kept(album, tmp_path):
+    for number in range(3000):
+        os.link(album / "astronaut.png", album / f"{number}.png")
+    command = [sys.executable, "-m", "dogsort", album, "-o", tmp_path / "out.csv", "--move"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        partial = tmp_path / "out.csv.1.partial"
+        deadline = time.monotonic() + 60
+        while not (partial.exists() and partial.read_bytes().count(b"\n") > 10):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert f"interrupted; the rows so far are in {partial}" in stderr.decode()
+    assert not (tmp_path / "out.csv").exists()
+    assert len(list(album.iterdir())) == 3006  # nothing was moved
+    assert partial.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_a_closed_pipe_ends_quietly(album):
+    for number in range(200):
+        os.link(album / "kitten.jpeg", album / f"{number}.jpeg")
+    command = f"'{sys.executable}' -m dogsort '{album}' --quiet | head -1"
+    run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
+    assert run.stdout == b"path,label,p_dog,p_pet,confidence,error\n"
+    assert run.stderr == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_terminal_gets_lines_for_people(album):
+    import pty
+
+    main, side = pty.openpty()
+    command = [sys.executable, "-m", "dogsort", album]
+    with subprocess.Popen(command, stdout=side, stderr=subprocess.DEVNULL) as process:
+        os.close(side)
+        text = b""
+        while True:
+            try:
+                block = os.read(main, 4096)
+            except OSError:
+                break
+            if not block:
+                break
+            text += block
+        process.wait(60)
+    lines = text.decode().splitlines()
+    assert len(lines) == 6
+    assert lines[1].startswith("cat")
+    assert lines[1].endswith("chelsea.png")

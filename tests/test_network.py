@@ -1,0 +1,127 @@
+"""The bundled weights, the two engines that run them, and what is said of damaged ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from dogsort import Classifier
+from dogsort.errors import DeviceError, WeightsError
+from dogsort.network.engines import open_engine, probabilities_of
+from dogsort.network.weights import (
+    MANIFEST_NAME,
+    ONNX_NAME,
+    SAFETENSORS_NAME,
+    bundled_folder,
+    load_network,
+    load_weights,
+)
+from dogsort.photos.decode import decode_image
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return shutil.copytree(bundled_folder(), tmp_path / "weights")
+
+
+def edit(folder, **changes):
+    path = folder / MANIFEST_NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_onnx_and_torch_agree(cat, dog):
+    weights = load_weights()
+    size = weights.input_size
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in range(2)]
+    pixels = np.stack([decode_image(dog, size), decode_image(cat, size), *noise])
+    batch = torch.from_numpy(pixels)
+    by_onnx = open_engine(weights, "cpu").probabilities(batch)
+    with torch.inference_mode():
+        logits = load_network(weights)(batch).numpy()
+    by_torch = probabilities_of(logits, weights.temperature_dog, weights.temperature_pet)
+    assert by_onnx.shape == (4, 2)
+    assert by_onnx.dtype == np.float32
+    np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
+
+
+def test_manifest_is_complete():
+    manifest = load_weights().manifest
+    for key in ("format_version", "architecture", "input", "classes", "calibration", "thresholds"):
+        assert manifest[key]
+    for key in ("submission", "figures", "recipe", "files"):
+        assert manifest[key]
+    assert set(manifest["files"]) == {SAFETENSORS_NAME, ONNX_NAME}
+
+
+@pytest.mark.parametrize("name", ["", MANIFEST_NAME, SAFETENSORS_NAME, ONNX_NAME])
+def test_weights_are_found_by_folder_or_file(copy, name):
+    assert load_weights(copy / name).folder == copy
+
+
+def test_missing_weights(tmp_path, copy):
+    with pytest.raises(WeightsError, match="nowhere"):
+        load_weights(tmp_path / "nowhere")
+    with pytest.raises(WeightsError, match=r"no manifest\.json"):
+        load_weights(tmp_path)
+    (copy / ONNX_NAME).unlink()
+    with pytest.raises(WeightsError, match=ONNX_NAME):
+        Classifier(copy, device="cpu")
+
+
+def test_a_changed_byte_is_noticed(copy):
+    for name in (ONNX_NAME, SAFETENSORS_NAME):
+        content = bytearray((copy / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"{ONNX_NAME}.*damaged"):
+        open_engine(load_weights(copy), "cpu")
+    with pytest.raises(WeightsError, match=f"{SAFETENSORS_NAME}.*damaged"):
+        load_network(load_weights(copy))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 99}, "format version 99"),
+        ({"calibration": {}}, "temperature"),
+        ({"files": None}, "damaged"),
+        ({"architecture": {"name": "vit"}}, "vit"),
+    ],
+)
+def test_other_manifests_are_refused(copy, changes, message):
+    edit(copy, **changes)
+    with pytest.raises(WeightsError, match=message):
+        load_weights(copy)
+
+
+def test_manifest_that_is_no_json(copy):
+    (copy / MANIFEST_NAME).write_bytes(b"\xff\xfe{")
+    with pytest.raises(WeightsError, match="damaged"):
+        load_weights(copy)
+
+
+def test_a_foreign_file_beside_a_manifest_is_refused(copy):
+    (copy / "other.safetensors").write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"other\.safetensors"):
+        load_weights(copy / "other.safetensors")
+
+
+def test_devices():
+    weights = load_weights()
+    assert open_engine(weights, "cpu").device == "cpu"
+    with pytest.raises(DeviceError, match="tpu"):
+        open_engine(weights, "tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="--device cpu"):
+            open_engine(weights, "cuda")
+
+
+def test_sigmoid_does_not_overflow():
+    with np.errstate(over="raise", invalid="raise"):
+        values = probabilities_of(np.array([[-800.0, 800.0], [0.0, 2.0]]), 0.5, 2.0)
+    np.testing.assert_allclose(values, [[0, 1], [0.5, 0.731059]], atol=1e-6)

@@ -1,0 +1,201 @@
+"""Tables, submissions, summaries."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import stat
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dogsort.errors import DataError, OutputError, UsageError
+from dogsort.records import COLUMNS, Failure, Photo, Prediction
+from dogsort.results.kaggle import numbered_photos, submission_label, write_submission
+from dogsort.results.output import check_writable, complete_file
+from dogsort.results.summary import Summary, printable, record_line
+from dogsort.results.tables import csv_table, open_table
+
+RECORDS = [
+    Prediction('a, "b"\n.jpg', "dog", 0.999999, 1.0, 0.999999),
+    Failure("=1+1.jpg", "empty file"),
+    Prediction(os.fsdecode(b"caf\xe9.jpg"), "unsure", 0.5, 0.25, 0.75),
+]
+
+# What a POSIX file name may hold, bytes that are no UTF-8 included.
+NAMES = st.binary(min_size=1).filter(lambda b: b"\0" not in b).map(os.fsdecode)
+
+
+def write(path, records):
+    with open_table(str(path)) as table:
+        for record in records:
+            table.write(record)
+
+
+def test_csv(tmp_path):
+    write(tmp_path / "out.csv", RECORDS)
+    with open(tmp_path / "out.csv", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        list(COLUMNS),
+        ['a, "b"\n.jpg', "dog", "0.999999", "1.000000", "0.999999", ""],
+        ["=1+1.jpg", "", "", "", "", "empty file"],
+        [os.fsdecode(b"caf\xe9.jpg"), "unsure", "0.500000", "0.250000", "0.750000", ""],
+    ]
+
+
+@given(name=NAMES)
+def test_every_name_survives_csv(name):
+    file = io.StringIO(newline="")
+    csv_table(file).write(Failure(name, "gone"))
+    assert list(csv.reader(io.StringIO(file.getvalue(), newline="")))[1][0] == name
+
+
+def test_json_lines(tmp_path):
+    write(tmp_path / "out.jsonl", RECORDS)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in rows] == [record.path for record in RECORDS]
+    assert rows[0] == {
+        "path": 'a, "b"\n.jpg',
+        "label": "dog",
+        "p_dog": 0.999999,
+        "p_pet": 1.0,
+        "confidence": 0.999999,
+        "error": None,
+    }
+
+
+def test_parquet(tmp_path):
+    write(tmp_path / "out.parquet", RECORDS * 3000)
+    frame = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(frame.columns) == list(COLUMNS)
+    assert len(frame) == 9000
+    assert frame.p_dog.dtype == float
+    assert frame.label.isna().sum() == 3000
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_empty_tables_are_valid(tmp_path, suffix):
+    path = tmp_path / f"out.{suffix}"
+    write(path, [])
+    assert path.exists()
+    if suffix == "csv":
+        assert path.read_text() == ",".join(COLUMNS) + "\n"
+    if suffix == "parquet":
+        assert list(pd.read_parquet(path).columns) == list(COLUMNS)
+
+
+def test_a_file_appears_complete_or_not_at_all(tmp_path):
+    target = tmp_path / "out.csv"
+    target.write_text("earlier")
+    with pytest.raises(RuntimeError), open_table(str(target)) as table:
+        table.write(RECORDS[1])
+        assert target.read_text() == "earlier"
+        raise RuntimeError
+    assert target.read_text() == "earlier"
+    (partial,) = tmp_path.glob("*.partial")
+    assert "empty file" in partial.read_text()
+    write(target, RECORDS[:1])
+    assert target.read_text() != "earlier"
+    assert partial.exists()  # another run's rows are not touched
+
+
+def test_interruption_names_the_partial_rows(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match=r"rows so far are in .*out\.csv\.1\.partial"):
+        with open_table(str(tmp_path / "out.csv")) as table:
+            table.write(RECORDS[1])
+            raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_new_files_have_ordinary_permissions(tmp_path):
+    mask = os.umask(0)
+    os.umask(mask)
+    write(tmp_path / "out.csv", [])
+    assert stat.S_IMODE((tmp_path / "out.csv").stat().st_mode) == 0o666 & ~mask
+
+
+def test_links_and_devices_keep_their_kind(tmp_path):
+    (tmp_path / "real.csv").write_text("earlier")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    write(tmp_path / "link.csv", RECORDS)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_bytes() != b"earlier"
+    with complete_file(os.devnull) as partial:
+        assert partial.path == os.devnull
+    assert not stat.S_ISREG(os.stat(os.devnull).st_mode)
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    with pytest.raises(OutputError, match="does not exist"):
+        write(tmp_path / "nowhere" / "out.csv", [])
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        write(tmp_path / "folder.csv", [])
+    with pytest.raises(UsageError, match=r"\.csv, \.jsonl, \.parquet"):
+        write(tmp_path / "out.txt", [])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_full_disk(tmp_path):
+    (tmp_path / "full.csv").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"full\.csv.*No space left"):
+        write(tmp_path / "full.csv", RECORDS)
+
+
+def test_check_writable_leaves_no_trace(tmp_path):
+    (tmp_path / "out.csv").write_text("earlier")
+    check_writable(str(tmp_path / "out.csv"))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_ids_come_from_names():
+    photos = [Photo("t/10.jpg"), Photo("t/9.jpg"), Failure("t/8.jpg", "gone")]
+    assert numbered_photos(photos) == {"t/10.jpg": 10, "t/9.jpg": 9, "t/8.jpg": 8}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["t/1.jpg", "t/cat.jpg"], r"t/cat\.jpg: its name is no number"),
+        (["t/1.jpg", "t/01.png"], r"t/01\.png: id 1 comes twice, also as t/1\.jpg"),
+        (["t/².jpg"], "no number"),
+        ([], "no photos found"),
+    ],
+)
+def test_bad_test_folders(names, message):
+    with pytest.raises(DataError, match=message):
+        numbered_photos(map(Photo, names))
+
+
+def test_submission(tmp_path):
+    record = Prediction("1.jpg", "dog", 0.9999, 1.0, 0.9999)
+    assert submission_label(record, 0.005, hard=False) == 0.995
+    assert submission_label(record, 0.005, hard=True) == 1
+    assert submission_label(Failure("1.jpg", "x"), 0.005, hard=True) == 0.5
+    write_submission(str(tmp_path / "s.csv"), {10: 0.995, 9: 0.005}, hard=False)
+    assert (tmp_path / "s.csv").read_text() == "id,label\n9,0.005000\n10,0.995000\n"
+    write_submission(str(tmp_path / "s.csv"), {10: 1.0, 9: 0.0}, hard=True)
+    assert (tmp_path / "s.csv").read_text() == "id,label\n9,0\n10,1\n"
+
+
+def test_lines_are_safe_to_print():
+    for record in RECORDS:
+        line = record_line(record)
+        assert "\n" not in line
+        line.encode()
+    assert printable("\x1b[31mred") == "\\x1b[31mred"
+    assert printable("ünï 🐶") == "ünï 🐶"
+
+
+def test_summary_counts():
+    summary = Summary()
+    assert summary.text() == "no photos found"
+    for record in RECORDS:
+        summary.add(record)
+    assert summary.text() == "3 photos: 1 dog, 1 unsure, 1 unreadable"
+    assert (summary.total, summary.failed) == (3, 1)

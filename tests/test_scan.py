@@ -1,0 +1,115 @@
+"""Paths -> photos."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dogsort.errors import PathNotFound
+from dogsort.photos.scan import check_paths, scan
+from dogsort.records import Failure, Photo
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def found(*paths: object, **options) -> list[str]:
+    return [item.path for item in scan(map(str, paths), **options)]
+
+
+def test_folder_is_walked_in_sorted_order_photos_first(tmp_path):
+    make(
+        tmp_path, "b.jpg", "a.JPG", "sub/c.heic", "sub/.d.jpg", ".git/e.jpg", "notes.txt", "mov.MOV"
+    )
+    root = str(tmp_path)
+    assert found(root) == [
+        os.path.join(root, *p.split("/")) for p in ("a.JPG", "b.jpg", "sub/c.heic")
+    ]
+
+
+def test_named_files_are_taken_whatever_they_are_called(tmp_path):
+    make(tmp_path, ".hidden.jpg", "no_extension")
+    paths = [str(tmp_path / ".hidden.jpg"), str(tmp_path / "no_extension")]
+    assert found(*paths) == paths
+
+
+def test_paths_stay_as_they_were_given(tmp_path, monkeypatch):
+    make(tmp_path, "sub/a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert found(".") == [os.path.join(".", "sub", "a.jpg")]
+    assert found("sub/") == ["sub/a.jpg"]
+
+
+@pytest.mark.parametrize("order", [("", "sub"), ("sub", ""), ("sub/a.jpg", ""), ("", "sub/a.jpg")])
+def test_overlapping_paths_give_each_photo_once(tmp_path, order):
+    make(tmp_path, "sub/a.jpg", "b.jpg")
+    assert sorted(os.path.basename(path) for path in found(*(tmp_path / o for o in order))) == [
+        "a.jpg",
+        "b.jpg",
+    ]
+
+
+def test_hidden_file_named_after_its_folder_is_still_taken(tmp_path):
+    make(tmp_path, ".a.jpg")
+    assert found(tmp_path, tmp_path / ".a.jpg") == [str(tmp_path / ".a.jpg")]
+
+
+def test_loops_of_links_are_failures_and_the_walk_goes_on(tmp_path):
+    make(tmp_path, "sub/a.jpg", "z.jpg")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    (tmp_path / "self").symlink_to("self")
+    items = list(scan([str(tmp_path)]))
+    failures = {Path(item.path).name: item.error for item in items if isinstance(item, Failure)}
+    assert failures == dict.fromkeys(("up", "self.jpg", "self"), "a loop of links")
+    assert [Path(item.path).name for item in items if isinstance(item, Photo)] == ["z.jpg", "a.jpg"]
+
+
+def test_links_to_folders_are_named_but_not_followed(tmp_path):
+    make(tmp_path, "album/a.jpg", "elsewhere/b.jpg")
+    (tmp_path / "album" / "more").symlink_to(tmp_path / "elsewhere")
+    skipped: list[str] = []
+    assert found(tmp_path / "album", on_skipped_link=skipped.append) == [
+        str(tmp_path / "album/a.jpg")
+    ]
+    assert skipped == [str(tmp_path / "album" / "more")]
+    # What was not followed was not seen: given by itself, it is.
+    given = [tmp_path / "album", tmp_path / "album" / "more"]
+    assert len(found(*given)) == 2
+    assert len(found(tmp_path / "album", tmp_path / "album" / "more" / "b.jpg")) == 2
+
+
+def test_scan_is_lazy(tmp_path):
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    walk = scan([str(tmp_path)])
+    next(walk)
+    make(tmp_path, "b/3.jpg")
+    assert len(list(walk)) == 2
+
+
+def test_missing_path_is_named(tmp_path):
+    with pytest.raises(PathNotFound, match="nowhere"):
+        check_paths([str(tmp_path), str(tmp_path / "nowhere")])
+    assert list(scan([str(tmp_path / "nowhere")])) == [
+        Failure(str(tmp_path / "nowhere"), "file is gone")
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may look anywhere")
+def test_folder_without_permission_is_a_failure(tmp_path):
+    make(tmp_path, "closed/a.jpg", "b.jpg")
+    (tmp_path / "closed").chmod(0)
+    try:
+        items = list(scan([str(tmp_path)]))
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+    assert items == [
+        Photo(str(tmp_path / "b.jpg")),
+        Failure(str(tmp_path / "closed"), "no permission to look into it"),
+    ]

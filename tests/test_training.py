@@ -1,0 +1,218 @@
+"""Labelled photos -> weights: the parts, and a whole small run."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import EXAMPLES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dogsort.errors import DataError
+from dogsort.network.architecture import DogsortNet
+from dogsort.network.weights import load_weights
+from dogsort.photos.decode import decode_image
+from dogsort.records import LABELS, Failure, Prediction
+from dogsort.training.augment import augment, collage
+from dogsort.training.calibrate import calibrate
+from dogsort.training.dataset import LabelledPhoto, PixelCache, find_labelled, truth_of
+from dogsort.training.evaluate import evaluate, label_indices, log_loss, wilson_interval
+from dogsort.training.samples import loss_of
+from dogsort.training.start import convert_tensorflow
+from dogsort.training.train import hold_out
+from dogsort.verdict import decide
+
+
+@pytest.mark.parametrize(
+    ("path", "truth"),
+    [
+        ("x/dog/a.jpg", "dog"),
+        ("x/Cats/a.jpg", "cat"),
+        ("dog/neither/furry/a.jpg", "neither"),
+        ("train/cat.12.jpg", "cat"),
+        ("dog/cat.12.jpg", "dog"),
+        ("x/a.jpg", None),
+        ("hotdog/a.jpg", None),
+    ],
+)
+def test_labels_come_from_folders_or_names(path, truth):
+    assert truth_of(path) == truth
+
+
+def test_a_photo_without_label_is_named(album):
+    with pytest.raises(DataError, match=r"astronaut\.png: no label"):
+        list(find_labelled(str(album)))
+
+
+def test_hold_out_takes_a_tenth_of_each_class():
+    photos = [LabelledPhoto(str(n), "dog" if n % 2 else "cat") for n in range(100)]
+    kept, held_out = hold_out(photos)
+    assert (len(kept), len(held_out)) == (90, 10)
+    assert {photo.truth for photo in held_out} == {"dog", "cat"}
+    assert not set(kept) & set(held_out)
+
+
+def test_cache_leaves_out_what_cannot_be_read(tmp_path, album):
+    (album / "broken.jpg").write_bytes(b"x")
+    photos = [LabelledPhoto(str(path), "cat") for path in sorted(album.iterdir())]
+    cache = PixelCache(photos, 32, str(tmp_path / "cache.npy"))
+    assert cache.pixels.shape == (6, 32, 32, 3)
+    assert cache.failures == [Failure(str(album / "broken.jpg"), "not an image of a known format")]
+    assert cache.photos[2].path.endswith("coffee.png")
+    with_image = decode_image(Image.open(album / "coffee.png"), 32)
+    assert (cache.pixels[2] == with_image).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_augmented_photos_keep_shape_and_are_repeatable(seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    first, second = (augment(pixels, 40, random.Random(seed)) for _ in "ab")
+    assert first.shape == (40, 40, 3)
+    assert first.dtype == np.uint8
+    assert (first == second).all()
+    joined = collage(first, np.zeros_like(first), random.Random(seed))
+    assert joined.shape == (40, 40, 3)
+    assert (joined == 0).all(axis=2).mean() >= 0.5
+
+
+def test_first_neuron_learns_from_pets_only():
+    logits = torch.tensor([[5.0, -3.0], [1.0, 2.0]], requires_grad=True)
+    targets = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    loss_of(logits, targets).backward()
+    assert logits.grad[0, 0] == 0
+    assert logits.grad[0, 1] > 0
+    assert logits.grad[1, 0] < 0
+
+
+def test_temperatures_are_found_again():
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 3, (20000, 2))
+    is_dog, is_pet = (rng.random((20000, 2)) < 1 / (1 + np.exp(-true))).T
+    result = calibrate((true * [2.0, 0.5]).astype(np.float32), is_dog, is_pet)
+    assert result.temperature_dog == pytest.approx(2.0, rel=0.1)
+    assert result.temperature_pet == pytest.approx(0.5, rel=0.1)
+    assert 0.5 <= result.bar <= 1
+    assert 0 < result.clip < 0.5
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_many_labels_at_once_are_the_labels_one_by_one(p_dog, p_pet, bar):
+    (index,) = label_indices(np.array([p_dog]), np.array([p_pet]), bar)
+    assert LABELS[index] == decide(p_dog, p_pet, bar)[0]
+
+
+def test_evaluation():
+    truths = ["dog", "dog", "cat", "neither", "neither"]
+    predictions = [
+        Prediction("", "dog", 0.9, 0.9, 0.81),
+        Prediction("", "unsure", 0.4, 0.9, 0.5),
+        Prediction("", "cat", 0.0, 0.9, 0.9),
+        Prediction("", "dog", 0.9, 0.9, 0.8),
+        Prediction("", "neither", 0.5, 0.1, 0.9),
+    ]
+    result = evaluate(truths, predictions, clip=0.1)
+    assert (result.accuracy.count, result.accuracy.total) == (2, 3)
+    assert result.log_loss == pytest.approx(-(2 * np.log(0.9) + np.log(0.4)) / 3)
+    assert (result.pets_labelled.count, result.pets_labelled.total) == (2, 3)
+    assert (result.labelled_wrongly.count, result.labelled_wrongly.total) == (1, 3)
+    assert (result.neither_labelled.count, result.neither_labelled.total) == (1, 2)
+    assert result.confusion.tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 1, 0]]
+
+
+def test_figures():
+    assert log_loss(np.array([0.0]), np.array([True]), 0.0) < 40
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    low, high = wilson_interval(90, 100)  # as in Wilson's formula worked by hand
+    assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)
+
+
+def keras_file(path, network: DogsortNet):
+    """Write the features of a network as Keras would."""
+    import h5py
+
+    from dogsort.training import start
+
+    state = {name: value.numpy() for name, value in network.features.state_dict().items()}
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights/mobilenetv2_1.00_224")
+        for conv, norm, keras_conv, keras_norm, _ in start._layers():
+            kernel = state[f"{conv}.weight"]
+            depthwise = kernel.shape[1] == 1
+            root[f"{keras_conv}/kernel"] = kernel.transpose(
+                (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+            )
+            root[f"{keras_norm}/gamma"] = state[f"{norm}.weight"]
+            root[f"{keras_norm}/beta"] = state[f"{norm}.bias"]
+            root[f"{keras_norm}/moving_mean"] = state[f"{norm}.running_mean"]
+            root[f"{keras_norm}/moving_variance"] = state[f"{norm}.running_var"]
+
+
+def test_conversion_from_keras(tmp_path):
+    torch.manual_seed(0)
+    network = DogsortNet()
+    keras_file(tmp_path / "model.h5", network)
+    converted = convert_tensorflow(str(tmp_path / "model.h5"))
+    original = network.features.state_dict()
+    assert set(converted) == set(original)
+    for name, value in original.items():
+        expected = value + (1e-3 - 1e-5) if name.endswith("running_var") else value
+        torch.testing.assert_close(converted[name], expected, msg=name)
+
+
+def test_files_without_the_network_are_refused(tmp_path):
+    import h5py
+
+    (tmp_path / "text.h5").write_text("no")
+    with pytest.raises(DataError, match=r"text\.h5: not a readable HDF5 file"):
+        convert_tensorflow(str(tmp_path / "text.h5"))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["model_weights/dense/kernel"] = np.zeros((2, 2))
+    with pytest.raises(DataError, match="no MobileNetV2"):
+        convert_tensorflow(str(tmp_path / "other.h5"))
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    for name in ("kitten.jpeg", "running_dog.jpeg", "coffee.png"):
+        truth = {"k": "cat", "r": "dog", "c": "neither"}[name[0]]
+        folder = tmp_path / "labelled" / truth
+        folder.mkdir(parents=True)
+        for number in range(3):
+            shutil.copy(EXAMPLES / name, folder / f"{number}_{name}")
+    return tmp_path / "labelled"
+
+
+def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
+    (labelled / "dog" / "broken.jpg").write_bytes(b"x")
+    out = tmp_path / "weights"
+    command = ["train", labelled, "--val", labelled, "--start", load_weights().folder, "-o", out]
+    command += ["--epochs", 1, "--workers", 0, "--device", "cpu"]
+    run = dogsort(*command)
+    assert run.returncode == 0, run.stderr.decode()
+    assert "broken.jpg" in run.stderr.decode()
+    assert sorted(path.name for path in out.iterdir()) == [
+        "dogsort.onnx",
+        "dogsort.safetensors",
+        "history.csv",
+        "manifest.json",
+    ]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["recipe"]["training_photos"] == 9
+    used = dogsort(labelled / "cat", "--weights", out)
+    assert used.returncode == 0
+    assert used.stdout.count(b"\n") == 4
+
+
+def test_train_says_early_what_is_missing(dogsort, labelled, tmp_path):
+    shutil.rmtree(labelled / "neither")
+    run = dogsort("train", labelled, "-o", tmp_path / "weights")
+    assert run.returncode == 1
+    assert "no training photos of: neither" in run.stderr.decode()
+    assert not (tmp_path / "weights").exists()
