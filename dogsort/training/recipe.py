@@ -22,7 +22,7 @@ class Recipe:
     hidden: int = 256
     dropout: float = 0.2
     head_epochs: int = 1  # the head alone, on frozen features
-    epochs: int = 6  # the whole network
+    epochs: int = 5  # the whole network
     frozen_blocks: int = 5  # the first ones, edges and textures, stay as ImageNet made them
     batch_size: int = 32
     head_rate: float = 1e-3
@@ -31,5 +31,5 @@ class Recipe:
     warmup: float = 0.05  # share of the steps over which the rate rises
     weight_decay: float = 0.02
     average_decay: float = 0.998  # of the exponential moving average of weights
-    collage_share: float = 0.08  # of the training photos
+    collage_share: float = 0.2  # of the training photos; teaches not to be sure of two at once
     neither_repeats: int = 2  # they are few, and telling them is the hard part
