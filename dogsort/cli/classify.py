@@ -29,14 +29,12 @@ __all__ = ["classify"]
 
 
 class MainCommand(click.Command):
-    """The command without a name of its own; its help also lists the others."""
+    """The command without a name of its own; its help also lists the others, given as ``obj``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, then the commands."""
-        from dogsort.cli.main import COMMANDS
-
         super().format_options(ctx, formatter)
-        rows = [(name, command.get_short_help_str(80)) for name, command in COMMANDS.items()]
+        rows = [(name, command.get_short_help_str(80)) for name, command in ctx.obj.items()]
         with formatter.section("Commands (dogsort COMMAND --help tells more)"):
             formatter.write_dl(rows)
 

@@ -17,7 +17,7 @@ from dogsort.photos.scan import check_paths
 __all__ = ["evaluate"]
 
 
-@click.command("eval", context_settings=HELP)
+@click.command("eval", context_settings=HELP, short_help="Measure on labelled photos.")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
 @click.option(
     "--worst",

@@ -12,7 +12,9 @@ from dogsort.cli.options import DEVICES, HELP
 __all__ = ["info"]
 
 
-@click.command("info", context_settings=HELP)
+@click.command(
+    "info", context_settings=HELP, short_help="Show version, weights, device and readable formats."
+)
 @click.option(
     "--weights", metavar="FILE", help="Weights folder or a file in it, instead of the bundled ones."
 )

@@ -38,7 +38,9 @@ def main(args: list[str] | None = None) -> NoReturn:
             name = f"dogsort {command.name}"
             code = command.main(args[1:], prog_name=name, standalone_mode=False)
         else:
-            code = classify.main(args or ["--help"], prog_name="dogsort", standalone_mode=False)
+            code = classify.main(
+                args or ["--help"], prog_name="dogsort", standalone_mode=False, obj=COMMANDS
+            )
     except click.ClickException as error:
         error.show()
         code = error.exit_code

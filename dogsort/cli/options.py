@@ -163,6 +163,18 @@ class Talk:
             self._bar = None
             bar.close()
 
+    @contextmanager
+    def status(self, text: str) -> Iterator[None]:
+        """Show a passing line on a terminal, so that nobody waits before an empty screen."""
+        if not self.show_bar:
+            yield
+            return
+        click.echo(text, nl=False, err=True)
+        try:
+            yield
+        finally:
+            click.echo("\r" + " " * len(text) + "\r", nl=False, err=True)
+
     def data(self, text: str) -> None:
         """Print a line on stdout, above the bar if there is one."""
         self._print(text, err=False)
@@ -183,9 +195,10 @@ def open_classifier(talk: Talk, device: str, **options: Any) -> Classifier:
     """Load the network, saying so where it may take a moment."""
     # Pillow warns from 89 megapixels on; dogsort has its own limit and says so per photo.
     warnings.filterwarnings("ignore", module="PIL")
-    from dogsort.classifier import Classifier
+    with talk.status("loading the network ..."):
+        from dogsort.classifier import Classifier
 
-    classifier = Classifier(device=device, **options)
+        classifier = Classifier(device=device, **options)
     engine = classifier.engine
     talk.detail(
         f"weights {classifier.weights.folder}; {engine.name} on {engine.device}: {engine.reason}"
