@@ -14,7 +14,7 @@ from dogsort.errors import UsageError
 from dogsort.network.engines import Engine, cores, open_engine
 from dogsort.network.weights import Weights, load_weights
 from dogsort.photos.scan import scan
-from dogsort.records import Failure, Photo, Prediction, Record
+from dogsort.records import DECIMALS, Failure, Photo, Prediction, Record
 from dogsort.verdict import decide
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Classifier"]
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
-
-DECIMALS = 6  # of every probability that leaves dogsort
 
 
 class Classifier:
@@ -118,15 +116,17 @@ class Classifier:
         Raises:
             TypeError: for anything else.
             ValueError: for an array of another shape or dtype.
-            UnreadablePhoto: for a picture without pixels or with too many.
+            UnreadablePhoto: for a picture without pixels, with too many, or from a damaged file.
         """
         import torch
 
         from dogsort.photos.decode import decode_image
 
         remaining = iter(images)
-        while chunk := list(islice(remaining, self._batch_size)):
-            pixels = [decode_image(_as_image(one), self.weights.input_size) for one in chunk]
+        size = self.weights.input_size
+        while pixels := [
+            decode_image(_as_image(one), size) for one in islice(remaining, self._batch_size)
+        ]:
             for row in self.engine.probabilities(torch.from_numpy(np.stack(pixels))):
                 yield self._record("", row)
 
@@ -142,7 +142,7 @@ def _as_image(picture: Any) -> Image.Image:
     from PIL import Image
 
     if isinstance(picture, Image.Image):
-        return picture.copy() if picture.readonly else picture
+        return picture
     if not isinstance(picture, np.ndarray):
         raise TypeError(f"expected a PIL image or a numpy array, not {type(picture).__name__}")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:

@@ -5,10 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["COLUMNS", "LABELS", "Failure", "Label", "Photo", "Prediction", "Record"]
+__all__ = [
+    "COLUMNS",
+    "DECIMALS",
+    "DEVICES",
+    "LABELS",
+    "Failure",
+    "Label",
+    "Photo",
+    "Prediction",
+    "Record",
+]
 
 Label: TypeAlias = Literal["dog", "cat", "neither", "unsure"]
 LABELS: tuple[Label, ...] = ("dog", "cat", "neither", "unsure")
+
+#: What --device and Classifier(device=...) may be; auto takes a GPU if there is one.
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+#: Digits behind the point of every probability that leaves dogsort.
+DECIMALS = 6
 
 #: The columns of every output table, in order.
 COLUMNS = ("path", "label", "p_dog", "p_pet", "confidence", "error")

@@ -91,8 +91,12 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         (["eval", "nowhere"], "nowhere: no such file or folder"),
         (["train", "nowhere", "-o", "w"], "nowhere: no such file or folder"),
         ([".", "-o", "out.txt"], ".csv, .jsonl, .parquet"),
-        ([".", "--dry-run"], "--dry-run needs one of --move"),
-        ([".", "--to", "x"], "--to needs one of --move"),
+        ([".", "--dry-run"], "--dry-run and --unsure-to need one of --move"),
+        ([".", "--to", "x"], "--to, --dry-run and --unsure-to need one of --move"),
+        ([".", "--move", "--to", ""], "--to: the name of the folder is empty"),
+        (["-", "--move"], "--move needs --to FOLDER"),
+        ([".", "--move", "--unsure-to", "cat"], "--unsure-to 'cat'"),
+        (["submit", ".", "-o", "1.jpg"], ".csv"),
         ([".", ".", "--move"], "--move needs --to FOLDER"),
         ([".", "--copy", "--unsure-to", "../up"], "--unsure-to '../up'"),
         ([".", "--batch-size", "0"], "--batch-size"),
@@ -118,15 +122,19 @@ def test_wrong_usage_exits_2_before_anything_heavy(dogsort, tmp_path, arguments,
         (["{album}", "--device", "mps" if sys.platform == "linux" else "cuda"], "--device cpu"),
         (["submit", "{album}", "-o", "s.csv"], "its name is no number"),
         (["eval", "{album}"], "no label"),
+        (["{album}", "-o", "o.csv", "--weights", "nowhere"], "nowhere: no such weights"),
+        (["{album}", "--copy", "--to", "occupied"], "is not a folder"),
     ],
 )
 def test_what_cannot_be_done_exits_1_with_one_line(dogsort, album, tmp_path, arguments, message):
     (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "occupied").mkdir()
+    (tmp_path / "occupied" / "dog").write_bytes(b"")
     run = dogsort(*(a.format(album=album) for a in arguments), cwd=tmp_path)
     assert run.returncode == 1
     assert message in run.stderr.decode()
     assert run.stderr.decode().count("\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["album", "folder.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["album", "folder.csv", "occupied"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
@@ -168,6 +176,18 @@ def test_dry_run_then_move(dogsort, album):
     assert again.returncode == 0
     assert "moved: nothing" in again.stderr.decode()
     assert files_below(album) == after
+
+
+def test_links_and_their_photos_stay(dogsort, album):
+    (album / "link.jpeg").symlink_to("kitten.jpeg")
+    dry, real = (dogsort(album, "--move", *more) for more in (["-n"], ["-v"]))
+    assert (dry.returncode, real.returncode) == (0, 0)
+    assert (album / "kitten.jpeg").exists()
+    assert (album / "link.jpeg").read_bytes() == (album / "kitten.jpeg").read_bytes()
+    assert "both stay" in real.stderr.decode()
+    for run in (dry, real):
+        steps = [line for line in run.stderr.decode().splitlines() if line.startswith("move ")]
+        assert len(steps) == 2
 
 
 @pytest.mark.parametrize("action", ["copy", "link"])
@@ -257,6 +277,53 @@ def test_ctrl_c_stops_soon_and_says_what_is_kept(album, tmp_path):
     assert not (tmp_path / "out.csv").exists()
     assert len(list(album.iterdir())) == 3006  # nothing was moved
     assert partial.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_does_not_wait_for_a_large_picture(tmp_path):
+    from PIL import Image
+
+    for number in range(4):
+        Image.new("RGBA", (13000, 13000)).save(tmp_path / f"{number}.png", compress_level=1)
+    command = [sys.executable, "-m", "dogsort", tmp_path]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # the header: the network is loaded, decoding begins
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert stderr.decode().strip() == "dogsort: interrupted"
+
+
+def test_names_from_windows_lists(dogsort, album):
+    run = dogsort("-", stdin=b"kitten.jpeg\r\nchelsea.png\r\n", cwd=album)
+    assert run.returncode == 0
+    assert set(labels(run.stdout).values()) == {"cat"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        ("> /dev/full", "standard output: cannot be written: No space left on device"),
+        (">&-", "standard output is closed"),
+    ],
+)
+def test_rows_that_cannot_be_printed(album, redirection, message):
+    command = f"'{sys.executable}' -m dogsort '{album}' {redirection}"
+    run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
+    assert run.returncode == 1
+    assert message in run.stderr.decode()
+    assert run.stderr.decode().count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_a_closed_pipe_files_nothing_and_says_so(album):
+    before = files_below(album)
+    command = f"'{sys.executable}' -m dogsort '{album}' --move | true"
+    run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
+    assert "nothing was filed" in run.stderr.decode()
+    assert files_below(album) == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")

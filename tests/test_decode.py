@@ -119,6 +119,21 @@ def test_sixteen_bits_are_scaled(tmp_path, dog):
     assert near(decode_file(str(path), SIZE), decode_image(Image.fromarray(grey), SIZE)) < 1
 
 
+@pytest.mark.parametrize("largest", [255, 65535, 2**20])
+def test_thirty_two_bit_integers_are_scaled_by_what_they_hold(dog, largest):
+    grey = np.asarray(dog.convert("L"))
+    picture = Image.fromarray((grey.astype(np.int64) * largest // 255).astype(np.int32))
+    assert picture.mode == "I"
+    assert near(decode_image(picture, SIZE), decode_image(Image.fromarray(grey), SIZE)) < 3
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_premultiplied_modes(dog, mode):
+    picture = dog.convert("LA" if mode == "La" else "RGBA").convert(mode)
+    expected = decode_image(dog.convert("L") if mode == "La" else dog, SIZE)
+    assert near(decode_image(picture, SIZE), expected) < 2
+
+
 def test_floating_point_tiff_is_scaled(tmp_path, dog):
     grey = np.asarray(dog.convert("L"))
     path = tmp_path / "float.tif"

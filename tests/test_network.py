@@ -11,7 +11,7 @@ import torch
 
 from dogsort import Classifier
 from dogsort.errors import DeviceError, WeightsError
-from dogsort.network.engines import open_engine, probabilities_of
+from dogsort.network.engines import TorchEngine, open_engine, probabilities_of
 from dogsort.network.weights import (
     MANIFEST_NAME,
     ONNX_NAME,
@@ -47,6 +47,13 @@ def test_onnx_and_torch_agree(cat, dog):
     assert by_onnx.shape == (4, 2)
     assert by_onnx.dtype == np.float32
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
+
+
+def test_weights_tell_nothing_of_the_machine_that_made_them():
+    for path in bundled_folder().iterdir():
+        content = path.read_bytes()
+        assert b"site-packages" not in content, path
+        assert b".py" not in content, path
 
 
 def test_manifest_is_complete():
@@ -91,12 +98,35 @@ def test_a_changed_byte_is_noticed(copy):
         ({"calibration": {}}, "temperature"),
         ({"files": None}, "damaged"),
         ({"architecture": {"name": "vit"}}, "vit"),
+        ({"input": {"size": 0}}, "size is out of its range"),
+        ({"thresholds": {"min_confidence": 95}}, "min_confidence is out of its range"),
+        ({"calibration": {"temperature_dog": 0, "temperature_pet": 1}}, "temperature_dog"),
+        ({"calibration": {"temperature_dog": 1, "temperature_pet": "NaN"}}, "temperature_pet"),
+        ({"submission": {"clip": 0.7}}, "clip is out of its range"),
+        ({"architecture": {"name": "mobilenet_v2", "hidden": float("inf")}}, "damaged"),
+        ({"figures": []}, "figures"),
     ],
 )
 def test_other_manifests_are_refused(copy, changes, message):
     edit(copy, **changes)
     with pytest.raises(WeightsError, match=message):
         load_weights(copy)
+
+
+def test_a_size_that_is_not_the_networks_is_refused(copy):
+    edit(copy, input={"size": 160})
+    with pytest.raises(WeightsError, match="160"):
+        open_engine(load_weights(copy), "cpu")
+
+
+def test_torch_engine_gives_what_onnx_gives(cat, dog):
+    # Its usual place is a GPU; the way there is the same on any device.
+    weights = load_weights()
+    pixels = np.stack([decode_image(one, weights.input_size) for one in (dog, cat)])
+    batch = torch.from_numpy(pixels)
+    by_torch = TorchEngine(weights, "cpu", "test").probabilities(batch)
+    by_onnx = open_engine(weights, "cpu").probabilities(batch)
+    np.testing.assert_allclose(by_torch, by_onnx, atol=1e-4)
 
 
 def test_manifest_that_is_no_json(copy):

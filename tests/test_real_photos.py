@@ -83,7 +83,7 @@ def test_submission_of_kaggles_photos(dogsort, data, tmp_path):
 
 
 def test_validation_figures(data, classifier):
-    photos = list(find_labelled(str(data / "val")))
+    photos = find_labelled([str(data / "val")])
     records = list(classifier.predict(photo.path for photo in photos))
     assert all(isinstance(record, Prediction) for record in records)
     by_source = {

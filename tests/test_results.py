@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dogsort.errors import DataError, OutputError, UsageError
-from dogsort.records import COLUMNS, Failure, Photo, Prediction
+from dogsort.records import COLUMNS, Failure, Prediction
 from dogsort.results.kaggle import numbered_photos, submission_label, write_submission
 from dogsort.results.output import check_writable, complete_file
 from dogsort.results.summary import Summary, printable, record_line
@@ -51,14 +51,15 @@ def test_csv(tmp_path):
 @given(name=NAMES)
 def test_every_name_survives_csv(name):
     file = io.StringIO(newline="")
-    csv_table(file).write(Failure(name, "gone"))
+    csv_table(file, "test").write(Failure(name, "gone"))
     assert list(csv.reader(io.StringIO(file.getvalue(), newline="")))[1][0] == name
 
 
 def test_json_lines(tmp_path):
     write(tmp_path / "out.jsonl", RECORDS)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [row["path"] for row in rows] == [record.path for record in RECORDS]
+    # JSON is UTF-8: a byte that is none shows as an escape.
+    assert [row["path"] for row in rows] == ['a, "b"\n.jpg', "=1+1.jpg", "caf\\xe9.jpg"]
     assert rows[0] == {
         "path": 'a, "b"\n.jpg',
         "label": "dog",
@@ -104,6 +105,20 @@ def test_a_file_appears_complete_or_not_at_all(tmp_path):
     assert partial.exists()  # another run's rows are not touched
 
 
+def test_without_rows_nothing_is_left(tmp_path):
+    for suffix in ("csv", "jsonl", "parquet"):
+        with pytest.raises(KeyboardInterrupt) as info, open_table(str(tmp_path / f"o.{suffix}")):
+            raise KeyboardInterrupt
+        assert info.value.args == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_other_things_are_not_blamed_on_the_table(tmp_path):
+    with pytest.raises(OSError, match="elsewhere") as info, open_table(str(tmp_path / "o.csv")):
+        raise OSError("elsewhere")
+    assert not isinstance(info.value, OutputError)
+
+
 def test_interruption_names_the_partial_rows(tmp_path):
     with pytest.raises(KeyboardInterrupt, match=r"rows so far are in .*out\.csv\.1\.partial"):
         with open_table(str(tmp_path / "out.csv")) as table:
@@ -126,7 +141,7 @@ def test_links_and_devices_keep_their_kind(tmp_path):
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_bytes() != b"earlier"
     with complete_file(os.devnull) as partial:
-        assert partial.path == os.devnull
+        assert partial == os.devnull
     assert not stat.S_ISREG(os.stat(os.devnull).st_mode)
 
 
@@ -153,23 +168,41 @@ def test_check_writable_leaves_no_trace(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
 
 
-def test_ids_come_from_names():
-    photos = [Photo("t/10.jpg"), Photo("t/9.jpg"), Failure("t/8.jpg", "gone")]
-    assert numbered_photos(photos) == {"t/10.jpg": 10, "t/9.jpg": 9, "t/8.jpg": 8}
+def folder_with(path, *names):
+    path.mkdir()
+    for name in names:
+        (path / name).write_bytes(b"x")
+    return str(path)
+
+
+def test_ids_come_from_names(tmp_path):
+    folder = folder_with(tmp_path / "t", "10.jpg", "9.jpg", "sample.csv")
+    ids = numbered_photos(folder)
+    assert {os.path.basename(path): number for path, number in ids.items()} == {
+        "10.jpg": 10,
+        "9.jpg": 9,
+    }
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["t/1.jpg", "t/cat.jpg"], r"t/cat\.jpg: its name is no number"),
-        (["t/1.jpg", "t/01.png"], r"t/01\.png: id 1 comes twice, also as t/1\.jpg"),
-        (["t/².jpg"], "no number"),
+        (["1.jpg", "cat.jpg"], r"cat\.jpg: its name is no number"),
+        (["1.jpg", "01.png"], r"1\.jpg: id 1 comes twice, also as .*01\.png"),
+        (["².jpg"], "no number"),
         ([], "no photos found"),
     ],
 )
-def test_bad_test_folders(names, message):
+def test_bad_test_folders(tmp_path, names, message):
     with pytest.raises(DataError, match=message):
-        numbered_photos(map(Photo, names))
+        numbered_photos(folder_with(tmp_path / "t", *names))
+
+
+def test_links_in_test_folders_are_refused(tmp_path):
+    folder = folder_with(tmp_path / "t", "1.jpg")
+    (tmp_path / "t" / "more").symlink_to(folder_with(tmp_path / "elsewhere", "2.jpg"))
+    with pytest.raises(DataError, match="more: a link to a folder"):
+        numbered_photos(folder)
 
 
 def test_submission(tmp_path):

@@ -93,6 +93,31 @@ def test_scan_is_lazy(tmp_path):
     assert len(list(walk)) == 2
 
 
+def test_each_photo_once_whatever_links_lead_to_its_folder(tmp_path):
+    make(tmp_path, "album/a.jpg", "album/b.jpg")
+    (tmp_path / "link").symlink_to("album")
+    album, link = tmp_path / "album", tmp_path / "link"
+    for paths in ((album / "a.jpg", link / "a.jpg"), (album, link), (album, link / "b.jpg")):
+        names = [os.path.basename(path) for path in found(*paths)]
+        assert len(names) == len(set(names))
+    assert len(found(link / "b.jpg", album)) == 2
+
+
+def test_folders_may_nest_deeply(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1100):
+        os.mkdir("d")
+        os.chdir("d")
+    (tmp_path / "z.jpg").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    assert found(".") == [os.path.join(".", "z.jpg")]
+
+
+def test_a_nul_in_a_name_is_a_failure():
+    (failure,) = scan(["a\0b"])
+    assert "--null" in failure.error
+
+
 def test_missing_path_is_named(tmp_path):
     with pytest.raises(PathNotFound, match="nowhere"):
         check_paths([str(tmp_path), str(tmp_path / "nowhere")])

@@ -21,52 +21,75 @@ def record(path: str, label: str) -> Prediction:
     return Prediction(path, label, 0.9, 0.9, 0.9)  # type: ignore[arg-type]
 
 
-def nothing_exists(path: str) -> bool:
-    return False
+class Disk:
+    """Answers for a disk that exists in the test only."""
+
+    def __init__(self, existing=(), links=None):
+        self.existing, self.links = set(existing), links or {}
+
+    def lexists(self, path: str) -> bool:
+        return path in self.existing
+
+    def islink(self, path: str) -> bool:
+        return path in self.links
+
+    def realpath(self, path: str) -> str:
+        return os.path.abspath(self.links.get(path, path))
+
+
+def plan(*records, disk=None, action="move", folder="p", unsure_to=None) -> dict[str, str]:
+    """Plan records given as (path, label); returns source to target."""
+    planner = Planner(action, folder, disk or Disk(), unsure_to)
+    for path, label in records:
+        planner.add(record(path, label))
+    return {filing.source: filing.target.replace(os.sep, "/") for filing in planner.filings()}
 
 
 def test_only_dogs_and_cats_are_filed():
-    planner = Planner("p", nothing_exists)
-    assert planner.plan(record("p/a.jpg", "dog")) == Filing(
-        "p/a.jpg", os.path.join("p", "dog", "a.jpg"), "dog"
-    )
-    assert planner.plan(record("p/b.jpg", "cat")).target == os.path.join("p", "cat", "b.jpg")
-    for label in ("neither", "unsure"):
-        assert planner.plan(record("p/c.jpg", label)) is None
-    assert planner.plan(Failure("p/d.jpg", "empty file")) is None
-    unsure = Planner("p", nothing_exists, unsure_to="look").plan(record("p/c.jpg", "unsure"))
-    assert unsure.target == os.path.join("p", "look", "c.jpg")
+    photos = [("p/a.jpg", "dog"), ("p/b.jpg", "cat"), ("p/c.jpg", "neither"), ("p/d.jpg", "unsure")]
+    assert plan(*photos) == {"p/a.jpg": "p/dog/a.jpg", "p/b.jpg": "p/cat/b.jpg"}
+    assert plan(*photos, unsure_to="look")["p/d.jpg"] == "p/look/d.jpg"
+    planner = Planner("move", "p", Disk())
+    planner.add(Failure("p/e.jpg", "empty file"))
+    assert planner.filings() == []
 
 
 def test_what_is_in_its_folder_stays():
-    planner = Planner(".", nothing_exists)
-    assert planner.plan(record("./dog/a.jpg", "dog")) is None
-    assert planner.plan(record("./dog/a.jpg", "cat")) is not None
+    assert plan(("./dog/a.jpg", "dog"), ("dog/b.jpg", "dog"), folder=".") == {}
+    assert plan(("./dog/a.jpg", "cat"), folder=".") == {"./dog/a.jpg": "./cat/a.jpg"}
+    # Also when one of the two names leads through a link.
+    linked = Disk(links={os.path.join("link", "dog"): "real/dog"})
+    assert plan(("real/dog/a.jpg", "dog"), folder="link", disk=linked) == {}
 
 
 def test_taken_names_are_numbered():
-    existing = {os.path.join("p", "dog", name) for name in ("a.jpg", "a (2).jpg")}
-    planner = Planner("p", existing.__contains__)
-    targets = [planner.plan(record(f"{n}/a.jpg", "dog")).target for n in range(3)]
-    assert [os.path.basename(t) for t in targets] == ["a (3).jpg", "a (4).jpg", "a (5).jpg"]
+    disk = Disk({os.path.join("p", "dog", name) for name in ("a.jpg", "a (2).jpg")})
+    targets = plan(*((f"{n}/a.jpg", "dog") for n in range(3)), disk=disk)
+    names = [f"p/dog/a ({number}).jpg" for number in (3, 4, 5)]
+    assert list(targets.values()) == names
     # Some file systems do not tell a.jpg from A.JPG.
-    planner = Planner("p", nothing_exists)
-    targets = [planner.plan(record(path, "dog")).target for path in ("1/a.jpg", "2/A.JPG")]
-    assert [os.path.basename(t) for t in targets] == ["a.jpg", "A (2).JPG"]
+    targets = plan(("1/a.jpg", "dog"), ("2/A.JPG", "dog"))
+    assert list(targets.values()) == ["p/dog/a.jpg", "p/dog/A (2).JPG"]
+
+
+def test_a_move_leaves_links_and_what_they_lead_to():
+    disk = Disk(links={"p/link.jpg": "p/a.jpg"})
+    photos = [("p/a.jpg", "dog"), ("p/b.jpg", "dog"), ("p/link.jpg", "dog")]
+    assert list(plan(*photos, disk=disk)) == ["p/b.jpg"]
+    assert len(plan(*photos, disk=disk, action="copy")) == 3
 
 
 NAMES = st.sampled_from(["a.jpg", "A.jpg", "a (2).jpg", "a (2) (2).jpg", "b"])
+SOURCES = st.lists(st.tuples(st.sampled_from("xyz"), NAMES), unique=True)
 
 
-@given(
-    sources=st.lists(st.tuples(st.sampled_from("xyz"), NAMES), unique=True), there=st.sets(NAMES)
-)
+@given(sources=SOURCES, there=st.sets(NAMES))
 def test_no_two_photos_get_one_name_and_none_that_exists(sources, there):
     existing = {os.path.join("p", "dog", name) for name in there}
-    planner = Planner("p", existing.__contains__)
-    targets = [planner.plan(record(f"{folder}/{name}", "dog")).target for folder, name in sources]
-    assert len({target.casefold() for target in targets}) == len(targets)
-    assert not existing & set(targets)
+    photos = [(f"{folder}/{name}", "dog") for folder, name in sources]
+    targets = plan(*photos, disk=Disk(existing)).values()
+    assert len({target.casefold() for target in targets}) == len(sources)
+    assert not {target.replace(os.sep, "/") for target in existing} & set(targets)
 
 
 def prepare(tmp_path: Path) -> Filing:
@@ -112,16 +135,34 @@ def test_a_photo_that_is_gone_is_told(tmp_path, action):
     assert files_below(tmp_path) == {}
 
 
-def test_links_are_not_moved(tmp_path):
+def test_copying_a_link_copies_the_photo(tmp_path):
     filing = prepare(tmp_path)
     os.rename(filing.source, tmp_path / "real.jpg")
     os.symlink("real.jpg", filing.source)
-    with pytest.raises(FilingError, match="link"):
-        carry(filing, "move")
-    assert os.path.islink(filing.source)
     carry(filing, "copy")
     assert not os.path.islink(filing.target)
     assert Path(filing.target).read_bytes() == b"photo"
+
+
+@pytest.mark.parametrize("action", ["move", "copy"])
+def test_the_longest_names_are_filed(tmp_path, action):
+    name = "a" * 251 + ".jpg"
+    (tmp_path / name).write_bytes(b"photo")
+    carry(Filing(str(tmp_path / name), str(tmp_path / "dog" / name), "dog"), action)
+    assert (tmp_path / "dog" / name).read_bytes() == b"photo"
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may remove anything")
+def test_a_photo_that_cannot_leave_is_not_in_two_places(tmp_path):
+    filing = prepare(tmp_path)
+    (tmp_path / "dog").mkdir()
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(FilingError, match="Permission denied"):
+            carry(filing, "move")
+    finally:
+        tmp_path.chmod(0o755)
+    assert files_below(tmp_path) == {"a.jpg": b"photo"}
 
 
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no second file system here")

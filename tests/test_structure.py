@@ -37,7 +37,8 @@ ROOMS = (
 def imported_rooms(path: Path) -> set[str]:
     rooms = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -45,8 +46,10 @@ def imported_rooms(path: Path) -> set[str]:
             continue
         for name in names:
             parts = name.split(".")
-            if parts[0] == "dogsort" and len(parts) > 1 and parts[1] in ROOMS:
-                rooms.add(parts[1])
+            if parts[0] == "dogsort" and len(parts) > 1:
+                # from dogsort import Classifier stands for the classifier's room
+                room = parts[1].lower()
+                rooms |= {room} & set(ROOMS)
     return rooms
 
 

@@ -47,7 +47,26 @@ def test_labels_come_from_folders_or_names(path, truth):
 
 def test_a_photo_without_label_is_named(album):
     with pytest.raises(DataError, match=r"astronaut\.png: no label"):
-        list(find_labelled(str(album)))
+        find_labelled([str(album)])
+
+
+def test_folders_above_the_one_given_tell_no_labels(tmp_path):
+    folder = tmp_path / "dogs" / "train"
+    folder.mkdir(parents=True)
+    (folder / "cat.1.jpg").write_bytes(b"x")
+    assert [photo.truth for photo in find_labelled([str(folder)])] == ["cat"]
+    assert [photo.truth for photo in find_labelled([str(tmp_path / "dogs")])] == ["dog"]
+    assert len(find_labelled([str(folder), str(tmp_path / "dogs" / ".." / "dogs")])) == 1
+
+
+def test_links_to_folders_and_empty_folders_are_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "labelled").mkdir()
+    with pytest.raises(DataError, match="no labelled photos"):
+        find_labelled([str(tmp_path / "labelled")])
+    (tmp_path / "labelled" / "dog").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="dog: a link to a folder"):
+        find_labelled([str(tmp_path / "labelled")])
 
 
 def test_hold_out_takes_a_tenth_of_each_class():
@@ -56,6 +75,8 @@ def test_hold_out_takes_a_tenth_of_each_class():
     assert (len(kept), len(held_out)) == (90, 10)
     assert {photo.truth for photo in held_out} == {"dog", "cat"}
     assert not set(kept) & set(held_out)
+    with pytest.raises(DataError, match=r"fewer than 10 photos of: cat, dog.*--val"):
+        hold_out(photos[:10])
 
 
 def test_cache_leaves_out_what_cannot_be_read(tmp_path, album):
@@ -208,6 +229,51 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
     used = dogsort(labelled / "cat", "--weights", out)
     assert used.returncode == 0
     assert used.stdout.count(b"\n") == 4
+
+
+def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
+    from dogsort.photos.decode import readable_formats
+    from dogsort.training.recipe import Recipe
+    from dogsort.training.start import starting_features
+    from dogsort.training.train import Watcher, train
+
+    readable_formats()
+    photos = find_labelled([str(labelled)])
+    features = starting_features(str(load_weights().folder))
+    recipe = Recipe(epochs=2)
+
+    class Stopping(Watcher):
+        """Stops the run as Ctrl-C would, once so many epochs are done."""
+
+        def __init__(self, after: int) -> None:
+            self.after = after
+            self.said: list[str] = []
+
+        def say(self, text: str) -> None:
+            self.said.append(text)
+
+        def track(self, items, total, what):
+            if what == f"epoch {self.after + 1}":
+                raise KeyboardInterrupt
+            return items
+
+    def run(folder, after):
+        watcher = Stopping(after)
+        train(photos, photos, features, str(tmp_path / folder), recipe, "cpu", 0, watcher)
+        return watcher.said
+
+    run("whole", 99)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", 2)
+    assert "going on after epoch 2" in run("stopped", 99)
+    digests = [load_weights(tmp_path / name).manifest["files"] for name in ("whole", "stopped")]
+    assert digests[0]["dogsort.safetensors"] == digests[1]["dogsort.safetensors"]
+    # Photos or recipe that differ are no continuation.
+    with pytest.raises(KeyboardInterrupt):
+        run("other", 1)
+    photos.pop()
+    with pytest.raises(DataError, match="begun with other photos"):
+        run("other", 99)
 
 
 def test_train_says_early_what_is_missing(dogsort, labelled, tmp_path):

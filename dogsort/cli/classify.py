@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import click
 
 import dogsort
-from dogsort.cli.filing import check_filing, file_photos
+from dogsort.cli.filing import file_photos, filing_folder
 from dogsort.cli.options import (
     HELP,
     SOME_FAILED,
@@ -19,11 +20,13 @@ from dogsort.cli.options import (
     open_classifier,
     talk_options,
 )
+from dogsort.errors import OutputError, UsageError
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Record
+from dogsort.results.output import check_writable
 from dogsort.results.summary import Summary, record_line
 from dogsort.results.tables import check_table_name, csv_table, open_table
-from dogsort.sorting.plan import Action, Filing, Planner
+from dogsort.sorting.plan import Action, Planner
 
 __all__ = ["classify"]
 
@@ -99,45 +102,57 @@ def classify(
     check_paths(path for path in paths if path != "-")
     if output is not None and output != "-":
         check_table_name(output)
-    folder = check_filing(paths, action, to, dry_run, unsure_to)
+        check_writable(output)
+    planner = None
+    if action is not None:
+        planner = Planner(action, filing_folder(paths, action, to, unsure_to), os.path, unsure_to)
+    elif to is not None or dry_run or unsure_to is not None:
+        raise UsageError("--to, --dry-run and --unsure-to need one of --move, --copy, --link")
     talk = Talk(quiet, verbose, no_progress)
-    planner = Planner(folder, os.path.lexists, unsure_to)
-    filings: list[Filing] = []
+    classifier = open_classifier(
+        talk,
+        device,
+        weights=weights,
+        min_confidence=min_confidence,
+        batch_size=batch_size,
+        workers=workers,
+    )
     summary = Summary()
-    with _rows(output, talk, hide=action is not None) as write:
-        classifier = open_classifier(
-            talk,
-            device,
-            weights=weights,
-            min_confidence=min_confidence,
-            batch_size=batch_size,
-            workers=workers,
-        )
+    with _rows(output, talk, filing=planner is not None) as write:
         records = classifier.predict(_expand(paths, null), talk.skipped_link)
         for record in talk.watch(records, None if "-" in paths else scan(paths)):
             write(record)
             summary.add(record)
-            filing = planner.plan(record) if action else None
-            if filing is not None:
-                filings.append(filing)
+            if planner is not None:
+                planner.add(record)
     talk.say(summary.text())
-    unfiled = file_photos(filings, action, dry_run, talk) if action else 0
+    unfiled = 0 if planner is None else file_photos(planner, dry_run, talk)
     return SOME_FAILED if summary.failed or unfiled else 0
 
 
 @contextmanager
-def _rows(output: str | None, talk: Talk, hide: bool) -> Iterator[Callable[[Record], None]]:
+def _rows(output: str | None, talk: Talk, filing: bool) -> Iterator[Callable[[Record], None]]:
     """Give what takes the records: a file, CSV on stdout, or lines for a person."""
     if output is not None and output != "-":
         with open_table(output) as table:
             yield table.write
+    elif sys.stdout is None:
+        raise OutputError("standard output is closed; name a file with --output")
     elif output == "-" or not sys.stdout.isatty():
-        fileno = sys.stdout.fileno()
-        with open(fileno, "w", 1, "utf-8", "surrogateescape", "", closefd=False) as stdout:
-            yield csv_table(stdout).write
+        try:
+            yield csv_table(_stdout_for_rows(), "standard output").write
+        except BrokenPipeError:
+            if filing:
+                raise OutputError("the reader of the rows went away; nothing was filed") from None
+            raise
     else:
         # When photos are filed, the filing is what a person wants to read.
-        yield (lambda record: None) if hide else (lambda record: talk.data(record_line(record)))
+        yield (lambda record: None) if filing else (lambda record: talk.data(record_line(record)))
+
+
+def _stdout_for_rows() -> IO[str]:
+    """Return stdout as a table needs it: UTF-8, names byte for byte, each row passed on at once."""
+    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
 
 
 def _expand(paths: Iterable[str], null: bool) -> Iterator[str]:
@@ -150,9 +165,16 @@ def _expand(paths: Iterable[str], null: bool) -> Iterator[str]:
 
 
 def _names_on_stdin(separator: bytes) -> Iterator[str]:
+    if sys.stdin is None:
+        raise UsageError("standard input is closed; PATH - reads names from it")
     rest = b""
     while block := os.read(sys.stdin.fileno(), 1 << 16):
         *names, rest = (rest + block).split(separator)
-        yield from (os.fsdecode(name) for name in names if name)
+        yield from (_name(name, separator) for name in names if name)
     if rest:
-        yield os.fsdecode(rest)
+        yield _name(rest, separator)
+
+
+def _name(name: bytes, separator: bytes) -> str:
+    # Lists made on Windows end in \r\n. A name that really ends in \r needs --null.
+    return os.fsdecode(name.removesuffix(b"\r") if separator == b"\n" else name)

@@ -55,7 +55,7 @@ def evaluate(
     from dogsort.training.report import evaluation_report, worst_photos
 
     talk = Talk(quiet, verbose, no_progress)
-    labelled = [photo for folder in folders for photo in find_labelled(folder)]
+    labelled = find_labelled(folders)
     classifier = open_classifier(
         talk,
         device,
@@ -65,7 +65,7 @@ def evaluate(
         workers=workers,
     )
     truth = {photo.path: photo.truth for photo in labelled}
-    records = talk.watch(classifier.predict(truth), len(truth))
+    records = list(talk.watch(classifier.predict(truth), len(truth)))
     predictions = [record for record in records if isinstance(record, Prediction)]
     truths = [truth[prediction.path] for prediction in predictions]
     result = evaluate_records(truths, predictions, classifier.weights.clip)
@@ -73,7 +73,7 @@ def evaluate(
         talk.data(line)
     for line in worst_photos(truths, predictions, worst):
         talk.data(line)
-    failed = len(truth) - len(predictions)
+    failed = len(records) - len(predictions)
     if failed:
         talk.warn(f"{failed} could not be read and count for nothing")
     return SOME_FAILED if failed else 0

@@ -1,4 +1,4 @@
-"""The filing half of ``dogsort PATH... --move``: check the call, carry out the plan, say so."""
+"""The filing half of ``dogsort PATH... --move``: check the call, carry out, say so."""
 
 from __future__ import annotations
 
@@ -10,59 +10,69 @@ from dogsort.cli.options import Talk
 from dogsort.errors import FilingError, UsageError
 from dogsort.results.summary import printable
 from dogsort.sorting.carry import carry
-from dogsort.sorting.plan import Action, Filing
+from dogsort.sorting.plan import FILED, Action, Planner
 
-__all__ = ["check_filing", "file_photos"]
+__all__ = ["file_photos", "filing_folder"]
 
 PAST = {"move": "moved", "copy": "copied", "link": "linked"}
 
 
-def check_filing(
-    paths: Sequence[str],
-    action: Action | None,
-    to: str | None,
-    dry_run: bool,
-    unsure_to: str | None,
+def filing_folder(
+    paths: Sequence[str], action: Action, to: str | None, unsure_to: str | None
 ) -> str:
-    """Return the folder to file into.
+    """Return the folder to file into, after looking whether that can be done.
 
     Raises:
         UsageError: if the options do not go together.
+        FilingError: if the folders in it cannot be made or written.
     """
-    if action is None:
-        for name, given in (("--to", to), ("--dry-run", dry_run), ("--unsure-to", unsure_to)):
-            if given:
-                raise UsageError(f"{name} needs one of --move, --copy, --link")
-        return ""
-    if unsure_to is not None and (
-        unsure_to in ("", ".", "..") or os.path.basename(unsure_to) != unsure_to
-    ):
-        raise UsageError(f"--unsure-to {unsure_to!r}: give the name of a folder, not a path")
-    if to is None and (len(paths) > 1 or not os.path.isdir(paths[0])):
+    if to is None and (len(paths) > 1 or paths[0] == "-" or not os.path.isdir(paths[0])):
         raise UsageError(f"--{action} needs --to FOLDER unless the PATH is one folder")
+    if to == "":
+        raise UsageError("--to: the name of the folder is empty")
+    if unsure_to is not None and (
+        unsure_to in ("", ".", "..", *FILED) or os.path.basename(unsure_to) != unsure_to
+    ):
+        raise UsageError(f"--unsure-to {unsure_to!r}: give the name of another folder, not a path")
     folder = paths[0] if to is None else to
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"{folder}: not a folder; --to names the folder to file into")
+    for place in (folder, *(os.path.join(folder, name) for name in (*FILED, unsure_to) if name)):
+        if os.path.lexists(place) and not os.path.isdir(place):
+            raise FilingError(f"{place}: is not a folder, so nothing can be filed into it")
+        if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
+            raise FilingError(f"{place}: no permission to write into it")
     return folder
 
 
-def file_photos(filings: Sequence[Filing], action: Action, dry_run: bool, talk: Talk) -> int:
-    """Carry out filings, or say what would be done; return how many could not be filed."""
+def file_photos(planner: Planner, dry_run: bool, talk: Talk) -> int:
+    """Carry out a plan, or say what would be done; return how many could not be filed.
+
+    Raises:
+        KeyboardInterrupt: if interrupted; it says how far the filing came.
+    """
+    filings, action = planner.filings(), planner.action
+    for target, link in planner.links.items():
+        talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
     done: Counter[str] = Counter()
     failed = 0
-    with talk.bar("photo", len(filings)) as advance:
-        for filing in filings:
-            try:
-                if not dry_run:
-                    carry(filing, action)
-            except FilingError as error:
-                talk.warn(f"{printable(filing.source)}: {error}")
-                failed += 1
-            else:
-                done[filing.label] += 1
-                step = f"{action} {printable(filing.source)} -> {printable(filing.target)}"
-                (talk.say if dry_run else talk.detail)(step)
-            advance()
+    try:
+        with talk.bar("photo", len(filings)) as advance:
+            for filing in filings:
+                try:
+                    if not dry_run:
+                        carry(filing, action)
+                except FilingError as error:
+                    talk.warn(f"{printable(filing.source)}: {error}")
+                    failed += 1
+                else:
+                    done[filing.label] += 1
+                    step = f"{action} {printable(filing.source)} -> {printable(filing.target)}"
+                    (talk.say if dry_run else talk.detail)(step)
+                advance()
+    except KeyboardInterrupt:
+        if dry_run:
+            raise
+        so_far = f"{done.total()} of {len(filings)} photos were {PAST[action]}"
+        raise KeyboardInterrupt(f"{so_far}, the others are as they were") from None
     counts = ", ".join(f"{count} {label}" for label, count in done.items()) or "nothing"
     verb = f"would be {PAST[action]}" if dry_run else PAST[action]
     talk.say(f"{verb}: {counts}" + (f"; {failed} could not be" if failed else ""))

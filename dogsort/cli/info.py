@@ -7,7 +7,8 @@ import platform
 import click
 
 import dogsort
-from dogsort.cli.options import DEVICES, HELP
+from dogsort.cli.options import HELP
+from dogsort.records import DEVICES
 
 __all__ = ["info"]
 

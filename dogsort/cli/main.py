@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import os
 import sys
 import traceback
@@ -16,6 +16,7 @@ from dogsort.cli.info import info
 from dogsort.cli.submit import submit
 from dogsort.cli.train import train
 from dogsort.errors import DogsortError
+from dogsort.results.summary import printable
 
 __all__ = ["COMMANDS", "main"]
 
@@ -24,14 +25,14 @@ COMMANDS: dict[str, click.Command] = {
     str(command.name): command for command in (submit, evaluate, train, info)
 }
 
-# As shells count: 128 + the number of the signal.
-INTERRUPTED = 130  # SIGINT
-CLOSED_PIPE = 141  # SIGPIPE
+INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count
 
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line; exits with the codes of ``dogsort.errors``, 130 on Ctrl-C."""
     args = sys.argv[1:] if args is None else args
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names in any terminal's encoding
     command = COMMANDS.get(args[0]) if args else None
     try:
         if command is not None:
@@ -45,22 +46,23 @@ def main(args: list[str] | None = None) -> NoReturn:
         error.show()
         code = error.exit_code
     except DogsortError as error:
-        click.echo(f"dogsort: {error}", err=True)
+        _complain(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         # click replaces the first by the second; what is kept is said by the first.
         kept = (error.__cause__ or error).args
-        click.echo("; ".join(["dogsort: interrupted", *map(str, kept)]), err=True)
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has had enough: `dogsort photos | head`.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = CLOSED_PIPE
+        _complain("; ".join(["interrupted", *map(str, kept)]))
+        # Without waiting for threads that still decode a large photo.
+        os._exit(INTERRUPTED)
     except Exception as error:
         # Nobody should see this; if somebody does, a line tells more than a page.
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
-        click.echo(f"dogsort: this should not happen, please report it: {text}", err=True)
+        _complain(f"this should not happen, please report it: {text}")
         code = DogsortError.exit_code
     sys.exit(code)
+
+
+def _complain(text: str) -> None:
+    """Print one line on stderr, whatever the text holds."""
+    click.echo(f"dogsort: {printable(' '.join(text.splitlines()))}", err=True)

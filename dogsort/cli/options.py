@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dogsort.records import Failure, Photo, Record
+from dogsort.errors import UnreadablePhoto
+from dogsort.records import DEVICES, Failure, Photo, Record
 from dogsort.results.summary import printable
 
 if TYPE_CHECKING:
     from dogsort.classifier import Classifier
 
 __all__ = [
-    "DEVICES",
     "HELP",
     "SOME_FAILED",
     "Talk",
@@ -31,11 +31,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 BAR_DELAY = 2.0  # seconds; what is done by then needs no bar
 
-SOME_FAILED = 3  # exit code: done, but some files could not be read or filed
+#: Exit code: done, but some files could not be read or filed.
+SOME_FAILED = UnreadablePhoto.exit_code
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 
 def engine_options(command: F) -> F:
@@ -200,7 +199,8 @@ def open_classifier(talk: Talk, device: str, **options: Any) -> Classifier:
 
         classifier = Classifier(device=device, **options)
     engine = classifier.engine
-    talk.detail(
-        f"weights {classifier.weights.folder}; {engine.name} on {engine.device}: {engine.reason}"
-    )
+    # Who asks for a device wants to know what came of it.
+    tell = talk.detail if device == "auto" else talk.say
+    tell(f"{engine.name} on {engine.device}: {engine.reason}")
+    talk.detail(f"weights: {classifier.weights.folder}")
     return classifier

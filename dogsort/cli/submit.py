@@ -12,10 +12,11 @@ from dogsort.cli.options import (
     open_classifier,
     talk_options,
 )
-from dogsort.photos.scan import check_paths, scan
+from dogsort.photos.scan import check_paths
 from dogsort.records import Failure
 from dogsort.results.kaggle import numbered_photos, submission_label, write_submission
 from dogsort.results.output import check_writable
+from dogsort.results.tables import check_table_name
 
 __all__ = ["submit"]
 
@@ -46,8 +47,9 @@ def submit(
     kept with the weights. A photo that cannot be read gets 0.5.
     """
     check_paths([folder])
+    check_table_name(output, (".csv",))
     talk = Talk(quiet, verbose, no_progress)
-    ids = numbered_photos(scan([folder]))
+    ids = numbered_photos(folder)
     check_writable(output)
     classifier = open_classifier(
         talk, device, weights=weights, batch_size=batch_size, workers=workers
@@ -55,9 +57,12 @@ def submit(
     clip = classifier.weights.clip
     labels: dict[int, float] = {}
     failed = 0
-    for record in talk.watch(classifier.predict(ids), len(ids)):
-        labels[ids[record.path]] = submission_label(record, clip, hard)
-        failed += isinstance(record, Failure)
+    try:
+        for record in talk.watch(classifier.predict(ids), len(ids)):
+            labels[ids[record.path]] = submission_label(record, clip, hard)
+            failed += isinstance(record, Failure)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{output} was not written") from None
     write_submission(output, labels, hard)
     talk.say(f"{output}: {len(labels)} rows")
     if failed:

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import click
 
-from dogsort.cli.options import DEVICES, HELP, Talk, talk_options
+from dogsort.cli.options import HELP, Talk, talk_options
 from dogsort.photos.scan import check_paths
+from dogsort.records import DEVICES
 
 __all__ = ["train"]
 
@@ -93,28 +94,32 @@ def train(
             talk.say(text)
 
         def track(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
-            with talk.bar("batch", total, what) as advance:
+            with talk.bar("step", total, what) as advance:
                 for item in items:
                     yield item
                     advance()
 
     talk = Talk(quiet, verbose, no_progress)
-    photos = list(find_labelled(data))
+    photos = find_labelled([data])
     if validation is None:
         photos, held_out = hold_out(photos)
     else:
-        held_out = list(find_labelled(validation))
+        held_out = find_labelled([validation])
     changes = {"epochs": epochs, "seed": seed}
     recipe = Recipe(**{name: value for name, value in changes.items() if value is not None})
-    fine_tune(
-        photos,
-        held_out,
-        lambda: starting_features(start),
-        output,
-        recipe,
-        torch_device(device),
-        workers,
-        Shown(),
-    )
+    try:
+        fine_tune(
+            photos,
+            held_out,
+            starting_features(start),
+            output,
+            recipe,
+            torch_device(device),
+            workers,
+            Shown(),
+        )
+    except KeyboardInterrupt:
+        kept = f"the same command goes on after the last whole epoch, kept in {output}"
+        raise KeyboardInterrupt(kept) from None
     talk.say(f"weights are in {output}: dogsort --weights {output} ...")
     return 0

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from dogsort.errors import DeviceError, WeightsError
 from dogsort.network.weights import ONNX_NAME, Weights, load_network
+from dogsort.records import DEVICES
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "DEVICES",
     "Engine",
     "OnnxEngine",
     "TorchEngine",
@@ -28,8 +28,6 @@ __all__ = [
     "probabilities_of",
     "torch_device",
 ]
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 Batch = npt.NDArray[np.uint8]  # (N, H, W, 3)
 Probabilities = npt.NDArray[np.float32]  # (N, 2), columns p_dog and p_pet
@@ -137,6 +135,10 @@ class OnnxEngine:
             )
         except Exception as error:  # its own errors share no public base class
             raise WeightsError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        size = weights.input_size
+        shape = self._session.get_inputs()[0].shape
+        if list(shape[1:]) != [size, size, 3]:
+            raise WeightsError(f"{path}: takes {shape[1:]}, the manifest says {size} x {size}")
         self._weights = weights
         self._input = self._session.get_inputs()[0].name
         self.name = f"ONNX Runtime {onnxruntime.__version__}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +109,9 @@ def load_weights(location: str | os.PathLike[str] | None = None) -> Weights:
         ) from None
     except OSError as error:
         raise WeightsError(f"{file}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{file}: damaged: {error}") from error
-    weights = _parse(manifest, folder, file)
+    weights = _check_ranges(_parse(manifest, folder, file), file)
     if path.is_file() and path.name != MANIFEST_NAME and path.name not in manifest["files"]:
         raise WeightsError(f"{path}: not one of the weights files that {file} describes")
     return weights
@@ -137,8 +138,24 @@ def _parse(manifest: Any, folder: Path, file: Path) -> Weights:
             clip=float(manifest["submission"]["clip"]),
             manifest=manifest,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise WeightsError(f"{file}: damaged: {error!r} is missing or wrong") from error
+
+
+def _check_ranges(weights: Weights, file: Path) -> Weights:
+    in_range = {
+        "hidden": weights.hidden >= 1,
+        "size": weights.input_size >= 32,  # the features shrink by 32
+        "temperature_dog": 0 < weights.temperature_dog < math.inf,
+        "temperature_pet": 0 < weights.temperature_pet < math.inf,
+        "min_confidence": 0 <= weights.bar <= 1,
+        "clip": 0 <= weights.clip < 0.5,
+        "figures": isinstance(weights.manifest.get("figures"), dict),
+    }
+    for name, right in in_range.items():
+        if not right:
+            raise WeightsError(f"{file}: damaged: {name} is out of its range")
+    return weights
 
 
 def load_network(weights: Weights) -> DogsortNet:

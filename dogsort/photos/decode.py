@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import IO, Any
 
@@ -26,9 +28,10 @@ Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
 #: closed because Pillow knows others that start outside programs (EPS) or nest (PSD, PDF).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 
-#: More pixels than this are refused before anything is unpacked: at 3 bytes each they would
-#: take over half a gigabyte. It is also where Pillow itself refuses by default, and leaves
-#: room for every camera's full frame but the 200-megapixel mode of a few telephones.
+#: More pixels than this are refused before anything is unpacked: Pillow takes 4 bytes for each,
+#: and some steps twice that, so that one photo stays under 1.5 GB. It is also where Pillow itself
+#: refuses by default, and leaves room for every camera's full frame but the 200-megapixel mode of
+#: a few telephones.
 MAX_PIXELS = 178_000_000
 
 #: With Image.resize(reducing_gap=...): shrink by whole factors first, down to this many times
@@ -47,6 +50,9 @@ TRANSPOSE_BY_ORIENTATION = {
 }
 
 HIGH_DEPTH_MODES = ("I", "F")  # and everything that begins with "I;16"
+
+#: So that hidden colours of transparent pixels do not bleed when pixels are averaged.
+MODES_TO_PREMULTIPLY = {"LA": "La", "RGBA": "RGBa"}
 
 
 @cache
@@ -72,11 +78,58 @@ def decode_file(path: str, size: int) -> Pixels:
     Raises:
         UnreadablePhoto: with the reason in a few words.
     """
+    formats = readable_formats()
+    with (
+        _reasons(),
+        _open_regular_file(path) as file,
+        Image.open(file, formats=formats) as image,
+    ):
+        _check_pixel_count(image)
+        # Halves, quarters or eighths inside the JPEG decoder, never below the target:
+        # several times faster on camera photos. It does nothing to other formats.
+        image.draft(None, (size, size))
+        return _upright_pixels(image, size)
+
+
+def decode_image(image: Image.Image, size: int) -> Pixels:
+    """Turn a picture in memory into the network's pixels.
+
+    Args:
+        image: any mode; EXIF orientation is applied if it has one.
+        size: side of the square, in pixels.
+
+    Returns:
+        (size, size, 3), uint8, RGB: the whole picture, squashed.
+
+    Raises:
+        UnreadablePhoto: if it has no pixels or too many, or was opened from a damaged file.
+    """
+    with _reasons():
+        _check_pixel_count(image)
+        return _upright_pixels(image, size)
+
+
+def _upright_pixels(image: Image.Image, size: int) -> Pixels:
+    image.load()
+    orientation = _orientation(image)
+    small = _to_rgb(_shrink(image, size))
+    # A square may be turned after shrinking, which is cheaper and the same.
+    if orientation in TRANSPOSE_BY_ORIENTATION:
+        small = small.transpose(TRANSPOSE_BY_ORIENTATION[orientation])
+    return np.asarray(small)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn whatever a damaged picture raises into UnreadablePhoto with a reason."""
     try:
-        with _open_regular_file(path) as file:
-            return _decode_stream(file, size)
+        yield
     except UnreadablePhoto:
         raise
+    except UnidentifiedImageError:
+        raise UnreadablePhoto("not an image of a known format") from None
+    except Image.DecompressionBombError:
+        raise UnreadablePhoto(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except OSError as error:
         raise UnreadablePhoto(_reason(error)) from error
     except MemoryError as error:
@@ -85,35 +138,6 @@ def decode_file(path: str, size: int) -> Pixels:
         # Decoders raise almost anything on damaged data (struct.error, IndexError, ...); one
         # bad file must become one Failure and never stop the run.
         raise UnreadablePhoto(f"damaged: {_one_line(error)}") from error
-
-
-def decode_image(image: Image.Image, size: int) -> Pixels:
-    """Turn an opened picture into the network's pixels.
-
-    Args:
-        image: any mode; a lazily opened JPEG is down-scaled by its decoder. A file's EXIF
-            orientation is applied.
-        size: side of the square, in pixels.
-
-    Returns:
-        (size, size, 3), uint8, RGB: the whole picture, squashed.
-
-    Raises:
-        UnreadablePhoto: if it has too many pixels or none.
-        OSError: or another of Pillow's errors, if a lazily opened file is damaged.
-    """
-    _check_pixel_count(image)
-    # Halves, quarters or eighths inside the JPEG decoder, never below the target: several
-    # times faster on camera photos. It does nothing to other formats.
-    image.draft(None, (size, size))
-    image.load()
-    orientation = _orientation(image)
-    rgb = _to_rgb(image)
-    small = rgb.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
-    # A square may be turned after shrinking, which is cheaper and the same.
-    if orientation in TRANSPOSE_BY_ORIENTATION:
-        small = small.transpose(TRANSPOSE_BY_ORIENTATION[orientation])
-    return np.asarray(small)
 
 
 def _open_regular_file(path: str) -> IO[bytes]:
@@ -125,17 +149,6 @@ def _open_regular_file(path: str) -> IO[bytes]:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     raise UnreadablePhoto("empty file" if stat.S_ISREG(status.st_mode) else "not a regular file")
-
-
-def _decode_stream(file: IO[bytes], size: int) -> Pixels:
-    formats = readable_formats()
-    try:
-        with Image.open(file, formats=formats) as image:
-            return decode_image(image, size)
-    except UnidentifiedImageError:
-        raise UnreadablePhoto("not an image of a known format") from None
-    except Image.DecompressionBombError:
-        raise UnreadablePhoto(f"more than {MAX_PIXELS // 10**6} megapixels") from None
 
 
 def _check_pixel_count(image: Image.Image) -> None:
@@ -157,31 +170,38 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
+def _shrink(image: Image.Image, size: int) -> Image.Image:
+    """Squash to a square, in a mode that can be averaged; colour comes afterwards, on less."""
     if image.mode in HIGH_DEPTH_MODES or image.mode.startswith("I;16"):
         image = _to_8_bit(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+    elif image.mode in MODES_TO_PREMULTIPLY:
+        image = image.convert(MODES_TO_PREMULTIPLY[image.mode])
+    elif image.mode in ("1", "P", "PA") or (image.mode == "RGB" and "transparency" in image.info):
+        # Numbers that stand for colours, or one colour that stands for none.
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert to RGB, transparency over white."""
+    if image.mode in ("La", "RGBa", "LA", "RGBA"):
+        rgba = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Scale a one-channel picture of more than 8 bits to mode L instead of clipping it."""
-    values = np.asarray(image).astype(np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if image.mode == "F":
-        # No agreed range: 0..1 is common, anything else is stretched from its own extremes.
-        low, high = (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, high)
-    else:
-        # Integers: 16 bits unless they need more (mode I holds 32).
-        low, high = min(low, 0.0), max(high, 65535.0)
-    scaled = (values - low) * (255.0 / max(high - low, 1e-12))
-    return Image.fromarray(scaled.round().astype(np.uint8), mode="L")
+    values = np.asarray(image)
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = min(float(values.min()), 0.0), float(values.max())
+    # Of these there is no agreed range: the usual one that holds the values, or their own.
+    high = next((top for top in (1.0, 255.0, 65535.0) if high <= top), high)
+    scaled = (values - low) * (255.0 / (high - low))
+    return Image.fromarray(scaled.round().astype(np.uint8))
 
 
 def _reason(error: OSError) -> str:

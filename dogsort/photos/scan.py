@@ -63,7 +63,7 @@ class _Walk:
     def __init__(self, on_skipped_link: Callable[[str], None]) -> None:
         self.on_skipped_link = on_skipped_link
         self.folders_seen: set[tuple[int, int]] = set()  # (device, inode)
-        self.files_given: set[str] = set()  # absolute paths
+        self.files_given: set[tuple[str, str]] = set()  # real folder, name
 
     def start(self, path: str) -> Iterator[Photo | Failure]:
         try:
@@ -71,15 +71,27 @@ class _Walk:
         except OSError as error:
             yield Failure(path, _reason(error))
             return
-        if is_folder:
-            yield from self.folder(path)
+        except ValueError:
+            yield Failure(path, "a name with a NUL in it; names that end in NUL need --null")
             return
-        absolute = os.path.abspath(path)
-        if absolute not in self.files_given and not self.shown(absolute):
-            self.files_given.add(absolute)
+        if is_folder:
+            yield from self.folders(path)
+            return
+        place = self.place(path)
+        if place not in self.files_given and not self.shown(path):
+            self.files_given.add(place)
             yield Photo(path)
 
-    def folder(self, path: str) -> Iterator[Photo | Failure]:
+    def folders(self, path: str) -> Iterator[Photo | Failure]:
+        """Walk a folder and those below it; a list instead of recursion, however deep they nest."""
+        waiting = [path]
+        while waiting:
+            below: list[str] = []
+            yield from self.folder(waiting.pop(), below)
+            waiting.extend(reversed(below))
+
+    def folder(self, path: str, below: list[str]) -> Iterator[Photo | Failure]:
+        """Yield a folder's photos, and add its sub-folders to ``below``."""
         try:
             status = os.stat(path)
             identity = (status.st_dev, status.st_ino)
@@ -92,21 +104,18 @@ class _Walk:
             yield Failure(path, _reason(error))
             return
         self.folders_seen.add(identity)
-        folders: list[str] = []
+        real = os.path.realpath(path)
         for entry in entries:
             found = os.path.join(path, entry.name)
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(found)
+                    below.append(found)
                 elif entry.is_symlink() and entry.is_dir():
                     yield from self.link_to_folder(found)
-                elif is_photo_name(entry.name) and not self.given(found):
+                elif is_photo_name(entry.name) and (real, entry.name) not in self.files_given:
                     yield Photo(found)
             except OSError as error:
                 yield Failure(found, _reason(error))
-        del entries  # may be a million; not needed while the sub-folders are walked
-        for found in folders:
-            yield from self.folder(found)
 
     def link_to_folder(self, path: str) -> Iterator[Failure]:
         here = os.path.realpath(os.path.dirname(path))
@@ -116,15 +125,17 @@ class _Walk:
         else:
             self.on_skipped_link(path)
 
-    def given(self, path: str) -> bool:
-        """Tell whether this file was given by itself, earlier."""
-        return bool(self.files_given) and os.path.abspath(path) in self.files_given
+    @staticmethod
+    def place(path: str) -> tuple[str, str]:
+        """Return what a file is known by, whatever links led to its folder."""
+        folder, name = os.path.split(path)
+        return os.path.realpath(folder or os.curdir), name
 
     def shown(self, path: str) -> bool:
         """Tell whether a folder walked earlier has shown this file."""
         folder, name = os.path.split(path)
         try:
-            status = os.stat(folder)
+            status = os.stat(folder or os.curdir)
         except OSError:
             return False
         return is_photo_name(name) and (status.st_dev, status.st_ino) in self.folders_seen

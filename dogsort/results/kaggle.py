@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from dogsort.errors import DataError
-from dogsort.records import Failure, Photo, Record
-from dogsort.results.output import complete_file
+from dogsort.photos.scan import scan
+from dogsort.records import DECIMALS, Failure, Record
+from dogsort.results.output import complete_file, writing
 
 __all__ = ["UNKNOWN", "numbered_photos", "submission_label", "write_submission"]
 
 #: What an unreadable picture gets, so that the file stays valid.
 UNKNOWN = 0.5
 
-#: Digits behind the point. Clipping bounds have up to five.
-DECIMALS = 6
 
-
-def numbered_photos(found: Iterable[Photo | Failure]) -> dict[str, int]:
-    """Read the ids off the names of a test folder, before any work.
+def numbered_photos(folder: str) -> dict[str, int]:
+    """Read the ids off the names in a test folder, before any work.
 
     Returns:
         Path to id, in the order found.
 
     Raises:
-        DataError: for a name that is no number, an id that comes twice, or an empty folder.
+        DataError: for a name that is no number, an id that comes twice, an empty folder, or a
+            link to a folder in it.
     """
+
+    def refuse(path: str) -> None:
+        raise DataError(f"{path}: a link to a folder; a test folder holds the photos themselves")
+
     ids: dict[str, int] = {}
     paths: dict[int, str] = {}
-    for item in found:
+    for item in scan([folder], refuse):
         stem = os.path.splitext(os.path.basename(item.path))[0]
         if not (stem.isascii() and stem.isdigit()):
             why = f" ({item.error})" if isinstance(item, Failure) else ""
@@ -42,7 +44,7 @@ def numbered_photos(found: Iterable[Photo | Failure]) -> dict[str, int]:
         paths[number] = item.path
         ids[item.path] = number
     if not ids:
-        raise DataError("no photos found; a test folder holds 1.jpg, 2.jpg, ...")
+        raise DataError(f"{folder}: no photos found; a test folder holds 1.jpg, 2.jpg, ...")
     return ids
 
 
@@ -71,5 +73,5 @@ def write_submission(path: str, labels: dict[int, float], hard: bool) -> None:
     frame = pandas.DataFrame({"id": list(labels.keys()), "label": list(labels.values())})
     frame = frame.sort_values("id")
     text_format = "%g" if hard else f"%.{DECIMALS}f"
-    with complete_file(path) as partial:
-        frame.to_csv(partial.path, index=False, float_format=text_format, lineterminator="\n")
+    with complete_file(path) as partial, writing(path):
+        frame.to_csv(partial, index=False, float_format=text_format, lineterminator="\n")

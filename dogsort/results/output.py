@@ -11,24 +11,25 @@ from itertools import count
 
 from dogsort.errors import OutputError
 
-__all__ = ["PartialFile", "check_writable", "complete_file"]
-
-
-class PartialFile:
-    """Where a result is being written before it gets its name."""
-
-    def __init__(self, target: str, path: str) -> None:
-        self.target = target
-        self.path = path
-
-    @property
-    def in_place(self) -> bool:
-        """True for pipes and devices, which are written to directly."""
-        return self.path == self.target
+__all__ = ["check_writable", "complete_file", "writing"]
 
 
 @contextmanager
-def complete_file(target: str) -> Iterator[PartialFile]:
+def writing(target: str) -> Iterator[None]:
+    """Turn an OSError of the block, which does nothing but write ``target``, into OutputError.
+
+    A reader that went away stays a BrokenPipeError.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def complete_file(target: str) -> Iterator[str]:
     """Give a path to write to, and rename it to ``target`` once the block has succeeded.
 
     A file that exists is replaced only then; a link is followed; a pipe or device is written
@@ -38,53 +39,50 @@ def complete_file(target: str) -> Iterator[PartialFile]:
         target: the name that the finished file gets.
 
     Raises:
-        OutputError: if the file cannot be created, written or renamed; of the errors raised
-            inside the block, OSErrors are turned into it.
+        OutputError: if the file cannot be created or renamed. Errors of the block pass.
     """
-    partial = _create(os.path.realpath(target), target)
+    final = os.path.realpath(target)
+    path = _create(final, target)
     try:
-        yield partial
-        if not partial.in_place:
-            _flush_to_disk(partial.path)
-            os.replace(partial.path, partial.target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+        yield path
+        if path != final:
+            with writing(target):
+                _flush_to_disk(path)
+                os.replace(path, final)
     finally:
-        if not partial.in_place:
+        if path != final:
             with contextlib.suppress(OSError):
-                if os.path.getsize(partial.path) == 0:
-                    os.unlink(partial.path)
+                if os.path.getsize(path) == 0:
+                    os.unlink(path)
 
 
 def check_writable(target: str) -> None:
     """Raise OutputError, before any work, if ``complete_file`` could not begin."""
-    partial = _create(os.path.realpath(target), target)
-    if not partial.in_place:
-        os.unlink(partial.path)
+    final = os.path.realpath(target)
+    path = _create(final, target)
+    if path != final:
+        os.unlink(path)
 
 
-def _create(real: str, target: str) -> PartialFile:
+def _create(final: str, target: str) -> str:
+    """Create an empty partial file beside its place; a pipe or device is its own."""
     try:
-        status = os.stat(real)
+        status = os.stat(final)
     except OSError:
         status = None
     if status and stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{target}: is a folder; name a file to write to")
     if status and not stat.S_ISREG(status.st_mode):
-        return PartialFile(real, real)
-    folder = os.path.dirname(real)
+        return final
+    folder = os.path.dirname(final)
     if not os.path.isdir(folder):
         raise OutputError(f"{target}: the folder {folder} does not exist")
     for number in count(1):
-        path = f"{real}.{number}.partial"
-        try:
-            # Exclusively: a partial file of another run, or of a stopped one, is not touched.
+        path = f"{final}.{number}.partial"
+        # Exclusively: a partial file of another run, or of a stopped one, is not touched.
+        with writing(target), contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
-        return PartialFile(real, path)
+            return path
     raise AssertionError("count() ended")
 
 

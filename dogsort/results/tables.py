@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -10,8 +11,8 @@ from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
 from dogsort.errors import OutputError, UsageError
-from dogsort.records import COLUMNS, Failure, Record
-from dogsort.results.output import complete_file
+from dogsort.records import COLUMNS, DECIMALS, Failure, Record
+from dogsort.results.output import complete_file, writing
 
 __all__ = ["TABLE_SUFFIXES", "Table", "check_table_name", "csv_table", "open_table"]
 
@@ -19,8 +20,6 @@ TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 #: Rows of a Parquet row group: what is held in memory before it is written.
 PARQUET_GROUP = 4096
-
-DECIMALS = 6
 
 
 class Table(Protocol):
@@ -30,16 +29,20 @@ class Table(Protocol):
         """Write one row; it may stay in a buffer until the table is closed."""
         ...
 
+    def close(self) -> None:
+        """Write what is buffered, and close the file."""
+        ...
 
-def check_table_name(path: str) -> str:
+
+def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> str:
     """Return the suffix that decides the format.
 
     Raises:
-        UsageError: if it is none of ``TABLE_SUFFIXES``.
+        UsageError: if it is none of ``suffixes``.
     """
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in TABLE_SUFFIXES:
-        raise UsageError(f"{path}: the name must end in {', '.join(TABLE_SUFFIXES)}")
+    if suffix not in suffixes:
+        raise UsageError(f"{path}: the name must end in {', '.join(suffixes)}")
     return suffix
 
 
@@ -53,35 +56,55 @@ def open_table(path: str) -> Iterator[Table]:
         KeyboardInterrupt: if the block is interrupted. Both name the file of partial rows.
     """
     suffix = check_table_name(path)
-    partial_path = ""
+    kept: list[str] = []
     try:
         with complete_file(path) as partial:
-            partial_path = partial.path
-            if suffix == ".parquet":
-                with _parquet_table(partial.path) as table:
-                    yield table
-            else:
-                # surrogateescape: a name that is no valid UTF-8 keeps its bytes.
-                # Line by line, so that a run that is killed leaves its rows.
-                with open(partial.path, "w", 1, "utf-8", "surrogateescape", "") as file:
-                    yield csv_table(file) if suffix == ".csv" else _JsonLinesTable(file)
+            with writing(path):
+                table = _Counted(_TABLES[suffix](partial), path)
+            try:
+                yield table
+            except BaseException:
+                # What was written is kept; that more cannot be written is known or secondary.
+                with contextlib.suppress(OSError):
+                    table.close()
+                if table.rows and os.path.isfile(partial):
+                    kept.append(f"the rows so far are in {partial}")
+                elif os.path.isfile(partial):
+                    os.truncate(partial, 0)  # which complete_file then removes
+                raise
+            with writing(path):
+                table.close()
     except OutputError as error:
-        raise OutputError("; ".join([str(error), *_rows_kept(partial_path)])) from error
+        raise OutputError("; ".join([str(error), *kept])) from error
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(*_rows_kept(partial_path)) from None
+        raise KeyboardInterrupt(*kept) from None
 
 
-def _rows_kept(path: str) -> list[str]:
-    return [f"the rows so far are in {path}"] if path and os.path.isfile(path) else []
+def csv_table(file: IO[str], name: str) -> Table:
+    """Write CSV with a header to an open text file; ``name`` stands in its errors."""
+    with writing(name):
+        return _Counted(_CsvTable(file), name)
 
 
-def csv_table(file: IO[str]) -> Table:
-    """Write CSV with a header to an open text file."""
-    return _CsvTable(file)
+class _Counted:
+    """Counts rows and gives errors the table's name."""
+
+    def __init__(self, table: Table, name: str) -> None:
+        self._table, self._name = table, name
+        self.rows = 0
+
+    def write(self, record: Record) -> None:
+        with writing(self._name):
+            self._table.write(record)
+        self.rows += 1
+
+    def close(self) -> None:
+        self._table.close()
 
 
 class _CsvTable:
     def __init__(self, file: IO[str]) -> None:
+        self._file = file
         self._writer = csv.writer(file, lineterminator="\n")
         self._quoting_writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._writer.writerow(COLUMNS)
@@ -91,54 +114,61 @@ class _CsvTable:
         writer = self._quoting_writer if "\r" in record.path else self._writer
         writer.writerow(_as_text(value) for value in _values(record))
 
+    def close(self) -> None:
+        self._file.close()
+
 
 class _JsonLinesTable:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def write(self, record: Record) -> None:
-        self._file.write(json.dumps(dict(zip(COLUMNS, _values(record), strict=True))) + "\n")
+        self._file.write(json.dumps(_utf8_row(record)) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class _ParquetTable:
-    def __init__(self, writer: Any, schema: Any) -> None:
-        self._writer, self._schema = writer, schema
-        self._rows: list[tuple[Any, ...]] = []
+    def __init__(self, path: str) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        number, text = pyarrow.float64(), pyarrow.string()
+        types = {"p_dog": number, "p_pet": number, "confidence": number}
+        self._schema = pyarrow.schema([(name, types.get(name, text)) for name in COLUMNS])
+        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
+        self._rows: list[dict[str, Any]] = []
 
     def write(self, record: Record) -> None:
-        path, *rest = _values(record)
-        # Parquet's strings are UTF-8 without exception.
-        valid = os.fsencode(str(path)).decode("utf-8", "backslashreplace")
-        self._rows.append((valid, *rest))
+        self._rows.append(_utf8_row(record))
         if len(self._rows) >= PARQUET_GROUP:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
+    def close(self) -> None:
+        try:
+            self._flush()
+        finally:
+            self._writer.close()
+
+    def _flush(self) -> None:
         import pyarrow
 
-        columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in COLUMNS)
-        arrays = [
-            pyarrow.array(column, type=field.type)
-            for column, field in zip(columns, self._schema, strict=True)
-        ]
-        self._writer.write_table(pyarrow.table(arrays, schema=self._schema))
+        self._writer.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._schema))
         self._rows.clear()
 
 
-@contextmanager
-def _parquet_table(path: str) -> Iterator[_ParquetTable]:
-    import pyarrow
-    import pyarrow.parquet
+def _open_text(path: str) -> IO[str]:
+    # Line by line, so that a run that is killed leaves its rows. surrogateescape: a name that
+    # is no valid UTF-8 keeps its bytes.
+    return open(path, "w", 1, "utf-8", "surrogateescape", "")
 
-    number, text = pyarrow.float64(), pyarrow.string()
-    types = {"p_dog": number, "p_pet": number, "confidence": number}
-    schema = pyarrow.schema([(name, types.get(name, text)) for name in COLUMNS])
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
-        table = _ParquetTable(writer, schema)
-        try:
-            yield table
-        finally:
-            table.flush()  # rows of a stopped run are kept, too
+
+_TABLES: dict[str, Any] = {
+    ".csv": lambda path: _CsvTable(_open_text(path)),
+    ".jsonl": lambda path: _JsonLinesTable(_open_text(path)),
+    ".parquet": _ParquetTable,
+}
 
 
 def _values(record: Record) -> tuple[Any, ...]:
@@ -146,6 +176,13 @@ def _values(record: Record) -> tuple[Any, ...]:
     if isinstance(record, Failure):
         return record.path, None, None, None, None, record.error
     return record.path, record.label, record.p_dog, record.p_pet, record.confidence, None
+
+
+def _utf8_row(record: Record) -> dict[str, Any]:
+    # JSON and Parquet are UTF-8 without exception: other bytes of a name show as \xe9.
+    row = dict(zip(COLUMNS, _values(record), strict=True))
+    row["path"] = os.fsencode(record.path).decode("utf-8", "backslashreplace")
+    return row
 
 
 def _as_text(value: Any) -> str:

@@ -25,10 +25,16 @@ def carry(filing: Filing, action: Action) -> None:
     has the target's name already keeps it.
 
     Raises:
-        FilingError: if it could not be filed; it is then where it was.
+        FilingError: if it could not be filed; it is then where it was, and only there.
     """
     try:
         os.makedirs(os.path.dirname(filing.target), exist_ok=True)
+    except OSError as error:
+        raise FilingError(
+            f"not filed: the folder {os.path.dirname(filing.target)} cannot be made: "
+            f"{error.strerror or error}"
+        ) from error
+    try:
         if action == "link":
             _link(filing)
         elif action == "copy":
@@ -47,31 +53,32 @@ def _link(filing: Filing) -> None:
 
 
 def _move(filing: Filing) -> None:
-    if os.path.islink(filing.source):
-        # Elsewhere a relative link would point to nothing.
-        raise FilingError("not moved: it is a link; move the file it points to, or use --link")
     try:
-        os.link(filing.source, filing.target)
+        os.link(filing.source, filing.target, follow_symlinks=False)
     except OSError as error:
         if error.errno not in NO_HARD_LINK:
             raise
         _copy(filing)
-    os.unlink(filing.source)
+    try:
+        os.unlink(filing.source)
+    except BaseException:
+        # Also on Ctrl-C: a photo is moved or not, never left under both names.
+        if os.path.lexists(filing.source):
+            os.unlink(filing.target)
+        raise
 
 
 def _copy(filing: Filing) -> None:
     """Copy under a temporary name, flush, compare, and only then give the target's name."""
-    temporary = f"{filing.target}.{os.getpid()}.partial"
-    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    os.close(descriptor)
+    # Short, so that it fits wherever the photo's own name does.
+    temporary = os.path.join(os.path.dirname(filing.target), f".dogsort-{os.getpid()}.partial")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         shutil.copy2(filing.source, temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         if not _same_content(filing.source, temporary):
-            raise FilingError(
-                "not filed: the copy differs from the original; is the disk all right?"
-            )
+            raise FilingError("not filed: the copy differs from the original; check the disk")
         _give_name(temporary, filing.target)
     finally:
         with contextlib.suppress(FileNotFoundError):

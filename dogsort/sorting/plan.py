@@ -1,19 +1,35 @@
-"""Predictions -> what goes where. Pure: it looks at nothing but its arguments."""
+"""Predictions -> what goes where. Pure: what it must know of the disk, it is told."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from dogsort.records import Failure, Label, Record
 
-__all__ = ["Action", "Filing", "Planner"]
+__all__ = ["FILED", "Action", "Files", "Filing", "Planner"]
 
 Action: TypeAlias = Literal["move", "copy", "link"]
 
+#: Labels that are filed, into folders of their name.
 FILED: tuple[Label, ...] = ("dog", "cat")
+
+
+class Files(Protocol):
+    """What a planner asks of the disk; the module ``os.path`` answers it."""
+
+    def lexists(self, path: str, /) -> bool:
+        """Tell whether something has this name, if only a broken link."""
+        ...
+
+    def islink(self, path: str, /) -> bool:
+        """Tell whether it is a symbolic link."""
+        ...
+
+    def realpath(self, path: str, /) -> str:
+        """Return the absolute path with all links resolved."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,40 +51,59 @@ class Planner:
     """Plans the filing of many photos, promising each name once.
 
     Args:
+        action: what will be done with them.
         folder: below it lie the folders ``dog`` and ``cat``.
-        exists: tells whether something has this path already.
+        files: answers for the disk.
         unsure_to: name of the folder for unsure photos; None leaves them where they are.
+
+    Attributes:
+        action: what will be done.
+        links: links seen, by the file that they lead to. A move leaves both where they are:
+            a relative link that is moved, and one whose file is moved, lead to nothing.
     """
 
     def __init__(
-        self, folder: str, exists: Callable[[str], bool], unsure_to: str | None = None
+        self, action: Action, folder: str, files: Files, unsure_to: str | None = None
     ) -> None:
+        self.action = action
         self._folders: dict[Label, str] = {label: os.path.join(folder, label) for label in FILED}
         if unsure_to is not None:
             self._folders["unsure"] = os.path.join(folder, unsure_to)
-        self._exists = exists
+        self._files = files
         self._promised: set[str] = set()
+        self._filings: list[Filing] = []
+        self.links: dict[str, str] = {}
 
-    def plan(self, record: Record) -> Filing | None:
-        """Say where one photo goes; None if it stays.
+    def add(self, record: Record) -> None:
+        """Plan one photo, if it is to be filed.
 
         Unreadable photos, those of another label, and those in their folder already stay.
         """
+        if self.action == "move" and self._files.islink(record.path):
+            self.links[self._files.realpath(record.path)] = record.path
+            return
         if isinstance(record, Failure) or record.label not in self._folders:
-            return None
+            return
         folder = self._folders[record.label]
-        if os.path.abspath(os.path.dirname(record.path)) == os.path.abspath(folder):
-            return None
+        here = self._files.realpath(os.path.dirname(record.path) or os.curdir)
+        if here == self._files.realpath(folder):
+            return
         target = self._free_name(os.path.join(folder, os.path.basename(record.path)))
         # Without case, since some file systems do not tell A.jpg from a.jpg.
         self._promised.add(target.casefold())
-        return Filing(record.path, target, record.label)
+        self._filings.append(Filing(record.path, target, record.label))
+
+    def filings(self) -> list[Filing]:
+        """Return the plan, in the order the photos were added."""
+        if not self.links:
+            return self._filings
+        return [f for f in self._filings if self._files.realpath(f.source) not in self.links]
 
     def _free_name(self, path: str) -> str:
         """Return the path, or the first of ``name (2).jpg``, ``name (3).jpg``, ... not taken."""
         stem, suffix = os.path.splitext(path)
         candidate, number = path, 1
-        while candidate.casefold() in self._promised or self._exists(candidate):
+        while candidate.casefold() in self._promised or self._files.lexists(candidate):
             number += 1
             candidate = f"{stem} ({number}){suffix}"
         return candidate

@@ -112,7 +112,7 @@ def _erase(pixels: Pixels, rng: random.Random) -> None:
 
 
 def collage(first: Pixels, second: Pixels, rng: random.Random) -> Pixels:
-    """Join the left halves, or the upper halves' worth, of two photos of one size.
+    """Put two photos side by side, or one above the other.
 
     Each is squeezed whole into its half, so that what it shows stays in the picture.
     """

@@ -58,23 +58,36 @@ def truth_of(path: str) -> Truth | None:
     return _FOLDER_NAMES[match[1].lower()] if match else None
 
 
-def find_labelled(folder: str) -> Iterator[LabelledPhoto]:
-    """Walk a folder for labelled photos, in scan order.
+def find_labelled(folders: Iterable[str]) -> list[LabelledPhoto]:
+    """Walk folders for labelled photos, in scan order, each once.
+
+    Only folders from the one given downward tell labels, not those above it.
 
     Raises:
-        DataError: naming the first photo whose label neither a folder nor its name tells, or
-            a path that cannot be looked into.
+        DataError: if there are none; or naming the first photo whose label nothing tells, a
+            path that cannot be looked into, or a link to a folder.
     """
-    for found in scan([folder]):
-        if isinstance(found, Failure):
-            raise DataError(f"{found.path}: {found.error}")
-        truth = truth_of(os.path.abspath(found.path))
-        if truth is None:
-            raise DataError(
-                f"{found.path}: no label; put photos into folders dog, cat and neither, "
-                "or name them as Kaggle does: cat.1.jpg, dog.1.jpg"
-            )
-        yield LabelledPhoto(found.path, truth)
+
+    def refuse(path: str) -> None:
+        raise DataError(f"{path}: a link to a folder; name the folder itself")
+
+    photos: dict[str, LabelledPhoto] = {}
+    for folder in folders:
+        root = os.path.abspath(folder)
+        for found in scan([folder], refuse):
+            if isinstance(found, Failure):
+                raise DataError(f"{found.path}: {found.error}")
+            path = os.path.abspath(found.path)
+            truth = truth_of(os.path.relpath(path, os.path.dirname(root)))
+            if truth is None:
+                raise DataError(
+                    f"{found.path}: no label; put photos into folders dog, cat and neither, "
+                    "or name them as Kaggle does: cat.1.jpg, dog.1.jpg"
+                )
+            photos.setdefault(os.path.realpath(path), LabelledPhoto(found.path, truth))
+    if not photos:
+        raise DataError("no labelled photos found")
+    return list(photos.values())
 
 
 class PixelCache:

@@ -95,6 +95,8 @@ def export(
 
 def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:
     """Write the network as ONNX: (N, size, size, 3) uint8 pixels to (N, 2) raw logits."""
+    import onnx
+
     pixels = torch.zeros((2, input_size, input_size, 3), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -111,3 +113,11 @@ def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:
             dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
             verbose=False,
         )
+    model = onnx.load(path)
+    # The exporter keeps stack traces, with the paths of the machine it ran on.
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        value.ClearField("metadata_props")
+    onnx.save(model, path)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from dogsort.errors import DataError
+from dogsort.network.architecture import DogsortNet
 from dogsort.network.weights import load_network, load_weights
 
 if TYPE_CHECKING:
@@ -125,8 +126,11 @@ def convert_tensorflow(path: str) -> dict[str, Tensor]:
                 state[f"{torch_norm}.{ours}"] = torch.from_numpy(value.copy())
             state[f"{torch_norm}.running_var"] += TENSORFLOW_EPSILON - TORCHVISION_EPSILON
             state[f"{torch_norm}.num_batches_tracked"] = torch.tensor(0)
-    except KeyError as error:
-        raise DataError(f"{path}: no MobileNetV2 in this file (it lacks {error})") from error
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path}: no MobileNetV2 in this file: {error}") from error
+    for name, value in DogsortNet().features.state_dict().items():
+        if state[name].shape != value.shape:
+            raise DataError(f"{path}: not MobileNetV2 1.0: {name} is {tuple(state[name].shape)}")
     return state
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
+import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -56,7 +58,7 @@ class Watcher:
 def train(
     photos: list[LabelledPhoto],
     validation: list[LabelledPhoto],
-    features: Callable[[], dict[str, Tensor]],
+    features: dict[str, Tensor],
     output: str,
     recipe: Recipe,
     device: str,
@@ -68,7 +70,7 @@ def train(
     Args:
         photos: to train on; every class must be there.
         validation: to choose temperatures, bar and clipping bound on; likewise.
-        features: gives the state of ``DogsortNet.features`` to start from.
+        features: the state of ``DogsortNet.features`` to start from.
         output: the weights folder to make.
         recipe: how to train.
         device: torch's name of the device.
@@ -92,7 +94,7 @@ def train(
         )
         torch.manual_seed(recipe.seed)
         network = DogsortNet(recipe.hidden, recipe.dropout)
-        network.features.load_state_dict(features())
+        network.features.load_state_dict(features)
         run = _Run(network, training_cache, validation_cache, folder, recipe, device, workers)
         run.all_epochs(watcher)
         run.finish()
@@ -250,6 +252,7 @@ class _Run:
         optimizer, schedule = steps
         state = {
             "recipe": asdict(self.recipe),
+            "photos": self._photos_digest(),
             "done": done,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -272,24 +275,42 @@ class _Run:
         if not path.exists():
             return {}
         saved: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        if saved["recipe"] != asdict(self.recipe):
-            raise DataError(
-                f"{path}: begun with another recipe; use another output folder, or delete it"
-            )
+        for name, now in (("recipe", asdict(self.recipe)), ("photos", self._photos_digest())):
+            if saved[name] != now:
+                raise DataError(
+                    f"{path}: begun with other {name}; use another output folder, or delete it"
+                )
         self.network.load_state_dict(saved["network"])
         self.average.load_state_dict(saved["average"])
         self.history = saved["history"]
         return saved
 
+    def _photos_digest(self) -> str:
+        """Return what tells one set of training photos from another: names and labels."""
+        names = (
+            f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in self.training.photos
+        )
+        text = "".join(names).encode("utf-8", "surrogateescape")
+        return hashlib.sha256(text).hexdigest()
+
 
 def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
-    """Split into (training, validation): every tenth photo of each class is held out."""
+    """Split into (training, validation): every tenth photo of each class is held out.
+
+    Raises:
+        DataError: if a class has too few photos for that.
+    """
     kept: list[LabelledPhoto] = []
     held_out: list[LabelledPhoto] = []
     seen: Counter[str] = Counter()
     for photo in photos:
         seen[photo.truth] += 1
         (held_out if seen[photo.truth] % HELD_OUT == 0 else kept).append(photo)
+    few = sorted(truth for truth, count in seen.items() if count < HELD_OUT)
+    if few:
+        raise DataError(
+            f"fewer than {HELD_OUT} photos of: {', '.join(few)}; give validation photos with --val"
+        )
     return kept, held_out
 
 
