@@ -33,8 +33,8 @@ class Classifier:
     Args:
         weights: a weights folder or a file in it; None for the bundled weights.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        min_confidence: least confidence that earns a label, 0..1; None for the bar kept with
-            the weights.
+        min_confidence: least confidence that earns a label, 0..1; None for the two bars kept
+            with the weights.
         batch_size: photos at a time; None for what suits the device.
         workers: threads that decode; None for one per usable CPU core.
 
@@ -46,7 +46,7 @@ class Classifier:
     Attributes:
         weights: the weights in use, with their manifest.
         engine: what computes, and where.
-        bar: the least confidence that earns a label.
+        bar, species_bar: what a label needs, as in ``verdict.decide``.
         workers: threads that decode.
     """
 
@@ -66,7 +66,11 @@ class Classifier:
             raise UsageError(f"min_confidence must lie within 0 and 1, not {min_confidence}")
         self.weights: Weights = load_weights(weights)
         self.engine: Engine = open_engine(self.weights, device)
-        self.bar = self.weights.bar if min_confidence is None else min_confidence
+        if min_confidence is None:
+            self.bar, self.species_bar = self.weights.bar, self.weights.species_bar
+        else:
+            # Whoever sets the bar has the last word, also on what may be a dog beside a cat.
+            self.bar, self.species_bar = min_confidence, 0.0
         self._batch_size = batch_size or self.engine.batch_size
         self.workers = workers or cores()
 
@@ -132,7 +136,7 @@ class Classifier:
 
     def _record(self, path: str, row: npt.NDArray[np.float32]) -> Prediction:
         p_dog, p_pet = (float(value) for value in row)
-        label, confidence = decide(p_dog, p_pet, self.bar)
+        label, confidence = decide(p_dog, p_pet, self.bar, self.species_bar)
         return Prediction(
             path, label, round(p_dog, DECIMALS), round(p_pet, DECIMALS), round(confidence, DECIMALS)
         )

@@ -28,13 +28,22 @@ def joint_probabilities(
     return np.stack([p_pet * p_dog, p_pet * (1.0 - p_dog), 1.0 - p_pet], axis=1)
 
 
-def decide(p_dog: float, p_pet: float, bar: float) -> tuple[Label, float]:
-    """Choose the likeliest answer if it reaches the bar, else ``unsure``.
+def decide(p_dog: float, p_pet: float, bar: float, species_bar: float) -> tuple[Label, float]:
+    """Choose the likeliest answer if it is likely enough, else ``unsure``.
+
+    Args:
+        p_dog: probability of dog against cat, given that it is one of them.
+        p_pet: probability of a dog or cat at all.
+        bar: least probability that earns a label, 0..1.
+        species_bar: least probability of dog against cat, or of cat against dog, that earns
+            ``dog`` or ``cat``, 0..1; what lies between may be a dog beside a cat.
 
     Returns:
         The label, and the probability of the likeliest answer.
     """
     joint = joint_probabilities(np.array([p_dog]), np.array([p_pet]))[0]
-    best = int(joint.argmax())
-    confidence = float(joint[best])
-    return (ANSWERS[best] if confidence >= bar else "unsure"), confidence
+    best = ANSWERS[int(joint.argmax())]
+    confidence = float(joint.max())
+    if confidence < bar or (best != "neither" and max(p_dog, 1.0 - p_dog) < species_bar):
+        return "unsure", confidence
+    return best, confidence

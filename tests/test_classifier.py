@@ -122,13 +122,20 @@ def test_numbers_out_of_range_are_refused(options):
 
 @given(p_dog=PROBABILITY, p_pet=PROBABILITY, bar=PROBABILITY)
 def test_verdict(p_dog, p_pet, bar):
-    label, confidence = decide(p_dog, p_pet, bar)
+    label, confidence = decide(p_dog, p_pet, bar, 0.0)
     assert 1 / 3 - 1e-9 <= confidence <= 1
     assert (label == "unsure") == (confidence < bar)
+    strict, same_confidence = decide(p_dog, p_pet, bar, 1.0)
+    assert same_confidence == confidence
+    assert strict in (label, "unsure")
+    assert strict == label or label in ("dog", "cat")
     if label == "dog":
         assert p_dog >= 0.5
         assert confidence == pytest.approx(p_pet * p_dog)
 
 
 def test_dog_beside_cat_is_unsure():
-    assert decide(0.5, 1.0, 0.6) == ("unsure", 0.5)
+    assert decide(0.5, 1.0, 0.6, 0.0) == ("unsure", 0.5)
+    assert decide(0.95, 1.0, 0.9, 0.0) == ("dog", 0.95)
+    assert decide(0.95, 1.0, 0.9, 0.97) == ("unsure", 0.95)
+    assert decide(0.95, 0.0, 0.9, 0.97) == ("neither", 1.0)

@@ -70,12 +70,13 @@ def test_links_to_folders_and_empty_folders_are_refused(tmp_path):
 
 
 def test_hold_out_takes_a_tenth_of_each_class():
-    photos = [LabelledPhoto(str(n), "dog" if n % 2 else "cat") for n in range(100)]
+    truths = ("dog", "cat", "neither")
+    photos = [LabelledPhoto(str(n), truths[n % 3]) for n in range(90)]
     kept, held_out = hold_out(photos)
-    assert (len(kept), len(held_out)) == (90, 10)
-    assert {photo.truth for photo in held_out} == {"dog", "cat"}
+    assert (len(kept), len(held_out)) == (81, 9)
+    assert {photo.truth for photo in held_out} == set(truths)
     assert not set(kept) & set(held_out)
-    with pytest.raises(DataError, match=r"fewer than 10 photos of: cat, dog.*--val"):
+    with pytest.raises(DataError, match=r"fewer than 10 photos of: cat, dog, neither.*--val"):
         hold_out(photos[:10])
 
 
@@ -116,17 +117,23 @@ def test_temperatures_are_found_again():
     rng = np.random.default_rng(0)
     true = rng.normal(0, 3, (20000, 2))
     is_dog, is_pet = (rng.random((20000, 2)) < 1 / (1 + np.exp(-true))).T
-    result = calibrate((true * [2.0, 0.5]).astype(np.float32), is_dog, is_pet)
+    logits = (true * [2.0, 0.5]).astype(np.float32)
+    result = calibrate(logits, is_dog, is_pet, pair_logits=np.zeros((9, 2), np.float32))
     assert result.temperature_dog == pytest.approx(2.0, rel=0.1)
     assert result.temperature_pet == pytest.approx(0.5, rel=0.1)
     assert 0.5 <= result.bar <= 1
+    assert result.species_bar == 0.5
+    # Pairs that the network is sure of raise the bar for the species.
+    sure = calibrate(logits, is_dog, is_pet, pair_logits=np.full((9, 2), 5.0, np.float32))
+    assert sure.bar == result.bar
+    assert 0.9 < sure.species_bar < 0.95
     assert 0 < result.clip < 0.5
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_many_labels_at_once_are_the_labels_one_by_one(p_dog, p_pet, bar):
-    (index,) = label_indices(np.array([p_dog]), np.array([p_pet]), bar)
-    assert LABELS[index] == decide(p_dog, p_pet, bar)[0]
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_many_labels_at_once_are_the_labels_one_by_one(p_dog, p_pet, bar, species_bar):
+    (index,) = label_indices(np.array([p_dog]), np.array([p_pet]), bar, species_bar)
+    assert LABELS[index] == decide(p_dog, p_pet, bar, species_bar)[0]
 
 
 def test_evaluation():

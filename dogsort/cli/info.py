@@ -44,7 +44,8 @@ def info(weights: str | None, device: str) -> int:
         "weights": str(loaded.folder),
         "network": f"{manifest['architecture']['name']}, dense layer of {loaded.hidden}, "
         f"input {loaded.input_size} x {loaded.input_size}",
-        "bar": f"a label needs {loaded.bar:g} confidence",
+        "bars": f"a label needs {loaded.bar:g} confidence, and {loaded.species_bar:g} of dog "
+        "against cat or cat against dog",
         "clipping": f"submissions stay within {loaded.clip:g} and {1 - loaded.clip:g}",
         "figures": _figures(manifest["figures"]),
         "device": f"{engine.device}: {engine.reason}",

@@ -48,6 +48,7 @@ class Weights:
         input_size: side of the square the network sees, in pixels.
         temperature_dog, temperature_pet: what each logit is divided by before the sigmoid.
         bar: default for the least confidence that earns a label, 0..1.
+        species_bar: what goes with it, as in ``verdict.decide``.
         clip: submissions stay within [clip, 1 - clip].
         manifest: the whole of it, for display.
     """
@@ -58,6 +59,7 @@ class Weights:
     temperature_dog: float
     temperature_pet: float
     bar: float
+    species_bar: float
     clip: float
     manifest: dict[str, Any]
 
@@ -135,6 +137,7 @@ def _parse(manifest: Any, folder: Path, file: Path) -> Weights:
             temperature_dog=float(manifest["calibration"]["temperature_dog"]),
             temperature_pet=float(manifest["calibration"]["temperature_pet"]),
             bar=float(manifest["thresholds"]["min_confidence"]),
+            species_bar=float(manifest["thresholds"]["min_species"]),
             clip=float(manifest["submission"]["clip"]),
             manifest=manifest,
         )
@@ -149,6 +152,7 @@ def _check_ranges(weights: Weights, file: Path) -> Weights:
         "temperature_dog": 0 < weights.temperature_dog < math.inf,
         "temperature_pet": 0 < weights.temperature_pet < math.inf,
         "min_confidence": 0 <= weights.bar <= 1,
+        "min_species": 0 <= weights.species_bar <= 1,
         "clip": 0 <= weights.clip < 0.5,
         "figures": isinstance(weights.manifest.get("figures"), dict),
     }

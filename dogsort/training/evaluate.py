@@ -102,13 +102,17 @@ def log_loss(
 
 
 def label_indices(
-    p_dog: npt.NDArray[np.float64], p_pet: npt.NDArray[np.float64], bar: float
+    p_dog: npt.NDArray[np.float64],
+    p_pet: npt.NDArray[np.float64],
+    bar: float,
+    species_bar: float,
 ) -> npt.NDArray[np.int64]:
     """Return (N,) indices into ``LABELS``: the rule of ``verdict.decide`` for many at once."""
     joint = joint_probabilities(p_dog, p_pet)
     best = joint.argmax(axis=1)
     assert LABELS[:3] == ANSWERS  # so that an index means the same in both
-    return np.where(joint.max(axis=1) >= bar, best, UNSURE)
+    species_told = (best == LABELS.index("neither")) | (np.maximum(p_dog, 1 - p_dog) >= species_bar)
+    return np.where((joint.max(axis=1) >= bar) & species_told, best, UNSURE)
 
 
 def wilson_interval(count: int, total: int) -> tuple[float, float]:

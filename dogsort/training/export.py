@@ -78,7 +78,10 @@ def export(
                 "temperature_dog": calibration.temperature_dog,
                 "temperature_pet": calibration.temperature_pet,
             },
-            "thresholds": {"min_confidence": calibration.bar},
+            "thresholds": {
+                "min_confidence": calibration.bar,
+                "min_species": calibration.species_bar,
+            },
             "submission": {"clip": calibration.clip},
             "figures": figures,
             "recipe": recipe,

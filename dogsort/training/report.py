@@ -74,7 +74,9 @@ def manifest_figures(
     predictions = []
     rows = probabilities_of(logits, calibration.temperature_dog, calibration.temperature_pet)
     for photo, (p_dog, p_pet) in zip(photos, rows, strict=True):
-        label, confidence = decide(float(p_dog), float(p_pet), calibration.bar)
+        label, confidence = decide(
+            float(p_dog), float(p_pet), calibration.bar, calibration.species_bar
+        )
         predictions.append(Prediction(photo.path, label, float(p_dog), float(p_pet), confidence))
     result = evaluate([photo.truth for photo in photos], predictions, calibration.clip)
     return {

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import math
 import os
+import random
 import shutil
 import time
 from collections import Counter
@@ -23,6 +24,8 @@ from torch.utils.data import DataLoader
 
 from dogsort.errors import DataError, OutputError
 from dogsort.network.architecture import DOG, PET, DogsortNet
+from dogsort.photos.decode import Pixels
+from dogsort.training.augment import collage
 from dogsort.training.calibrate import calibrate
 from dogsort.training.dataset import LabelledPhoto, PixelCache
 from dogsort.training.export import export
@@ -36,6 +39,8 @@ T = TypeVar("T")
 Steps: TypeAlias = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
 
 HELD_OUT = 10  # one photo in so many is kept for validation where none are given
+
+MOST_PAIRS = 500  # pictures of a dog beside a cat that calibration looks at
 
 CHECKPOINT_NAME = "checkpoint.pt"
 HISTORY_NAME = "history.csv"
@@ -213,21 +218,9 @@ class _Run:
             drop_last=len(samples) > self.recipe.batch_size,
         )
 
-    @torch.inference_mode()
-    def _logits(self) -> npt.NDArray[np.float32]:
-        """Return the averaged network's (N, 2) logits of the validation photos."""
-        self.average.eval()
-        pixels = self.validation.pixels
-        parts = [
-            self.average(torch.from_numpy(pixels[start : start + 64].copy()).to(self.device)).cpu()
-            for start in range(0, len(pixels), 64)
-        ]
-        result: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
-        return result
-
     def _validate(self) -> dict[str, float]:
         """Return figures before calibration."""
-        logits = self._logits()
+        logits = logits_of(self.average, self.validation.pixels, self.device)
         is_dog, is_pet = (values > 0.5 for values in self.validation.targets())
         dog_margin = np.where(is_dog, logits[:, DOG], -logits[:, DOG])[is_pet]
         pet_margin = np.where(is_pet, logits[:, PET], -logits[:, PET])
@@ -239,14 +232,10 @@ class _Run:
 
     def finish(self) -> None:
         """Calibrate the averaged network and write the weights folder."""
-        logits = self._logits()
-        is_dog, is_pet = (values > 0.5 for values in self.validation.targets())
-        calibration = calibrate(logits, is_dog, is_pet)
-        figures = manifest_figures(logits, self.validation.photos, calibration)
-        recipe = asdict(self.recipe) | {"training_photos": len(self.training.photos)}
         network = self.average.module
         assert isinstance(network, DogsortNet)
-        export(network, self.folder, self.recipe.input_size, calibration, figures, recipe)
+        recipe = asdict(self.recipe) | {"training_photos": len(self.training.photos)}
+        calibrate_and_export(network, self.validation, self.folder, recipe, self.device)
 
     def _save(self, done: int, steps: Steps) -> None:
         optimizer, schedule = steps
@@ -294,12 +283,52 @@ class _Run:
         return hashlib.sha256(text).hexdigest()
 
 
+def calibrate_and_export(
+    network: DogsortNet, validation: PixelCache, folder: Path, recipe: dict[str, Any], device: str
+) -> None:
+    """Choose temperatures, bar and bound on validation photos, and write the weights folder."""
+    logits = logits_of(network, validation.pixels, device)
+    pairs = logits_of(network, dog_and_cat_pairs(validation, recipe["seed"]), device)
+    is_dog, is_pet = (values > 0.5 for values in validation.targets())
+    calibration = calibrate(logits, is_dog, is_pet, pairs)
+    figures = manifest_figures(logits, validation.photos, calibration)
+    export(network, folder, validation.pixels.shape[1], calibration, figures, recipe)
+
+
+@torch.inference_mode()
+def logits_of(network: nn.Module, pixels: Pixels, device: str) -> npt.NDArray[np.float32]:
+    """Return (N, 2) logits of (N, size, size, 3) pixels."""
+    network.eval()
+    parts = [
+        network(torch.from_numpy(pixels[start : start + 64].copy()).to(device)).cpu()
+        for start in range(0, len(pixels), 64)
+    ]
+    result: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
+    return result
+
+
+def dog_and_cat_pairs(photos: PixelCache, seed: int) -> Pixels:
+    """Put dogs beside cats: (M, size, size, 3), M at most ``MOST_PAIRS``."""
+    rng = random.Random(seed)  # noqa: S311
+    dog, pet = photos.targets()
+    dogs, cats = (list(np.flatnonzero((pet > 0) & (dog == is_dog))) for is_dog in (1, 0))
+    rng.shuffle(dogs)
+    rng.shuffle(cats)
+    pairs = list(zip(dogs, cats, strict=False))[:MOST_PAIRS]
+    pictures = []
+    for pair in pairs:
+        first, second = rng.sample(pair, 2)
+        pictures.append(collage(photos.pixels[first], photos.pixels[second], rng))
+    return np.stack(pictures)
+
+
 def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
     """Split into (training, validation): every tenth photo of each class is held out.
 
     Raises:
-        DataError: if a class has too few photos for that.
+        DataError: if a class is missing or has too few photos for that.
     """
+    check_classes("training", photos)
     kept: list[LabelledPhoto] = []
     held_out: list[LabelledPhoto] = []
     seen: Counter[str] = Counter()
