@@ -56,6 +56,14 @@ def test_folders_above_the_one_given_tell_no_labels(tmp_path):
     (folder / "cat.1.jpg").write_bytes(b"x")
     assert [photo.truth for photo in find_labelled([str(folder)])] == ["cat"]
     assert [photo.truth for photo in find_labelled([str(tmp_path / "dogs")])] == ["dog"]
+    (tmp_path / "dogs" / "train" / "breeds").mkdir()
+    (tmp_path / "dogs" / "train" / "breeds" / "a.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"a\.jpg: no label"):
+        find_labelled([str(folder / "breeds")])
+    (folder / "breeds" / "a.jpg").unlink()
+    (tmp_path / "neither" / "furry").mkdir(parents=True)
+    (tmp_path / "neither" / "furry" / "a.jpg").write_bytes(b"x")
+    assert [p.truth for p in find_labelled([str(tmp_path / "neither" / "furry")])] == ["neither"]
     assert len(find_labelled([str(folder), str(tmp_path / "dogs" / ".." / "dogs")])) == 1
 
 

@@ -61,7 +61,8 @@ def truth_of(path: str) -> Truth | None:
 def find_labelled(folders: Iterable[str]) -> list[LabelledPhoto]:
     """Walk folders for labelled photos, in scan order, each once.
 
-    Only folders from the one given downward tell labels, not those above it.
+    Folders from the one given downward tell labels, and where they don't, the one that it is
+    in (``neither/furry``), but none above that.
 
     Raises:
         DataError: if there are none; or naming the first photo whose label nothing tells, a
@@ -78,7 +79,10 @@ def find_labelled(folders: Iterable[str]) -> list[LabelledPhoto]:
             if isinstance(found, Failure):
                 raise DataError(f"{found.path}: {found.error}")
             path = os.path.abspath(found.path)
-            truth = truth_of(os.path.relpath(path, os.path.dirname(root)))
+            parent = os.path.dirname(root)
+            truth = truth_of(os.path.relpath(path, parent)) or truth_of(
+                os.path.relpath(path, os.path.dirname(parent))
+            )
             if truth is None:
                 raise DataError(
                     f"{found.path}: no label; put photos into folders dog, cat and neither, "
