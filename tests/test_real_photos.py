@@ -99,4 +99,4 @@ def test_validation_figures(data, classifier):
     assert result["kaggle"].accuracy.value >= 0.98
     assert result["web"].accuracy.value >= 0.98
     assert result["neither"].neither_labelled.value <= 0.10
-    assert result["kaggle"].pets_labelled.value >= 0.90
+    assert result["kaggle"].pets_labelled.value >= 0.85

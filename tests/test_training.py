@@ -130,12 +130,18 @@ def test_temperatures_are_found_again():
     assert result.temperature_dog == pytest.approx(2.0, rel=0.1)
     assert result.temperature_pet == pytest.approx(0.5, rel=0.1)
     assert 0.5 <= result.bar <= 1
-    assert result.species_bar == 0.5
-    # Pairs that the network is sure of raise the bar for the species.
-    sure = calibrate(logits, is_dog, is_pet, pair_logits=np.full((9, 2), 5.0, np.float32))
-    assert sure.bar == result.bar
-    assert 0.9 < sure.species_bar < 0.95
     assert 0 < result.clip < 0.5
+
+
+def test_pairs_that_look_sure_raise_the_bar_for_the_species():
+    logits = np.random.default_rng(0).normal(0, 3, (1000, 2)).astype(np.float32)
+    is_dog, is_pet = (logits > 0).T  # a network without fault
+    doubtful = np.zeros((9, 2), np.float32)
+    calm = calibrate(logits, is_dog, is_pet, doubtful)
+    assert (calm.bar, calm.species_bar) == (0.5, 0.5)
+    sure = np.array([[3 * calm.temperature_dog, 50 * calm.temperature_pet]], np.float32)
+    strict = calibrate(logits, is_dog, is_pet, np.repeat(sure, 9, axis=0))
+    assert (strict.bar, strict.species_bar) == (0.5, 0.955)  # sigmoid(3) is 0.9526
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
