@@ -21,11 +21,16 @@ from dogsort.photos.decode import decode_image
 from dogsort.records import LABELS, Failure, Prediction
 from dogsort.training.augment import augment, collage
 from dogsort.training.calibrate import calibrate
-from dogsort.training.dataset import LabelledPhoto, PixelCache, find_labelled, truth_of
+from dogsort.training.dataset import (
+    LabelledPhoto,
+    PixelCache,
+    find_labelled,
+    hold_out,
+    truth_of,
+)
 from dogsort.training.evaluate import evaluate, label_indices, log_loss, wilson_interval
 from dogsort.training.samples import loss_of
 from dogsort.training.start import convert_tensorflow
-from dogsort.training.train import hold_out
 from dogsort.verdict import decide
 
 
@@ -252,6 +257,7 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
     assert used.stdout.count(b"\n") == 4
 
 
+@pytest.mark.slow
 def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     from dogsort.photos.decode import readable_formats
     from dogsort.training.recipe import Recipe

@@ -81,10 +81,10 @@ def train(
 
     check_exporter()
     from dogsort.network.engines import torch_device
-    from dogsort.training.dataset import find_labelled
+    from dogsort.training.dataset import find_labelled, hold_out
     from dogsort.training.recipe import Recipe
     from dogsort.training.start import starting_features
-    from dogsort.training.train import Watcher, hold_out
+    from dogsort.training.train import Watcher
     from dogsort.training.train import train as fine_tune
 
     class Shown(Watcher):

@@ -104,7 +104,7 @@ class _Walk:
             yield Failure(path, _reason(error))
             return
         self.folders_seen.add(identity)
-        real = os.path.realpath(path)
+        real = os.path.realpath(path) if self.files_given else ""
         for entry in entries:
             found = os.path.join(path, entry.name)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,15 @@ from dogsort.photos.decode import decode_file
 from dogsort.photos.scan import scan
 from dogsort.records import Failure
 
-__all__ = ["LabelledPhoto", "PixelCache", "Truth", "find_labelled", "truth_of"]
+__all__ = [
+    "LabelledPhoto",
+    "PixelCache",
+    "Truth",
+    "check_classes",
+    "find_labelled",
+    "hold_out",
+    "truth_of",
+]
 
 Truth: TypeAlias = Literal["dog", "cat", "neither"]
 
@@ -29,6 +38,8 @@ _FOLDER_NAMES: dict[str, Truth] = {
     "cats": "cat",
     "neither": "neither",
 }
+HELD_OUT = 10  # one photo in so many is kept for validation where none are given
+
 _KAGGLE_NAME = re.compile(r"(dog|cat)\.\d+\.\w+", re.IGNORECASE)
 
 
@@ -92,6 +103,37 @@ def find_labelled(folders: Iterable[str]) -> list[LabelledPhoto]:
     if not photos:
         raise DataError("no labelled photos found")
     return list(photos.values())
+
+
+def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
+    """Split into (training, validation): every tenth photo of each class is held out.
+
+    Raises:
+        DataError: if a class is missing or has too few photos for that.
+    """
+    check_classes("training", photos)
+    kept: list[LabelledPhoto] = []
+    held_out: list[LabelledPhoto] = []
+    seen: Counter[str] = Counter()
+    for photo in photos:
+        seen[photo.truth] += 1
+        (held_out if seen[photo.truth] % HELD_OUT == 0 else kept).append(photo)
+    few = sorted(truth for truth, count in seen.items() if count < HELD_OUT)
+    if few:
+        raise DataError(
+            f"fewer than {HELD_OUT} photos of: {', '.join(few)}; give validation photos with --val"
+        )
+    return kept, held_out
+
+
+def check_classes(name: str, photos: Iterable[LabelledPhoto]) -> None:
+    """Raise DataError unless dogs, cats and others are all there."""
+    missing = {"dog", "cat", "neither"} - {photo.truth for photo in photos}
+    if missing:
+        raise DataError(
+            f"no {name} photos of: {', '.join(sorted(missing))}; "
+            "each class needs a folder of its name with photos in it"
+        )
 
 
 class PixelCache:

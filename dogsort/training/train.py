@@ -6,17 +6,14 @@ import csv
 import hashlib
 import math
 import os
-import random
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -24,23 +21,15 @@ from torch.utils.data import DataLoader
 
 from dogsort.errors import DataError, OutputError
 from dogsort.network.architecture import DOG, PET, DogsortNet
-from dogsort.photos.decode import Pixels
-from dogsort.training.augment import collage
-from dogsort.training.calibrate import calibrate
-from dogsort.training.dataset import LabelledPhoto, PixelCache
-from dogsort.training.export import export
+from dogsort.training.dataset import LabelledPhoto, PixelCache, check_classes
+from dogsort.training.finish import calibrate_and_export, logits_of
 from dogsort.training.recipe import Recipe
-from dogsort.training.report import manifest_figures
 from dogsort.training.samples import Samples, loss_of
 
-__all__ = ["Watcher", "hold_out", "train"]
+__all__ = ["Watcher", "train"]
 
 T = TypeVar("T")
 Steps: TypeAlias = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
-
-HELD_OUT = 10  # one photo in so many is kept for validation where none are given
-
-MOST_PAIRS = 500  # pictures of a dog beside a cat that calibration looks at
 
 CHECKPOINT_NAME = "checkpoint.pt"
 HISTORY_NAME = "history.csv"
@@ -281,76 +270,6 @@ class _Run:
         )
         text = "".join(names).encode("utf-8", "surrogateescape")
         return hashlib.sha256(text).hexdigest()
-
-
-def calibrate_and_export(
-    network: DogsortNet, validation: PixelCache, folder: Path, recipe: dict[str, Any], device: str
-) -> None:
-    """Choose temperatures, bar and bound on validation photos, and write the weights folder."""
-    logits = logits_of(network, validation.pixels, device)
-    pairs = logits_of(network, dog_and_cat_pairs(validation, recipe["seed"]), device)
-    is_dog, is_pet = (values > 0.5 for values in validation.targets())
-    calibration = calibrate(logits, is_dog, is_pet, pairs)
-    figures = manifest_figures(logits, validation.photos, calibration)
-    export(network, folder, validation.pixels.shape[1], calibration, figures, recipe)
-
-
-@torch.inference_mode()
-def logits_of(network: nn.Module, pixels: Pixels, device: str) -> npt.NDArray[np.float32]:
-    """Return (N, 2) logits of (N, size, size, 3) pixels."""
-    network.eval()
-    parts = [
-        network(torch.from_numpy(pixels[start : start + 64].copy()).to(device)).cpu()
-        for start in range(0, len(pixels), 64)
-    ]
-    result: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
-    return result
-
-
-def dog_and_cat_pairs(photos: PixelCache, seed: int) -> Pixels:
-    """Put dogs beside cats: (M, size, size, 3), M at most ``MOST_PAIRS``."""
-    rng = random.Random(seed)  # noqa: S311
-    dog, pet = photos.targets()
-    dogs, cats = (list(np.flatnonzero((pet > 0) & (dog == is_dog))) for is_dog in (1, 0))
-    rng.shuffle(dogs)
-    rng.shuffle(cats)
-    pairs = list(zip(dogs, cats, strict=False))[:MOST_PAIRS]
-    pictures = []
-    for pair in pairs:
-        first, second = rng.sample(pair, 2)
-        pictures.append(collage(photos.pixels[first], photos.pixels[second], rng))
-    return np.stack(pictures)
-
-
-def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
-    """Split into (training, validation): every tenth photo of each class is held out.
-
-    Raises:
-        DataError: if a class is missing or has too few photos for that.
-    """
-    check_classes("training", photos)
-    kept: list[LabelledPhoto] = []
-    held_out: list[LabelledPhoto] = []
-    seen: Counter[str] = Counter()
-    for photo in photos:
-        seen[photo.truth] += 1
-        (held_out if seen[photo.truth] % HELD_OUT == 0 else kept).append(photo)
-    few = sorted(truth for truth, count in seen.items() if count < HELD_OUT)
-    if few:
-        raise DataError(
-            f"fewer than {HELD_OUT} photos of: {', '.join(few)}; give validation photos with --val"
-        )
-    return kept, held_out
-
-
-def check_classes(name: str, photos: Iterable[LabelledPhoto]) -> None:
-    """Raise DataError unless dogs, cats and others are all there."""
-    missing = {"dog", "cat", "neither"} - {photo.truth for photo in photos}
-    if missing:
-        raise DataError(
-            f"no {name} photos of: {', '.join(sorted(missing))}; "
-            "each class needs a folder of its name with photos in it"
-        )
 
 
 def _decode(
