@@ -27,4 +27,6 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python album_report.py FOLDER")
     main(sys.argv[1])

@@ -56,7 +56,7 @@ def test_names_on_stdin_and_awkward_names(dogsort, album):
     assert {row["label"] for row in rows(run.stdout)} == {"cat"}
     run = dogsort("-", "-o", "-", stdin=b"chelsea.png\ngone.jpg\n", cwd=album)
     assert run.returncode == 3
-    assert [row["error"] for row in rows(run.stdout)] == ["", "file is gone"]
+    assert [row["error"] for row in rows(run.stdout)] == ["", "no such file"]
 
 
 def test_bad_files_have_their_own_rows(dogsort, album):
@@ -90,11 +90,16 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         (["submit", "nowhere", "-o", "s.csv"], "nowhere: no such file or folder"),
         (["eval", "nowhere"], "nowhere: no such file or folder"),
         (["train", "nowhere", "-o", "w"], "nowhere: no such file or folder"),
-        ([".", "-o", "out.txt"], ".csv, .jsonl, .parquet"),
+        ([".", "-o", "out.txt"], ".csv or .jsonl or .parquet"),
         ([".", "--dry-run"], "--dry-run and --unsure-to need one of --move"),
         ([".", "--to", "x"], "--to, --dry-run and --unsure-to need one of --move"),
         ([".", "--move", "--to", ""], "--to: the name of the folder is empty"),
         (["-", "--move"], "--move needs --to FOLDER"),
+        ([".", "--move", "--copy"], "give only one of --move, --copy, --link"),
+        ([".", "--null"], "--null needs PATH -"),
+        (["sumbit", "."], "dogsort submit"),
+        (["-q", "submit", "."], "dogsort submit"),
+        (["photo.csv", "-o", "photo.csv"], "photo.csv: is a photo to be read"),
         ([".", "--move", "--unsure-to", "cat"], "--unsure-to 'cat'"),
         (["submit", ".", "-o", "1.jpg"], ".csv"),
         ([".", ".", "--move"], "--move needs --to FOLDER"),
@@ -105,8 +110,10 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
     ],
 )
 def test_wrong_usage_exits_2_before_anything_heavy(dogsort, tmp_path, arguments, message):
+    (tmp_path / "photo.csv").write_bytes(b"precious")
     run = dogsort(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert run.returncode == 2
+    assert (tmp_path / "photo.csv").read_bytes() == b"precious"
     text = run.stderr.decode()
     assert message in text
     assert "Traceback" not in text
@@ -273,7 +280,8 @@ def test_ctrl_c_stops_soon_and_says_what_is_kept(album, tmp_path):
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert f"interrupted; the rows so far are in {partial}" in stderr.decode()
+    text = stderr.decode()
+    assert f"interrupted; nothing was filed; the rows so far are in {partial}" in text
     assert not (tmp_path / "out.csv").exists()
     assert len(list(album.iterdir())) == 3006  # nothing was moved
     assert partial.read_bytes().endswith(b"\n")

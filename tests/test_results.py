@@ -151,7 +151,7 @@ def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
         write(tmp_path / "folder.csv", [])
-    with pytest.raises(UsageError, match=r"\.csv, \.jsonl, \.parquet"):
+    with pytest.raises(UsageError, match=r"\.csv or \.jsonl or \.parquet"):
         write(tmp_path / "out.txt", [])
 
 

@@ -131,7 +131,7 @@ def test_missing_path_is_named(tmp_path):
     with pytest.raises(PathNotFound, match="nowhere"):
         check_paths([str(tmp_path), str(tmp_path / "nowhere")])
     assert list(scan([str(tmp_path / "nowhere")])) == [
-        Failure(str(tmp_path / "nowhere"), "file is gone")
+        Failure(str(tmp_path / "nowhere"), "no such file")
     ]
 
 

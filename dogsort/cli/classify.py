@@ -11,7 +11,7 @@ from typing import IO
 import click
 
 import dogsort
-from dogsort.cli.filing import file_photos, filing_folder
+from dogsort.cli.filing import file_photos, filing_folder, the_action
 from dogsort.cli.options import (
     HELP,
     SOME_FAILED,
@@ -22,11 +22,11 @@ from dogsort.cli.options import (
 )
 from dogsort.errors import OutputError, UsageError
 from dogsort.photos.scan import check_paths, scan
-from dogsort.records import Record
-from dogsort.results.output import check_writable
+from dogsort.records import Failure, Record
+from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.summary import Summary, record_line
 from dogsort.results.tables import check_table_name, csv_table, open_table
-from dogsort.sorting.plan import Action, Planner
+from dogsort.sorting.plan import Planner
 
 __all__ = ["classify"]
 
@@ -51,14 +51,9 @@ class MainCommand(click.Command):
     metavar="FILE",
     help="Write the table here: .csv, .jsonl or .parquet; - is stdout.",
 )
-@click.option(
-    "--move",
-    "action",
-    flag_value="move",
-    help="Move dogs into FOLDER/dog and cats into FOLDER/cat.",
-)
-@click.option("--copy", "action", flag_value="copy", help="Copy them there instead.")
-@click.option("--link", "action", flag_value="link", help="Make symbolic links there instead.")
+@click.option("--move", is_flag=True, help="Move dogs into FOLDER/dog and cats into FOLDER/cat.")
+@click.option("--copy", is_flag=True, help="Copy them there instead.")
+@click.option("--link", is_flag=True, help="Make symbolic links there instead.")
 @click.option("--to", metavar="FOLDER", help="Where to file them [default: the PATH itself].")
 @click.option(
     "-n",
@@ -79,7 +74,9 @@ class MainCommand(click.Command):
 def classify(
     paths: tuple[str, ...],
     output: str | None,
-    action: Action | None,
+    move: bool,
+    copy: bool,
+    link: bool,
     to: str | None,
     dry_run: bool,
     unsure_to: str | None,
@@ -102,7 +99,11 @@ def classify(
     check_paths(path for path in paths if path != "-")
     if output is not None and output != "-":
         check_table_name(output)
+        check_not_input(output, paths)
         check_writable(output)
+    if null and "-" not in paths:
+        raise UsageError("--null needs PATH -, the names on stdin")
+    action = the_action(move, copy, link)
     planner = None
     if action is not None:
         planner = Planner(action, filing_folder(paths, action, to, unsure_to), os.path, unsure_to)
@@ -118,13 +119,18 @@ def classify(
         workers=workers,
     )
     summary = Summary()
-    with _rows(output, talk, filing=planner is not None) as write:
-        records = classifier.predict(_expand(paths, null), talk.skipped_link)
-        for record in talk.watch(records, None if "-" in paths else scan(paths)):
-            write(record)
-            summary.add(record)
-            if planner is not None:
-                planner.add(record)
+    try:
+        with _rows(output, talk, filing=planner is not None) as write:
+            records = classifier.predict(_expand(paths, null), talk.skipped_link)
+            for record in talk.watch(records, None if "-" in paths else scan(paths)):
+                write(record)
+                summary.add(record)
+                if planner is not None:
+                    planner.add(record)
+    except KeyboardInterrupt as error:
+        if planner is None:
+            raise
+        raise KeyboardInterrupt("nothing was filed", *error.args) from None
     talk.say(summary.text())
     unfiled = 0 if planner is None else file_photos(planner, dry_run, talk)
     return SOME_FAILED if summary.failed or unfiled else 0
@@ -146,8 +152,13 @@ def _rows(output: str | None, talk: Talk, filing: bool) -> Iterator[Callable[[Re
                 raise OutputError("the reader of the rows went away; nothing was filed") from None
             raise
     else:
-        # When photos are filed, the filing is what a person wants to read.
-        yield (lambda record: None) if filing else (lambda record: talk.data(record_line(record)))
+        # When photos are filed, the filing is what a person wants to read. Failures are named
+        # on stderr already.
+        yield (
+            lambda record: (
+                None if filing or isinstance(record, Failure) else talk.data(record_line(record))
+            )
+        )
 
 
 def _stdout_for_rows() -> IO[str]:

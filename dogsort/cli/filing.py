@@ -12,9 +12,22 @@ from dogsort.results.summary import printable
 from dogsort.sorting.carry import carry
 from dogsort.sorting.plan import FILED, Action, Planner
 
-__all__ = ["file_photos", "filing_folder"]
+__all__ = ["file_photos", "filing_folder", "the_action"]
 
 PAST = {"move": "moved", "copy": "copied", "link": "linked"}
+
+
+def the_action(move: bool, copy: bool, link: bool) -> Action | None:
+    """Return what to do with photos; None if nothing.
+
+    Raises:
+        UsageError: if there is more than one thing to do.
+    """
+    actions: dict[Action, bool] = {"move": move, "copy": copy, "link": link}
+    chosen = [action for action, asked in actions.items() if asked]
+    if len(chosen) > 1:
+        raise UsageError("give only one of --move, --copy, --link")
+    return chosen[0] if chosen else None
 
 
 def filing_folder(
@@ -30,10 +43,12 @@ def filing_folder(
         raise UsageError(f"--{action} needs --to FOLDER unless the PATH is one folder")
     if to == "":
         raise UsageError("--to: the name of the folder is empty")
+    if unsure_to in FILED:
+        raise UsageError(f"--unsure-to {unsure_to!r}: is the folder of the {unsure_to}s")
     if unsure_to is not None and (
-        unsure_to in ("", ".", "..", *FILED) or os.path.basename(unsure_to) != unsure_to
+        unsure_to in ("", ".", "..") or os.path.basename(unsure_to) != unsure_to
     ):
-        raise UsageError(f"--unsure-to {unsure_to!r}: give the name of another folder, not a path")
+        raise UsageError(f"--unsure-to {unsure_to!r}: give the name of a folder, not a path")
     folder = paths[0] if to is None else to
     for place in (folder, *(os.path.join(folder, name) for name in (*FILED, unsure_to) if name)):
         if os.path.lexists(place) and not os.path.isdir(place):

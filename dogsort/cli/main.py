@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import traceback
+from difflib import get_close_matches
 from typing import NoReturn
 
 import click
@@ -15,7 +16,7 @@ from dogsort.cli.eval import evaluate
 from dogsort.cli.info import info
 from dogsort.cli.submit import submit
 from dogsort.cli.train import train
-from dogsort.errors import DogsortError
+from dogsort.errors import DogsortError, PathNotFound
 from dogsort.results.summary import printable
 
 __all__ = ["COMMANDS", "main"]
@@ -44,6 +45,12 @@ def main(args: list[str] | None = None) -> NoReturn:
             )
     except click.ClickException as error:
         error.show()
+        code = error.exit_code
+    except PathNotFound as error:
+        close = get_close_matches(args[0], COMMANDS) if command is None else []
+        words = [*close, *(word for word in args[1:] if word in COMMANDS)]
+        hint = f"; if you mean the command, it comes first: dogsort {words[0]} ..." if words else ""
+        _complain(f"{error}{hint}")
         code = error.exit_code
     except DogsortError as error:
         _complain(str(error))

@@ -206,7 +206,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 def _reason(error: OSError) -> str:
     reasons = {
-        errno.ENOENT: "file is gone",
+        errno.ENOENT: "no such file",
         errno.EACCES: "no permission to read it",
         errno.EPERM: "no permission to read it",
         errno.ELOOP: "a loop of links",

@@ -143,7 +143,7 @@ class _Walk:
 
 def _reason(error: OSError) -> str:
     if error.errno == errno.ENOENT:
-        return "file is gone"
+        return "no such file"
     if error.errno in (errno.EACCES, errno.EPERM):
         return "no permission to look into it"
     if error.errno == errno.ELOOP:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from dogsort.errors import OutputError
+from dogsort.errors import OutputError, UsageError
 
-__all__ = ["check_writable", "complete_file", "writing"]
+__all__ = ["check_not_input", "check_writable", "complete_file", "writing"]
 
 
 @contextmanager
@@ -54,6 +54,13 @@ def complete_file(target: str) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 if os.path.getsize(path) == 0:
                     os.unlink(path)
+
+
+def check_not_input(target: str, inputs: Iterable[str]) -> None:
+    """Raise UsageError if ``target`` is one of the files that are to be read."""
+    real = os.path.realpath(target)
+    if any(os.path.realpath(path) == real for path in inputs):
+        raise UsageError(f"{target}: is a photo to be read; write to another file")
 
 
 def check_writable(target: str) -> None:

@@ -42,7 +42,7 @@ def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> s
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in suffixes:
-        raise UsageError(f"{path}: the name must end in {', '.join(suffixes)}")
+        raise UsageError(f"{path}: the name must end in {' or '.join(suffixes)}")
     return suffix
 
 

@@ -23,13 +23,13 @@ def evaluation_report(result: Evaluation) -> Iterator[str]:
     pets = result.accuracy.total
     yield f"{pets + result.neither_labelled.total} photos, {pets} of them dogs or cats"
     if pets:
-        yield f"accuracy, dog against cat      {share_text(result.accuracy)}"
-        yield f"log loss, dog against cat      {result.log_loss:.4f}"
-        yield f"dogs and cats that get a label {share_text(result.pets_labelled)}"
+        yield f"accuracy, dog against cat       {share_text(result.accuracy)}"
+        yield f"log loss, dog against cat        {result.log_loss:.4f}"
+        yield f"dogs and cats labelled so       {share_text(result.pets_labelled)}"
     if result.neither_labelled.total:
-        yield f"others labelled dog or cat     {share_text(result.neither_labelled)}"
+        yield f"others labelled dog or cat      {share_text(result.neither_labelled)}"
     if result.labelled_wrongly.total:
-        yield f"of all labels, wrong ones      {share_text(result.labelled_wrongly)}"
+        yield f"of labels dog and cat, wrong    {share_text(result.labelled_wrongly)}"
     yield ""
     yield "is \\ labelled" + "".join(f"{name:>9}" for name in LABELS)
     for name, counts in zip(TRUTHS, result.confusion, strict=True):
