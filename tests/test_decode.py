@@ -199,7 +199,7 @@ def test_cut_off_files_are_unreadable(tmp_path, cat, kind, share):
         decode_file(str(path), SIZE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damaged_files_give_pixels_or_a_reason_and_nothing_else(tmp_path_factory, data):
     kind = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF"]))

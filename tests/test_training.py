@@ -104,7 +104,7 @@ def test_cache_leaves_out_what_cannot_be_read(tmp_path, album):
     assert (cache.pixels[2] == with_image).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32))
 def test_augmented_photos_keep_shape_and_are_repeatable(seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
