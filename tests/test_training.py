@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import shutil
 
@@ -23,7 +24,7 @@ from dogsort.training.augment import augment, collage
 from dogsort.training.calibrate import calibrate
 from dogsort.training.dataset import (
     LabelledPhoto,
-    PixelCache,
+    decode_all,
     find_labelled,
     hold_out,
     truth_of,
@@ -96,12 +97,18 @@ def test_hold_out_takes_a_tenth_of_each_class():
 def test_cache_leaves_out_what_cannot_be_read(tmp_path, album):
     (album / "broken.jpg").write_bytes(b"x")
     photos = [LabelledPhoto(str(path), "cat") for path in sorted(album.iterdir())]
-    cache = PixelCache(photos, 32, str(tmp_path / "cache.npy"))
-    assert cache.pixels.shape == (6, 32, 32, 3)
+    cache = decode_all(photos, 32, str(tmp_path / "cache.npy"))
+    assert [batch.shape for batch in cache.batches(4)] == [(4, 32, 32, 3), (2, 32, 32, 3)]
     assert cache.failures == [Failure(str(album / "broken.jpg"), "not an image of a known format")]
     assert cache.photos[2].path.endswith("coffee.png")
     with_image = decode_image(Image.open(album / "coffee.png"), 32)
-    assert (cache.pixels[2] == with_image).all()
+    assert (cache.pixels(2) == with_image).all()
+    fewer = pickle.loads(pickle.dumps(cache.without([0, 2])))  # noqa: S301  as workers get it
+    assert [photo.path for photo in fewer.photos] == [
+        photo.path for index, photo in enumerate(cache.photos) if index not in (0, 2)
+    ]
+    assert (fewer.pixels(1) == cache.pixels(3)).all()
+    assert len(pickle.dumps(cache)) < 10_000
 
 
 @settings(max_examples=50)
@@ -114,7 +121,7 @@ def test_augmented_photos_keep_shape_and_are_repeatable(seed):
     assert (first == second).all()
     joined = collage(first, np.zeros_like(first), random.Random(seed))
     assert joined.shape == (40, 40, 3)
-    assert (joined == 0).all(axis=2).mean() >= 0.5
+    assert (joined == 0).all(axis=2).mean() >= 0.3
 
 
 def test_first_neuron_learns_from_pets_only():
@@ -245,10 +252,13 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
     assert run.returncode == 0, run.stderr.decode()
     assert "broken.jpg" in run.stderr.decode()
     assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoint.pt",
         "dogsort.onnx",
         "dogsort.safetensors",
         "history.csv",
+        "history.png",
         "manifest.json",
+        "suspects.csv",
     ]
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["recipe"]["training_photos"] == 9

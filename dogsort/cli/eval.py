@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
+import dogsort
 from dogsort.cli.options import (
     HELP,
     SOME_FAILED,
@@ -13,6 +16,8 @@ from dogsort.cli.options import (
     talk_options,
 )
 from dogsort.photos.scan import check_paths
+from dogsort.results.output import check_writable, write_text
+from dogsort.results.tables import check_table_name
 
 __all__ = ["evaluate"]
 
@@ -33,12 +38,31 @@ __all__ = ["evaluate"]
     metavar="P",
     help="Least confidence that earns a label [default: kept with the weights].",
 )
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Also evaluate changed copies: squashed, blurred, dark ... (takes ten times as long).",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write the figures as JSON; - is stdout, and the report goes to stderr.",
+)
+@click.option(
+    "--report",
+    metavar="FILE",
+    help="Write a page with charts and the worst photos: one .html file.",
+)
 @engine_options
 @talk_options
 def evaluate(
     folders: tuple[str, ...],
     worst: int,
     min_confidence: float | None,
+    robustness: bool,
+    output: str | None,
+    report: str | None,
     weights: str | None,
     device: str,
     batch_size: int | None,
@@ -48,14 +72,18 @@ def evaluate(
     no_progress: bool,
 ) -> int:
     """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg."""
+    """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg."""
     check_paths(folders)
-    from dogsort.records import Prediction
+    for target, suffix in ((output, ".json"), (report, ".html")):
+        if target is not None and target != "-":
+            check_table_name(target, (suffix,))
+            check_writable(target)
     from dogsort.training.dataset import find_labelled
-    from dogsort.training.evaluate import evaluate as evaluate_records
-    from dogsort.training.report import evaluation_report, worst_photos
+    from dogsort.training.report import make_report
+    from dogsort.training.robustness import changed_evaluations
 
     talk = Talk(quiet, verbose, no_progress)
-    labelled = find_labelled(folders)
+    photos = find_labelled(folders)
     classifier = open_classifier(
         talk,
         device,
@@ -64,16 +92,22 @@ def evaluate(
         batch_size=batch_size,
         workers=workers,
     )
-    truth = {photo.path: photo.truth for photo in labelled}
-    records = list(talk.watch(classifier.predict(truth), len(truth)))
-    predictions = [record for record in records if isinstance(record, Prediction)]
-    truths = [truth[prediction.path] for prediction in predictions]
-    result = evaluate_records(truths, predictions, classifier.weights.clip)
-    for line in evaluation_report(result):
-        talk.data(line)
-    for line in worst_photos(truths, predictions, worst):
-        talk.data(line)
-    failed = len(records) - len(predictions)
+    paths = [photo.path for photo in photos]
+    records = list(talk.watch(classifier.predict(paths), len(paths)))
+    made = make_report(photos, records, classifier.weights.clip)
+    if robustness:
+        made.changed = changed_evaluations(made.photos, classifier, talk.count)
+    tell = talk.say if output == "-" else talk.data
+    for line in made.lines(worst):
+        tell(line)
+    if output is not None:
+        write_text(output, json.dumps(made.as_json(), indent=2) + "\n")
+    if report is not None:
+        from dogsort.training.page import evaluation_page
+
+        title = f"dogsort {dogsort.__version__} on {', '.join(folders)}"
+        write_text(report, evaluation_page(title, made, worst))
+    failed = len(records) - len(made.photos)
     if failed:
         talk.warn(f"{failed} could not be read and count for nothing")
     return SOME_FAILED if failed else 0

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 BAR_DELAY = 2.0  # seconds; what is done by then needs no bar
 
@@ -133,6 +134,13 @@ class Talk:
                     self.warn(f"{printable(record.path)}: {printable(record.error)}")
                 advance()
                 yield record
+
+    def count(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
+        """Pass items on, drawing progress."""
+        with self.bar("step", total, what) as advance:
+            for item in items:
+                yield item
+                advance()
 
     @contextmanager
     def bar(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 import click
@@ -42,7 +43,15 @@ T = TypeVar("T")
     metavar="N",
     help="Epochs of the whole network, after one of the head alone.",
 )
-@click.option("--seed", type=int, metavar="N", help="Another outcome of the same recipe.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="Another outcome of the same recipe."
+)
+@click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="FILE",
+    help="Other values for the recipe, as JSON; or the manifest.json of weights, to train alike.",
+)
 @click.option(
     "--device",
     type=click.Choice(DEVICES),
@@ -66,6 +75,7 @@ def train(
     start: str | None,
     epochs: int | None,
     seed: int | None,
+    recipe_file: str | None,
     device: str,
     workers: int,
     quiet: bool,
@@ -76,13 +86,14 @@ def train(
 
     Labels are read off folders named dog, cat and neither, at any depth, or off Kaggle's names.
     """
-    check_paths(path for path in (data, validation, start) if path is not None)
+    check_paths(path for path in (data, validation, start, recipe_file) if path is not None)
     from dogsort.training.export import check_exporter
 
     check_exporter()
     from dogsort.network.engines import torch_device
     from dogsort.training.dataset import find_labelled, hold_out
-    from dogsort.training.recipe import Recipe
+    from dogsort.training.processes import leads
+    from dogsort.training.recipe import Recipe, read_recipe
     from dogsort.training.start import starting_features
     from dogsort.training.train import Watcher
     from dogsort.training.train import train as fine_tune
@@ -94,19 +105,20 @@ def train(
             talk.say(text)
 
         def track(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
-            with talk.bar("step", total, what) as advance:
-                for item in items:
-                    yield item
-                    advance()
+            return talk.count(items, total, what)
 
-    talk = Talk(quiet, verbose, no_progress)
+    # Of several processes that torchrun started, one talks.
+    talk = Talk(quiet or not leads(), verbose, no_progress)
     photos = find_labelled([data])
     if validation is None:
         photos, held_out = hold_out(photos)
     else:
         held_out = find_labelled([validation])
     changes = {"epochs": epochs, "seed": seed}
-    recipe = Recipe(**{name: value for name, value in changes.items() if value is not None})
+    recipe = replace(
+        Recipe() if recipe_file is None else read_recipe(recipe_file),
+        **{name: value for name, value in changes.items() if value is not None},
+    )
     try:
         fine_tune(
             photos,

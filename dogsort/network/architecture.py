@@ -51,10 +51,13 @@ class DogsortNet(nn.Module):
         Returns:
             (N, 2) logits: column ``DOG`` is dog against cat, column ``PET`` is pet or not.
         """
+        logits: Tensor = self.head(self.pooled(pixels))  # (N, 2)
+        return logits
+
+    def pooled(self, pixels: Tensor) -> Tensor:
+        """Compute the features, averaged over the picture: (N, 1280)."""
         dtype = next(self.parameters()).dtype
         # (N, H, W, 3) -> (N, 3, H, W): the same memory, which is just "channels last".
         images = pixels.permute(0, 3, 1, 2).to(dtype) / PIXEL_SCALE - 1.0
         maps: Tensor = self.features(images)  # (N, 1280, H/32, W/32)
-        pooled = torch.mean(maps, dim=(2, 3))  # (N, 1280)
-        logits: Tensor = self.head(pooled)  # (N, 2)
-        return logits
+        return torch.mean(maps, dim=(2, 3))

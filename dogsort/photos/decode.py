@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dogsort.errors import UnreadablePhoto
 
-__all__ = ["FORMATS", "Pixels", "decode_file", "decode_image", "readable_formats"]
+__all__ = ["FORMATS", "Pixels", "decode_file", "decode_image", "decode_whole", "readable_formats"]
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
 
@@ -109,14 +109,38 @@ def decode_image(image: Image.Image, size: int) -> Pixels:
         return _upright_pixels(image, size)
 
 
+def decode_whole(path: str) -> Image.Image:
+    """Read one photo from disk at its own size: upright, RGB.
+
+    Raises:
+        UnreadablePhoto: with the reason in a few words.
+    """
+    formats = readable_formats()
+    with (
+        _reasons(),
+        _open_regular_file(path) as file,
+        Image.open(file, formats=formats) as image,
+    ):
+        _check_pixel_count(image)
+        image.load()
+        return _turn(_to_rgb(_to_averageable(image)), _orientation(image))
+
+
 def _upright_pixels(image: Image.Image, size: int) -> Pixels:
     image.load()
     orientation = _orientation(image)
-    small = _to_rgb(_shrink(image, size))
+    # Squashed to a square in a mode that can be averaged; colour comes afterwards, on less.
+    square = _to_averageable(image).resize(
+        (size, size), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP
+    )
     # A square may be turned after shrinking, which is cheaper and the same.
+    return np.asarray(_turn(_to_rgb(square), orientation))
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
     if orientation in TRANSPOSE_BY_ORIENTATION:
-        small = small.transpose(TRANSPOSE_BY_ORIENTATION[orientation])
-    return np.asarray(small)
+        return image.transpose(TRANSPOSE_BY_ORIENTATION[orientation])
+    return image
 
 
 @contextmanager
@@ -170,16 +194,16 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _shrink(image: Image.Image, size: int) -> Image.Image:
-    """Squash to a square, in a mode that can be averaged; colour comes afterwards, on less."""
+def _to_averageable(image: Image.Image) -> Image.Image:
+    """Convert to a mode whose pixels can be averaged, if it is in another."""
     if image.mode in HIGH_DEPTH_MODES or image.mode.startswith("I;16"):
-        image = _to_8_bit(image)
-    elif image.mode in MODES_TO_PREMULTIPLY:
-        image = image.convert(MODES_TO_PREMULTIPLY[image.mode])
-    elif image.mode in ("1", "P", "PA") or (image.mode == "RGB" and "transparency" in image.info):
+        return _to_8_bit(image)
+    if image.mode in MODES_TO_PREMULTIPLY:
+        return image.convert(MODES_TO_PREMULTIPLY[image.mode])
+    if image.mode in ("1", "P", "PA") or (image.mode == "RGB" and "transparency" in image.info):
         # Numbers that stand for colours, or one colour that stands for none.
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 
 from dogsort.errors import OutputError, UsageError
 
-__all__ = ["check_not_input", "check_writable", "complete_file", "writing"]
+__all__ = ["check_not_input", "check_writable", "complete_file", "write_text", "writing"]
 
 
 @contextmanager
@@ -54,6 +56,19 @@ def complete_file(target: str) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 if os.path.getsize(path) == 0:
                     os.unlink(path)
+
+
+def write_text(target: str, text: str) -> None:
+    """Write a whole text file in UTF-8, or to stdout if ``target`` is ``-``.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    with complete_file(target) as path, writing(target):
+        Path(path).write_text(text, encoding="utf-8")
 
 
 def check_not_input(target: str, inputs: Iterable[str]) -> None:

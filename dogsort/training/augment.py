@@ -29,8 +29,9 @@ CHANCE_JPEG = 0.4
 CHANCE_ERASE = 0.15
 CHANCE_ROTATE = 0.2
 
-CROP_AREA = (0.3, 1.0)  # share of the photo's area that a random crop keeps
+CROP_AREA = (0.4, 1.0)  # share of the photo's area that a random crop keeps
 CROP_STRETCH = 4 / 3  # how far its shape may be stretched either way
+COLLAGE_CUT = (1 / 3, 2 / 3)  # share of a collage's side that its first photo gets
 
 
 def augment(pixels: Pixels, size: int, rng: random.Random) -> Pixels:
@@ -112,14 +113,14 @@ def _erase(pixels: Pixels, rng: random.Random) -> None:
 
 
 def collage(first: Pixels, second: Pixels, rng: random.Random) -> Pixels:
-    """Put two photos side by side, or one above the other.
+    """Put two photos side by side, or one above the other, of up to twice the other's size.
 
-    Each is squeezed whole into its half, so that what it shows stays in the picture.
+    Each is squeezed whole into its part, so that what it shows stays in the picture.
     """
     size = first.shape[0]
-    half = size // 2
+    cut = round(size * rng.uniform(*COLLAGE_CUT))
     upright = rng.random() < 0.5
-    shapes = [(half, size), (size - half, size)] if upright else [(size, half), (size, size - half)]
+    shapes = [(cut, size), (size - cut, size)] if upright else [(size, cut), (size, size - cut)]
     parts = [
         np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.BILINEAR))
         for pixels, shape in zip((first, second), shapes, strict=True)

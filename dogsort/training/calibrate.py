@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from dogsort.network.engines import probabilities_of
 from dogsort.records import LABELS
-from dogsort.training.evaluate import label_indices, log_loss
+from dogsort.training.evaluate import label_indices
+from dogsort.training.figures import log_loss
 
 __all__ = ["Calibration", "calibrate"]
 

@@ -1,8 +1,7 @@
-"""How good predictions are: accuracy, log loss, confusion, with intervals."""
+"""How good predictions are: accuracy, log loss, precision, calibration, confusion."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,33 +10,22 @@ import numpy.typing as npt
 
 from dogsort.records import LABELS, Prediction
 from dogsort.training.dataset import Truth
+from dogsort.training.figures import (
+    Estimate,
+    Share,
+    bootstrap,
+    calibration_error,
+    log_loss,
+    roc_auc,
+)
 from dogsort.verdict import ANSWERS, joint_probabilities
 
-__all__ = ["Evaluation", "Share", "evaluate", "label_indices", "log_loss", "wilson_interval"]
+__all__ = ["TRUTHS", "Evaluation", "evaluate", "label_indices"]
 
 TRUTHS: tuple[Truth, ...] = ("dog", "cat", "neither")
 
+NEITHER = TRUTHS.index("neither")
 UNSURE = LABELS.index("unsure")
-
-#: Two-sided 95% point of the normal distribution.
-Z_95 = 1.959964
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """``count`` of ``total``, with its 95% interval."""
-
-    count: int
-    total: int
-
-    @property
-    def value(self) -> float:
-        """The share, 0..1; nan of nothing."""
-        return self.count / self.total if self.total else math.nan
-
-    def interval(self) -> tuple[float, float]:
-        """Return the 95% Wilson interval, each end 0..1."""
-        return wilson_interval(self.count, self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +35,39 @@ class Evaluation:
     Attributes:
         accuracy: of dogs and cats, those on the right side of p_dog = 0.5.
         log_loss: mean negative log likelihood of dog against cat, in nats, clipped as
-            submissions are; nan without pets.
+            submissions are.
+        roc_auc_dog: area under the ROC curve of p_dog, on dogs and cats.
+        roc_auc_pet: that of p_pet, on all photos.
+        calibration_dog: expected calibration error of p_dog, on dogs and cats.
+        calibration_pet: that of p_pet, on all photos.
         pets_labelled: of dogs and cats, those labelled dog or cat.
         labelled_wrongly: of all photos labelled dog or cat, those that are not it.
         neither_labelled: of photos with no pet, those labelled dog or cat.
+        precision: for dog, cat and neither: of the photos labelled so, those that are.
+        recall: for dog, cat and neither: of those that are, the photos labelled so.
         confusion: counts, (3, 4): rows dog, cat, neither as they are; columns dog, cat,
             neither, unsure as labelled.
+
+    Figures of nothing (an accuracy without pets) are nan.
     """
 
     accuracy: Share
-    log_loss: float
+    log_loss: Estimate
+    roc_auc_dog: Estimate
+    roc_auc_pet: Estimate
+    calibration_dog: Estimate
+    calibration_pet: Estimate
     pets_labelled: Share
     labelled_wrongly: Share
     neither_labelled: Share
+    precision: dict[Truth, Share]
+    recall: dict[Truth, Share]
     confusion: npt.NDArray[np.int64]
+
+    @property
+    def photos(self) -> int:
+        """How many photos were looked at."""
+        return int(self.confusion.sum())
 
 
 def evaluate(truths: Sequence[Truth], predictions: Sequence[Prediction], clip: float) -> Evaluation:
@@ -74,31 +81,31 @@ def evaluate(truths: Sequence[Truth], predictions: Sequence[Prediction], clip: f
     truth = np.array([TRUTHS.index(name) for name in truths], np.int64)
     label = np.array([LABELS.index(prediction.label) for prediction in predictions], np.int64)
     p_dog = np.array([prediction.p_dog for prediction in predictions])
+    p_pet = np.array([prediction.p_pet for prediction in predictions])
     confusion = np.zeros((len(TRUTHS), len(LABELS)), np.int64)
     np.add.at(confusion, (truth, label), 1)
 
-    pets = truth != TRUTHS.index("neither")
-    is_dog = truth[pets] == TRUTHS.index("dog")
-    right = (p_dog[pets] > 0.5) == is_dog
+    is_pet = truth != NEITHER
+    is_dog = truth[is_pet] == TRUTHS.index("dog")
+    p_dog = p_dog[is_pet]
+    right = (p_dog > 0.5) == is_dog
     filed = confusion[:, :2]
+    diagonal = confusion.diagonal().tolist()
+    labelled, there = confusion.sum(0).tolist(), confusion.sum(1).tolist()
     return Evaluation(
         accuracy=Share(int(right.sum()), len(right)),
-        log_loss=log_loss(p_dog[pets], is_dog, clip),
-        pets_labelled=Share(int(filed[:2].sum()), len(right)),
+        log_loss=bootstrap(lambda p, y: log_loss(p, y, clip), p_dog, is_dog),
+        roc_auc_dog=bootstrap(roc_auc, p_dog, is_dog),
+        roc_auc_pet=bootstrap(roc_auc, p_pet, is_pet),
+        calibration_dog=bootstrap(calibration_error, p_dog, is_dog),
+        calibration_pet=bootstrap(calibration_error, p_pet, is_pet),
+        pets_labelled=Share(int(filed[:NEITHER].sum()), len(right)),
         labelled_wrongly=Share(int(filed.sum() - filed.trace()), int(filed.sum())),
-        neither_labelled=Share(int(filed[2].sum()), int(confusion[2].sum())),
+        neither_labelled=Share(int(filed[NEITHER].sum()), there[NEITHER]),
+        precision={name: Share(diagonal[i], labelled[i]) for i, name in enumerate(TRUTHS)},
+        recall={name: Share(diagonal[i], there[i]) for i, name in enumerate(TRUTHS)},
         confusion=confusion,
     )
-
-
-def log_loss(
-    probabilities: npt.NDArray[np.float64], outcomes: npt.NDArray[np.bool_], clip: float
-) -> float:
-    """Return the mean negative log likelihood in nats of (N,) outcomes; nan where N is 0."""
-    if len(outcomes) == 0:
-        return math.nan
-    clipped = np.clip(probabilities, max(clip, 1e-15), 1.0 - max(clip, 1e-15))
-    return float(-np.log(np.where(outcomes, clipped, 1.0 - clipped)).mean())
 
 
 def label_indices(
@@ -113,14 +120,3 @@ def label_indices(
     assert LABELS[:3] == ANSWERS  # so that an index means the same in both
     species_told = (best == LABELS.index("neither")) | (np.maximum(p_dog, 1 - p_dog) >= species_bar)
     return np.where((joint.max(axis=1) >= bar) & species_told, best, UNSURE)
-
-
-def wilson_interval(count: int, total: int) -> tuple[float, float]:
-    """Return the 95% score interval of a share (Wilson 1927, JASA 22), each end 0..1."""
-    if total == 0:
-        return 0.0, 1.0
-    share = count / total
-    denominator = 1 + Z_95**2 / total
-    centre = (share + Z_95**2 / (2 * total)) / denominator
-    half = Z_95 / denominator * math.sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,15 @@ import torch
 from torch import nn
 
 from dogsort.network.architecture import DogsortNet
+from dogsort.network.engines import probabilities_of
 from dogsort.photos.decode import Pixels
+from dogsort.records import Prediction
 from dogsort.training.augment import collage
-from dogsort.training.calibrate import calibrate
-from dogsort.training.dataset import PixelCache
+from dogsort.training.calibrate import Calibration, calibrate
+from dogsort.training.dataset import LabelledPhoto, PixelCache
 from dogsort.training.export import export
-from dogsort.training.report import manifest_figures
+from dogsort.training.report import make_report
+from dogsort.verdict import decide
 
 __all__ = ["calibrate_and_export", "dog_and_cat_pairs", "logits_of"]
 
@@ -28,36 +33,49 @@ def calibrate_and_export(
     network: DogsortNet, validation: PixelCache, folder: Path, recipe: dict[str, Any], device: str
 ) -> None:
     """Choose temperatures, bar and bound on validation photos, and write the weights folder."""
-    logits = logits_of(network, validation.pixels, device)
+    logits = logits_of(network, validation.batches(), device)
     pairs = logits_of(network, dog_and_cat_pairs(validation, recipe["seed"]), device)
     is_dog, is_pet = (values > 0.5 for values in validation.targets())
     calibration = calibrate(logits, is_dog, is_pet, pairs)
-    figures = manifest_figures(logits, validation.photos, calibration)
-    export(network, folder, validation.pixels.shape[1], calibration, figures, recipe)
+    figures = _figures(logits, validation.photos, calibration)
+    export(network, folder, recipe["input_size"], calibration, figures, recipe)
+
+
+def _figures(
+    logits: npt.NDArray[np.float32], photos: Sequence[LabelledPhoto], calibration: Calibration
+) -> dict[str, Any]:
+    """Return the figures that go with the weights, as ``dogsort eval -o`` writes them."""
+    predictions = []
+    rows = probabilities_of(logits, calibration.temperature_dog, calibration.temperature_pet)
+    for photo, (p_dog, p_pet) in zip(photos, rows.tolist(), strict=True):
+        label, confidence = decide(p_dog, p_pet, calibration.bar, calibration.species_bar)
+        predictions.append(Prediction(photo.path, label, p_dog, p_pet, confidence))
+    report = make_report(photos, predictions, calibration.clip)
+    return {"on": "the validation photos that calibration used"} | report.as_json()
 
 
 @torch.inference_mode()
-def logits_of(network: nn.Module, pixels: Pixels, device: str) -> npt.NDArray[np.float32]:
-    """Return (N, 2) logits of (N, size, size, 3) pixels."""
+def logits_of(
+    network: nn.Module, batches: Iterable[Pixels], device: str
+) -> npt.NDArray[np.float32]:
+    """Return (N, 2) logits of batches of (size, size, 3) pixels, N in all."""
     network.eval()
-    parts = [
-        network(torch.from_numpy(pixels[start : start + 64].copy()).to(device)).cpu()
-        for start in range(0, len(pixels), 64)
-    ]
+    parts = [network(torch.from_numpy(batch).to(device)).cpu() for batch in batches]
     result: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
     return result
 
 
-def dog_and_cat_pairs(photos: PixelCache, seed: int) -> Pixels:
-    """Put dogs beside cats: (M, size, size, 3), M at most ``MOST_PAIRS``."""
+def dog_and_cat_pairs(photos: PixelCache, seed: int) -> Iterator[Pixels]:
+    """Put dogs beside cats, ``MOST_PAIRS`` at most: batches of (N, size, size, 3)."""
     rng = random.Random(seed)  # noqa: S311
     dog, pet = photos.targets()
-    dogs, cats = (list(np.flatnonzero((pet > 0) & (dog == is_dog))) for is_dog in (1, 0))
+    dogs, cats = (np.flatnonzero((pet > 0) & (dog == is_dog)).tolist() for is_dog in (1, 0))
     rng.shuffle(dogs)
     rng.shuffle(cats)
-    pairs = list(zip(dogs, cats, strict=False))[:MOST_PAIRS]
-    pictures = []
-    for pair in pairs:
-        first, second = rng.sample(pair, 2)
-        pictures.append(collage(photos.pixels[first], photos.pixels[second], rng))
-    return np.stack(pictures)
+    pairs = iter(list(zip(dogs, cats, strict=False))[:MOST_PAIRS])
+    while batch := list(islice(pairs, 64)):
+        pictures = []
+        for pair in batch:
+            first, second = rng.sample(pair, 2)
+            pictures.append(collage(photos.pixels(first), photos.pixels(second), rng))
+        yield np.stack(pictures)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
-__all__ = ["Recipe"]
+from dogsort.errors import DataError
+
+__all__ = ["Recipe", "read_recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +21,66 @@ class Recipe:
     seed: int = 1
     input_size: int = 224  # what classification sees
     # Random crops show animals larger than whole photos do; training on fewer pixels brings
-    # both to one scale and saves half the time (FixRes; Touvron et al. 2019, arXiv:1906.06423).
-    crop_size: int = 160
+    # both to one scale (FixRes; Touvron et al. 2019, arXiv:1906.06423). Early epochs learn as
+    # much from smaller crops, in half the time; the last ones, which count, get larger ones
+    # (progressive resizing; Tan and Le 2021, arXiv:2104.00298).
+    first_crop: int = 128
+    last_crop: int = 192
     hidden: int = 256
     dropout: float = 0.2
     head_epochs: int = 1  # the head alone, on frozen features
-    epochs: int = 5  # the whole network
+    epochs: int = 12  # the whole network
     frozen_blocks: int = 5  # the first ones, edges and textures, stay as ImageNet made them
     batch_size: int = 32
     head_rate: float = 1e-3
-    rate: float = 2e-4  # of the features; the head's is higher by the factor
+    rate: float = 2e-4  # of the last block; the head's is higher by the factor
     head_factor: float = 5.0
+    layer_decay: float = 0.94  # each block's rate is this share of the next one's
     warmup: float = 0.05  # share of the steps over which the rate rises
     weight_decay: float = 0.02
     average_decay: float = 0.998  # of the exponential moving average of weights
     collage_share: float = 0.2  # of the training photos; teaches not to be sure of two at once
     neither_repeats: int = 2  # they are few, and telling them is the hard part
+
+    def crop_size(self, epoch: int) -> int:
+        """Return the side of training crops in an epoch, counted from 0: rising evenly."""
+        step = 32  # the features shrink by it
+        last = self.head_epochs + self.epochs - 1
+        share = epoch / last if last > 0 else 1.0
+        size = self.first_crop + (self.last_crop - self.first_crop) * share
+        return max(step, round(size / step) * step)
+
+
+def read_recipe(path: str) -> Recipe:
+    """Read a recipe from a JSON file: an object of some of its values, or a manifest with one.
+
+    Raises:
+        DataError: if it cannot be read or holds something else.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            values: Any = json.load(file)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not a JSON file: {error}") from error
+    if isinstance(values, dict):
+        values = values.get("recipe", values)
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: no recipe: an object of names and values is needed")
+    defaults = Recipe()
+    known = {field.name for field in fields(Recipe)}
+    changes = {name: value for name, value in values.items() if name in known}
+    for name in values.keys() - known - OUTCOMES:
+        raise DataError(f"{path}: unknown in a recipe: {name}")
+    for name, value in changes.items():
+        kind = type(getattr(defaults, name))
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise DataError(f"{path}: {name}: {value!r} is no {kind.__name__}")
+        if value < 0:
+            raise DataError(f"{path}: {name}: {value!r} is less than 0")
+    return replace(defaults, **changes)
+
+
+#: What a manifest says beside the recipe's values: what became of the photos.
+OUTCOMES = {"training_photos", "suspects"}

@@ -1,90 +1,197 @@
-"""An evaluation as lines of text, and as figures for the manifest."""
+"""An evaluation of labelled photos, as lines of text and as figures in JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from dogsort.network.engines import probabilities_of
-from dogsort.records import LABELS, Prediction
+from dogsort.records import LABELS, Prediction, Record
 from dogsort.results.summary import printable
-from dogsort.training.calibrate import Calibration
 from dogsort.training.dataset import LabelledPhoto, Truth
-from dogsort.training.evaluate import TRUTHS, Evaluation, Share, evaluate
-from dogsort.verdict import ANSWERS, decide, joint_probabilities
+from dogsort.training.evaluate import TRUTHS, Evaluation, evaluate
+from dogsort.training.figures import Estimate, Share
+from dogsort.training.robustness import robustness_lines
+from dogsort.verdict import ANSWERS, joint_probabilities
 
-__all__ = ["evaluation_report", "manifest_figures", "worst_photos"]
+__all__ = ["Report", "WorstPhoto", "figure_lines", "figure_text", "make_report"]
 
+#: The figures of an evaluation, in the order of the report, in words.
+FIGURES = {
+    "accuracy": "accuracy, dog against cat",
+    "log_loss": "log loss, dog against cat",
+    "roc_auc_dog": "ROC AUC, dog against cat",
+    "roc_auc_pet": "ROC AUC, pet or not",
+    "calibration_dog": "calibration error, dog against cat",
+    "calibration_pet": "calibration error, pet or not",
+    "pets_labelled": "dogs and cats labelled dog or cat",
+    "neither_labelled": "others labelled dog or cat",
+    "labelled_wrongly": "of labels dog and cat, wrong",
+}
 
-def evaluation_report(result: Evaluation) -> Iterator[str]:
-    """Yield the figures, each with its 95% interval, and the confusion matrix."""
-    pets = result.accuracy.total
-    yield f"{pets + result.neither_labelled.total} photos, {pets} of them dogs or cats"
-    if pets:
-        yield f"accuracy, dog against cat       {share_text(result.accuracy)}"
-        yield f"log loss, dog against cat        {result.log_loss:.4f}"
-        yield f"dogs and cats labelled so       {share_text(result.pets_labelled)}"
-    if result.neither_labelled.total:
-        yield f"others labelled dog or cat      {share_text(result.neither_labelled)}"
-    if result.labelled_wrongly.total:
-        yield f"of labels dog and cat, wrong    {share_text(result.labelled_wrongly)}"
-    yield ""
-    yield "is \\ labelled" + "".join(f"{name:>9}" for name in LABELS)
-    for name, counts in zip(TRUTHS, result.confusion, strict=True):
-        yield f"{name:<13}" + "".join(f"{count:>9}" for count in counts)
+WIDTH = max(map(len, FIGURES.values())) + 2
 
+HERE = "directly in it"  # what photos in no folder of their own are listed under
 
-def share_text(share: Share) -> str:
-    """Return such as ``98.70% (98.01-99.15), 1971 of 1997``."""
-    low, high = share.interval()
-    return f"{share.value:7.2%} ({low * 100:.2f}-{high * 100:.2f}), {share.count} of {share.total}"
+#: Figures that tell something of a single folder.
+FOLDER_FIGURES = ("accuracy", "log_loss", "pets_labelled", "neither_labelled")
 
 
-def worst_photos(
-    truths: Sequence[Truth], predictions: Sequence[Prediction], count: int
-) -> Iterator[str]:
-    """Yield a line for each of the photos to whose truth the network gave the least chance."""
-    p_dog = np.array([prediction.p_dog for prediction in predictions])
-    p_pet = np.array([prediction.p_pet for prediction in predictions])
-    joint = joint_probabilities(p_dog, p_pet)
-    scored = sorted(
-        (float(chances[ANSWERS.index(truth)]), prediction.path, truth, prediction.label)
-        for chances, truth, prediction in zip(joint, truths, predictions, strict=True)
-    )
-    wrong = [row for row in scored[:count] if row[0] < 0.5]
-    if wrong:
+@dataclass(frozen=True, slots=True)
+class WorstPhoto:
+    """A photo to whose truth the network gave little chance, 0..1."""
+
+    path: str
+    truth: Truth
+    label: str
+    chance: float
+
+
+@dataclass(slots=True)
+class Report:
+    """Labelled photos, what was predicted of them, and what that says.
+
+    Attributes:
+        photos: those that could be read, N.
+        predictions: N, in the same order.
+        result: the figures of all of them.
+        folders: the figures of each folder; empty if all are in the same.
+        changed: the figures on changed copies, by the change; empty if not asked for.
+    """
+
+    photos: list[LabelledPhoto]
+    predictions: list[Prediction]
+    result: Evaluation
+    folders: dict[str, Evaluation]
+    changed: dict[str, Evaluation] = field(default_factory=dict)
+
+    @property
+    def truths(self) -> list[Truth]:
+        """The labels of the photos, N."""
+        return [photo.truth for photo in self.photos]
+
+    def lines(self, worst: int) -> Iterator[str]:
+        """Yield the report as text, with the ``worst`` worst photos."""
+        result = self.result
+        pets = result.accuracy.total
+        yield f"{result.photos} photos, {pets} of them dogs or cats (in brackets: 95% intervals)"
         yield ""
-        yield "worst: chance given to the truth, the truth, label, photo"
-    for chance, path, truth, label in wrong:
-        yield f"{chance:9.6f}  {truth:<8}{label:<8}{printable(path)}"
+        yield from (f"{what:<{WIDTH}}{text}" for what, text in figure_lines(result))
+        yield ""
+        yield "is \\ labelled" + "".join(f"{name:>9}" for name in LABELS)
+        for truth, counts in zip(TRUTHS, result.confusion, strict=True):
+            yield f"{truth:<13}" + "".join(f"{count:>9}" for count in counts)
+        for group, part in self.folders.items():
+            yield ""
+            yield f"{printable(group) or HERE}: {part.photos} photos"
+            for name in FOLDER_FIGURES:
+                if not math.isnan(getattr(part, name).value):
+                    yield f"  {FIGURES[name]:<{WIDTH - 2}}{figure_text(getattr(part, name))}"
+        if self.changed:
+            yield ""
+            yield from robustness_lines(result, self.changed)
+        for number, photo in enumerate(self.worst(worst)):
+            if number == 0:
+                yield ""
+                yield "worst: chance given to the truth, the truth, label, photo"
+            yield f"{photo.chance:9.6f}  {photo.truth:<8}{photo.label:<8}{printable(photo.path)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON takes them; a figure of nothing is null."""
+        result = self.result
+        return {
+            "photos": result.photos,
+            **_all_as_json(result, FIGURES),
+            "precision": {name: _figure_as_json(result.precision[name]) for name in TRUTHS},
+            "recall": {name: _figure_as_json(result.recall[name]) for name in TRUTHS},
+            "confusion": {
+                name: dict(zip(LABELS, counts, strict=True))
+                for name, counts in zip(TRUTHS, result.confusion.tolist(), strict=True)
+            },
+            "folders": {
+                printable(group): {"photos": part.photos, **_all_as_json(part, FOLDER_FIGURES)}
+                for group, part in self.folders.items()
+            },
+        } | (
+            {"changed": {name: _all_as_json(part, FOLDER_FIGURES) for name, part in changed}}
+            if (changed := self.changed.items())
+            else {}
+        )
+
+    def worst(self, count: int) -> list[WorstPhoto]:
+        """Return the photos, ``count`` at most, that the network was surest and wrong about."""
+        p_dog = np.array([prediction.p_dog for prediction in self.predictions])
+        p_pet = np.array([prediction.p_pet for prediction in self.predictions])
+        joint = joint_probabilities(p_dog, p_pet)
+        scored = [
+            WorstPhoto(
+                prediction.path, truth, prediction.label, float(chances[ANSWERS.index(truth)])
+            )
+            for chances, truth, prediction in zip(joint, self.truths, self.predictions, strict=True)
+        ]
+        wrong = [photo for photo in scored if photo.chance < 0.5]
+        return sorted(wrong, key=lambda photo: (photo.chance, photo.path))[:count]
 
 
-def manifest_figures(
-    logits: npt.NDArray[np.float32], photos: Sequence[LabelledPhoto], calibration: Calibration
-) -> dict[str, float | int | str]:
-    """Return the figures that go with the weights, on the photos they were calibrated on.
+def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip: float) -> Report:
+    """Join labels and predictions; photos that could not be read count for nothing.
 
     Args:
-        logits: (N, 2), raw.
-        photos: N, in the same order.
-        calibration: what was chosen on them.
+        photos: N.
+        records: N, in the same order.
+        clip: bound that p_dog is clipped to for the log loss, 0..0.5.
     """
-    predictions = []
-    rows = probabilities_of(logits, calibration.temperature_dog, calibration.temperature_pet)
-    for photo, (p_dog, p_pet) in zip(photos, rows, strict=True):
-        label, confidence = decide(
-            float(p_dog), float(p_pet), calibration.bar, calibration.species_bar
-        )
-        predictions.append(Prediction(photo.path, label, float(p_dog), float(p_pet), confidence))
-    result = evaluate([photo.truth for photo in photos], predictions, calibration.clip)
-    return {
-        "on": "the validation photos that calibration used",
-        "photos": len(photos),
-        "accuracy": round(result.accuracy.value, 5),
-        "log_loss": round(result.log_loss, 5),
-        "pets_labelled": round(result.pets_labelled.value, 5),
-        "labelled_wrongly": round(result.labelled_wrongly.value, 5),
-        "neither_labelled": round(result.neither_labelled.value, 5),
-    }
+    pairs = [
+        (photo, record)
+        for photo, record in zip(photos, records, strict=True)
+        if isinstance(record, Prediction)
+    ]
+
+    def evaluate_pairs(group: str | None = None) -> Evaluation:
+        members = [pair for pair in pairs if group is None or pair[0].group == group]
+        return evaluate([photo.truth for photo, _ in members], [p for _, p in members], clip)
+
+    groups = sorted({photo.group for photo, _ in pairs})
+    return Report(
+        photos=[photo for photo, _ in pairs],
+        predictions=[prediction for _, prediction in pairs],
+        result=evaluate_pairs(),
+        folders={group: evaluate_pairs(group) for group in groups} if len(groups) > 1 else {},
+    )
+
+
+def figure_lines(result: Evaluation) -> Iterator[tuple[str, str]]:
+    """Yield each figure that there is: what it is, and its value with the interval."""
+    figures = {what: getattr(result, name) for name, what in FIGURES.items()}
+    for truth in TRUTHS:
+        figures[f"precision of {truth}"] = result.precision[truth]
+        figures[f"recall of {truth}"] = result.recall[truth]
+    for what, figure in figures.items():
+        if not math.isnan(figure.value):
+            yield what, figure_text(figure)
+
+
+def figure_text(figure: Share | Estimate) -> str:
+    """Return such as ``98.70% (98.01-99.15), 1971 of 1997`` or ``0.0386 (0.0312-0.0467)``."""
+    low, high = figure.interval()
+    if isinstance(figure, Estimate):
+        return f"{figure.value:7.4f} ({low:.4f}-{high:.4f})"
+    shown = f"{figure.value:7.2%} ({low * 100:.2f}-{high * 100:.2f})"
+    return f"{shown}, {figure.count} of {figure.total}"
+
+
+def _all_as_json(result: Evaluation, names: Iterable[str]) -> dict[str, Any]:
+    return {name: _figure_as_json(getattr(result, name)) for name in names}
+
+
+def _figure_as_json(figure: Share | Estimate) -> dict[str, float] | None:
+    if math.isnan(figure.value):
+        return None
+    low, high = figure.interval()
+    values = {"value": round(figure.value, 5), "low": round(low, 5), "high": round(high, 5)}
+    if isinstance(figure, Share):
+        values |= {"count": figure.count, "total": figure.total}
+    return values

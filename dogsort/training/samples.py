@@ -17,15 +17,21 @@ from dogsort.training.recipe import Recipe
 
 __all__ = ["Samples", "loss_of"]
 
+#: Share of a pet's collages that show it beside the other species: by chance it would be a
+#: third, and it is these that nothing else teaches.
+CHANCE_OTHER_SPECIES = 0.6
+
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
     """Training photos of one epoch, changed at random but the same for the same seed."""
 
     def __init__(self, cache: PixelCache, recipe: Recipe, epoch: int) -> None:
         self.cache, self.recipe, self.epoch = cache, recipe, epoch
+        self.size = recipe.crop_size(epoch)
         self.dog, self.pet = cache.targets()
         repeats = np.where(self.pet > 0, 1, recipe.neither_repeats)
         self.indices = np.repeat(np.arange(len(self.pet)), repeats)
+        self.species = [np.flatnonzero((self.pet > 0) & (self.dog == value)) for value in (0, 1)]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -33,19 +39,24 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         """Return pixels (size, size, 3), uint8, and targets (3,) as ``loss_of`` takes them."""
         rng = random.Random(f"{self.recipe.seed}/{self.epoch}/{item}")  # noqa: S311
-        size = self.recipe.crop_size
         index = int(self.indices[item])
-        pixels = augment(self.cache.pixels[index], size, rng)
+        pixels = augment(self.cache.pixels(index), self.size, rng)
         dogs, pets = [self.dog[index]], [self.pet[index]]
         if rng.random() < self.recipe.collage_share:
-            other = int(self.indices[rng.randrange(len(self.indices))])
-            pixels = collage(pixels, augment(self.cache.pixels[other], size, rng), rng)
+            other = self._companion(index, rng)
+            pixels = collage(pixels, augment(self.cache.pixels(other), self.size, rng), rng)
             dogs.append(self.dog[other])
             pets.append(self.pet[other])
         pet = max(pets)
         # A dog beside a cat is half of each: the network shall not be sure of either.
         dog = float(np.average(dogs, weights=pets)) if pet else 0.0
         return torch.from_numpy(pixels), torch.tensor([dog, pet, pet])
+
+    def _companion(self, index: int, rng: random.Random) -> int:
+        others = self.indices
+        if self.pet[index] and rng.random() < CHANCE_OTHER_SPECIES:
+            others = self.species[0 if self.dog[index] else 1]
+        return int(others[rng.randrange(len(others))])
 
 
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -19,20 +16,23 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from dogsort.errors import DataError, OutputError
+from dogsort.errors import OutputError
 from dogsort.network.architecture import DOG, PET, DogsortNet
-from dogsort.training.dataset import LabelledPhoto, PixelCache, check_classes
+from dogsort.training.checkpoint import load_checkpoint, save_checkpoint, write_history
+from dogsort.training.dataset import LabelledPhoto, PixelCache, check_classes, decode_all
 from dogsort.training.finish import calibrate_and_export, logits_of
+from dogsort.training.memory import keep_freed_memory
+from dogsort.training.processes import Processes, join_processes
 from dogsort.training.recipe import Recipe
 from dogsort.training.samples import Samples, loss_of
+from dogsort.training.suspects import find_suspects, write_suspects
 
 __all__ = ["Watcher", "train"]
 
 T = TypeVar("T")
-Steps: TypeAlias = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
+Steps: TypeAlias = tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
 
-CHECKPOINT_NAME = "checkpoint.pt"
-HISTORY_NAME = "history.csv"
+SUSPECTS_NAME = "suspects.csv"
 
 #: Room that checkpoint and weights take besides the decoded photos, in bytes.
 ROOM_FOR_WEIGHTS = 200_000_000
@@ -61,9 +61,11 @@ def train(
 ) -> None:
     """Fine-tune and write ``output``; goes on from its checkpoint if there is one.
 
+    A run that had finished is only calibrated and exported once more.
+
     Args:
         photos: to train on; every class must be there.
-        validation: to choose temperatures, bar and clipping bound on; likewise.
+        validation: to choose temperatures, bars and clipping bound on; likewise.
         features: the state of ``DogsortNet.features`` to start from.
         output: the weights folder to make.
         recipe: how to train.
@@ -77,26 +79,33 @@ def train(
     """
     check_classes("training", photos)
     check_classes("validation", validation)
+    keep_freed_memory()
     folder = Path(output)
     caches = folder / "cache"
-    try:
-        caches.mkdir(parents=True, exist_ok=True)
-        _check_disk(folder, len(photos) + len(validation), recipe.input_size)
-        training_cache, validation_cache = (
-            _decode(group, recipe.input_size, caches / f"{name}.npy", name, watcher)
-            for name, group in (("training", photos), ("validation", validation))
-        )
-        torch.manual_seed(recipe.seed)
-        network = DogsortNet(recipe.hidden, recipe.dropout)
-        network.features.load_state_dict(features)
-        run = _Run(network, training_cache, validation_cache, folder, recipe, device, workers)
-        run.all_epochs(watcher)
-        run.finish()
-        (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(caches, ignore_errors=True)
+    with join_processes(device) as processes:
+
+        def decode() -> list[PixelCache]:
+            caches.mkdir(parents=True, exist_ok=True)
+            _check_disk(folder, len(photos) + len(validation), recipe.input_size)
+            return [
+                _decode(group, recipe.input_size, caches / f"{name}.npy", name, watcher)
+                for name, group in (("training", photos), ("validation", validation))
+            ]
+
+        try:
+            training, held_out = processes.share(decode)
+            run = _Run(training, held_out, features, folder, recipe, processes, workers)
+            run.leave_out_suspects(watcher)
+            run.all_epochs(watcher)
+            if processes.rank == 0:
+                run.finish()
+            processes.wait()
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"{folder}: cannot be written: {reason}") from error
+        finally:
+            if processes.rank == 0:
+                shutil.rmtree(caches, ignore_errors=True)
 
 
 class _Run:
@@ -104,59 +113,101 @@ class _Run:
 
     def __init__(
         self,
-        network: DogsortNet,
         training: PixelCache,
         validation: PixelCache,
+        features: dict[str, Tensor],
         folder: Path,
         recipe: Recipe,
-        device: str,
+        processes: Processes,
         workers: int,
     ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        torch.manual_seed(recipe.seed)
+        network = DogsortNet(recipe.hidden, recipe.dropout)
+        network.features.load_state_dict(features)
+        self.device = processes.device
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(
             self.network,
             multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay),  # type: ignore[no-untyped-call]
         )
         self.training, self.validation = training, validation
-        self.folder, self.recipe, self.device, self.workers = folder, recipe, device, workers
+        self.folder, self.recipe = folder, recipe
+        self.processes, self.workers = processes, workers
         self.history: list[dict[str, Any]] = []
+        self.suspects: list[int] = []
+        self.saved = load_checkpoint(folder, recipe, training.photos, self.device)
+        self.all_photos = training.photos
+        if self.saved:
+            self.network.load_state_dict(self.saved["network"])
+            self.average.load_state_dict(self.saved["average"])
+            self.history = self.saved["history"]
+
+    def leave_out_suspects(self, watcher: Watcher) -> None:
+        """Train without photos whose label is probably wrong; write down which."""
+
+        def find() -> list[int]:
+            batches = math.ceil(len(self.training) / 64)
+            found = find_suspects(
+                self.training,
+                self.network,
+                self.device,
+                self.recipe.seed,
+                lambda items: watcher.track(items, batches, "looking for wrong labels"),
+            )
+            write_suspects(found, self.folder / SUSPECTS_NAME)
+            watcher.say(f"{len(found)} photos with doubtful labels left out: see {SUSPECTS_NAME}")
+            return [suspect.index for suspect in found]
+
+        self.suspects = self.saved["suspects"] if self.saved else self.processes.share(find)
+        self.training = self.training.without(self.suspects)
+        check_classes("training, less those with doubtful labels,", self.training.photos)
 
     def all_epochs(self, watcher: Watcher) -> None:
         """Train the head, then the whole network, saving a checkpoint after every epoch."""
         recipe = self.recipe
-        saved = self._resume()
-        done = saved.get("done", 0)
+        done = self.saved.get("done", 0)
         if done:
             watcher.say(f"going on after epoch {done}")
         for epoch in range(done, recipe.head_epochs + recipe.epochs):
             head_only = epoch < recipe.head_epochs
             first_of_phase = epoch in (0, recipe.head_epochs)
             if first_of_phase or epoch == done:
-                optimizer, schedule = self._optimizer(head_only)
+                steps = self._phase(head_only)
             if epoch == done and not first_of_phase:
-                optimizer.load_state_dict(saved["optimizer"])
-                schedule.load_state_dict(saved["schedule"])
+                steps[1].load_state_dict(self.saved["optimizer"])
+                steps[2].load_state_dict(self.saved["schedule"])
             started = time.monotonic()
-            loss = self._epoch(epoch, head_only, (optimizer, schedule), watcher)
-            row = {"epoch": epoch + 1, "phase": "head" if head_only else "whole", "loss": loss}
-            row |= self._validate() | {"seconds": round(time.monotonic() - started, 1)}
+            loss = self._epoch(epoch, head_only, steps, watcher)
+            if self.processes.rank > 0:
+                continue
+            phase = "head" if head_only else "whole"
+            row: dict[str, Any] = {"epoch": epoch + 1, "phase": phase}
+            row |= {"crop": recipe.crop_size(epoch), "loss": loss} | self._validate()
+            row |= {"seconds": round(time.monotonic() - started, 1)}
             self.history.append(row)
             watcher.say("  ".join(f"{name} {value}" for name, value in row.items()))
-            self._save(epoch + 1, (optimizer, schedule))
+            self._save(epoch + 1, steps)
 
-    def _optimizer(self, head_only: bool) -> Steps:
+    def _phase(self, head_only: bool) -> Steps:
         """Choose what is trained, and make AdamW with warm-up and cosine decay for it."""
         recipe, network = self.recipe, self.network
         for index, block in enumerate(network.features):
             block.requires_grad_(not head_only and index >= recipe.frozen_blocks)
         if head_only:
-            groups = [{"params": network.head.parameters(), "lr": recipe.head_rate}]
+            groups = [{"params": list(network.head.parameters()), "lr": recipe.head_rate}]
         else:
-            tuned = [p for p in network.features.parameters() if p.requires_grad]
+            # Early blocks know what all pictures share, and get lower rates.
+            last = len(network.features) - 1
             groups = [
-                {"params": tuned, "lr": recipe.rate},
-                {"params": network.head.parameters(), "lr": recipe.rate * recipe.head_factor},
+                {
+                    "params": list(block.parameters()),
+                    "lr": recipe.rate * recipe.layer_decay ** (last - index),
+                }
+                for index, block in enumerate(network.features)
+                if index >= recipe.frozen_blocks
             ]
+            head_rate = recipe.rate * recipe.head_factor
+            groups.append({"params": list(network.head.parameters()), "lr": head_rate})
         optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
         epochs = recipe.head_epochs if head_only else recipe.epochs
         steps = epochs * len(self._loader(0))
@@ -167,22 +218,23 @@ class _Run:
                 return (step + 1) / rise
             return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
-        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return self.processes.wrap(network), optimizer, schedule
 
     def _epoch(self, epoch: int, head_only: bool, steps: Steps, watcher: Watcher) -> float:
         """Train for one epoch; return its mean loss."""
-        optimizer, schedule = steps
-        self.network.train()
+        network, optimizer, schedule = steps
+        network.train()
         # Batch-norm statistics stay ImageNet's: small batches of cropped photos would spoil
         # them for whole ones.
-        for module in self.network.modules():
+        for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
-        torch.manual_seed(self.recipe.seed * 1000 + epoch)
+        torch.manual_seed(self._seed(epoch) + self.processes.rank)
         losses: list[float] = []
         loader = self._loader(epoch)
         for pixels, targets in watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
-            logits = self.network(pixels.to(self.device, non_blocking=True))
+            logits = network(pixels.to(self.device, non_blocking=True))
             loss = loss_of(logits, targets.to(self.device, non_blocking=True))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -193,23 +245,32 @@ class _Run:
         if head_only:
             # The average begins with the whole network; the head's first steps are no part of it.
             self.average.module.load_state_dict(self.network.state_dict())
-        return round(float(np.mean(losses)), 5)
+        return round(self.processes.mean(float(np.mean(losses))), 5)
 
     def _loader(self, epoch: int) -> DataLoader[tuple[Tensor, Tensor]]:
-        samples = Samples(self.training, self.recipe, epoch)
+        """Load this process's share of every batch of an epoch."""
+        recipe, processes = self.recipe, self.processes
+        samples = Samples(self.training, recipe, epoch)
+        size = max(1, recipe.batch_size // processes.count)
+        generator = torch.Generator().manual_seed(self._seed(epoch))
+        order = torch.randperm(len(samples), generator=generator).tolist()
+        # Whole batches; of a single small one, whatever the processes can share evenly.
+        whole = size * processes.count if len(order) > recipe.batch_size else processes.count
+        order = order[: len(order) // whole * whole]
         return DataLoader(
             samples,
-            batch_size=self.recipe.batch_size,
-            shuffle=True,
-            generator=torch.Generator().manual_seed(self.recipe.seed * 1000 + epoch),
+            batch_size=size,
+            sampler=order[processes.rank :: processes.count],
             num_workers=self.workers,
-            pin_memory=self.device == "cuda",
-            drop_last=len(samples) > self.recipe.batch_size,
+            pin_memory=self.device.startswith("cuda"),
         )
+
+    def _seed(self, epoch: int) -> int:
+        return self.recipe.seed * 100_000 + epoch * 100
 
     def _validate(self) -> dict[str, float]:
         """Return figures before calibration."""
-        logits = logits_of(self.average, self.validation.pixels, self.device)
+        logits = logits_of(self.average, self.validation.batches(), self.device)
         is_dog, is_pet = (values > 0.5 for values in self.validation.targets())
         dog_margin = np.where(is_dog, logits[:, DOG], -logits[:, DOG])[is_pet]
         pet_margin = np.where(is_pet, logits[:, PET], -logits[:, PET])
@@ -219,63 +280,32 @@ class _Run:
             figures[f"{name}_loss"] = round(float(np.logaddexp(0, -margin).mean()), 5)
         return figures
 
+    def _save(self, done: int, steps: Steps) -> None:
+        state = {
+            "done": done,
+            "suspects": self.suspects,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": steps[1].state_dict(),
+            "schedule": steps[2].state_dict(),
+            "history": self.history,
+        }
+        save_checkpoint(self.folder, self.recipe, self.all_photos, state)
+        write_history(self.folder, self.history)
+
     def finish(self) -> None:
         """Calibrate the averaged network and write the weights folder."""
         network = self.average.module
         assert isinstance(network, DogsortNet)
-        recipe = asdict(self.recipe) | {"training_photos": len(self.training.photos)}
+        outcome = {"training_photos": len(self.training), "suspects": len(self.suspects)}
+        recipe = asdict(self.recipe) | outcome
         calibrate_and_export(network, self.validation, self.folder, recipe, self.device)
-
-    def _save(self, done: int, steps: Steps) -> None:
-        optimizer, schedule = steps
-        state = {
-            "recipe": asdict(self.recipe),
-            "photos": self._photos_digest(),
-            "done": done,
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-            "history": self.history,
-        }
-        path = self.folder / CHECKPOINT_NAME
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
-        with (self.folder / HISTORY_NAME).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.history[0]))
-            writer.writeheader()
-            writer.writerows(self.history)
-
-    def _resume(self) -> dict[str, Any]:
-        """Load the checkpoint and return it; empty if there is none."""
-        path = self.folder / CHECKPOINT_NAME
-        if not path.exists():
-            return {}
-        saved: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        for name, now in (("recipe", asdict(self.recipe)), ("photos", self._photos_digest())):
-            if saved[name] != now:
-                raise DataError(
-                    f"{path}: begun with other {name}; use another output folder, or delete it"
-                )
-        self.network.load_state_dict(saved["network"])
-        self.average.load_state_dict(saved["average"])
-        self.history = saved["history"]
-        return saved
-
-    def _photos_digest(self) -> str:
-        """Return what tells one set of training photos from another: names and labels."""
-        names = (
-            f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in self.training.photos
-        )
-        text = "".join(names).encode("utf-8", "surrogateescape")
-        return hashlib.sha256(text).hexdigest()
 
 
 def _decode(
     photos: list[LabelledPhoto], size: int, file: Path, name: str, watcher: Watcher
 ) -> PixelCache:
-    cache = PixelCache(
+    cache = decode_all(
         photos,
         size,
         str(file),

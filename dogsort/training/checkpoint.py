@@ -1,0 +1,93 @@
+"""What a run needs to go on after it was stopped, and the history it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dogsort.errors import DataError
+from dogsort.training.dataset import LabelledPhoto
+from dogsort.training.recipe import Recipe
+
+__all__ = ["load_checkpoint", "save_checkpoint", "write_history"]
+
+CHECKPOINT_NAME = "checkpoint.pt"
+HISTORY_NAME = "history.csv"
+PLOT_NAME = "history.png"
+
+
+def save_checkpoint(
+    folder: Path, recipe: Recipe, photos: Iterable[LabelledPhoto], state: dict[str, Any]
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Random state needs no place in it: every epoch begins with seeds of its own.
+    """
+    path = folder / CHECKPOINT_NAME
+    partial = path.with_suffix(".partial")
+    torch.save({"recipe": asdict(recipe), "photos": _digest(photos)} | state, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(
+    folder: Path, recipe: Recipe, photos: Iterable[LabelledPhoto], device: str
+) -> dict[str, Any]:
+    """Load the checkpoint's state; empty if there is none.
+
+    Raises:
+        DataError: if it is from a run with another recipe or other photos, or damaged.
+    """
+    path = folder / CHECKPOINT_NAME
+    if not path.exists():
+        return {}
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch's and pickle's share no base class
+        raise DataError(f"{path}: damaged; delete it to begin again") from error
+    for name, now in (("recipe", asdict(recipe)), ("photos", _digest(photos))):
+        if saved.get(name) != now:
+            raise DataError(
+                f"{path}: begun with other {name}; use another output folder, or delete it"
+            )
+    return saved
+
+
+def _digest(photos: Iterable[LabelledPhoto]) -> str:
+    """Return what tells one set of photos from another: names and labels."""
+    names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
+    return hashlib.sha256("".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
+    """Write the figures of every epoch as CSV, and as a plot."""
+    with (folder / HISTORY_NAME).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    _plot(folder / PLOT_NAME, history)
+
+
+def _plot(file: Path, history: list[dict[str, Any]]) -> None:
+    from matplotlib.figure import Figure
+
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    losses, errors = figure.subplots(1, 2)
+    losses.plot(epochs, [row["loss"] for row in history], "k:", label="training, both neurons")
+    for neuron, what in (("dog", "dog against cat"), ("pet", "pet or not")):
+        losses.plot(epochs, [row[f"{neuron}_loss"] for row in history], label=what)
+        wrong = [100 * (1 - row[f"{neuron}_accuracy"]) for row in history]
+        errors.plot(epochs, wrong, label=what)
+    losses.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
+    errors.set(xlabel="epoch", ylabel="wrong on validation photos (%)", yscale="log")
+    for axes in (losses, errors):
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+    figure.savefig(file, dpi=110)

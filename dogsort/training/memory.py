@@ -1,0 +1,27 @@
+"""Keep freed memory in the process, which training on a CPU would ask for again at once."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+__all__ = ["keep_freed_memory"]
+
+# Names and numbers of glibc's malloc.h.
+M_TRIM_THRESHOLD = -1
+M_MMAP_MAX = -4
+NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc's malloc not to give large blocks back to the system; elsewhere, do nothing.
+
+    A training step frees and asks for hundreds of megabytes of feature maps. Fetching fresh,
+    zeroed pages for them each time took a third of the time.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, NEVER)

@@ -1,0 +1,86 @@
+"""One training process, or several as torchrun starts them: which one is this, what is shared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+__all__ = ["Processes", "join_processes", "leads"]
+
+T = TypeVar("T")
+
+
+def leads() -> bool:
+    """Tell whether this process is the only one, or the first: the one that talks and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The processes of a run, on one machine.
+
+    Attributes:
+        rank: which one this is, counted from 0.
+        count: how many there are.
+        device: torch's name of this one's device.
+    """
+
+    rank: int
+    count: int
+    device: str
+
+    def share(self, make: Callable[[], T]) -> T:
+        """Let the first process make something, and give it to all."""
+        if self.count == 1:
+            return make()
+        box = [make() if self.rank == 0 else None]
+        distributed.broadcast_object_list(box, src=0)
+        made: T = box[0]  # type: ignore[assignment]
+        return made
+
+    def wait(self) -> None:
+        """Return once every process has come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def mean(self, value: float) -> float:
+        """Return the mean over the processes."""
+        if self.count == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return float(total) / self.count
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Return the network, with gradients averaged over the processes if there are several."""
+        if self.count == 1:
+            return network
+        # Batch-norm statistics are frozen, so there are no buffers to pass around.
+        return DistributedDataParallel(network, broadcast_buffers=False)
+
+
+@contextmanager
+def join_processes(device: str) -> Iterator[Processes]:
+    """Join the other processes, if torchrun started this one; part from them in the end.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``; of several CUDA devices, each process gets its own.
+    """
+    if not distributed.is_torchelastic_launched():
+        yield Processes(0, 1, device)
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size(), device)
+    finally:
+        distributed.destroy_process_group()
