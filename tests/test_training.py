@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import pickle
 import random
+import re
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,22 +23,22 @@ from PIL import Image
 
 from dogsort.errors import DataError
 from dogsort.network.architecture import DogsortNet
-from dogsort.network.weights import load_weights
+from dogsort.network.weights import load_network, load_weights
 from dogsort.photos.decode import decode_image
-from dogsort.records import LABELS, Failure, Prediction
+from dogsort.records import Failure
 from dogsort.training.augment import augment, collage
 from dogsort.training.calibrate import calibrate
 from dogsort.training.dataset import (
     LabelledPhoto,
-    decode_all,
     find_labelled,
     hold_out,
     truth_of,
 )
-from dogsort.training.evaluate import evaluate, label_indices, log_loss, wilson_interval
+from dogsort.training.pixels import decode_all
+from dogsort.training.recipe import Recipe, read_recipe
 from dogsort.training.samples import loss_of
 from dogsort.training.start import convert_tensorflow
-from dogsort.verdict import decide
+from dogsort.training.suspects import find_suspects, write_suspects
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_cache_leaves_out_what_cannot_be_read(tmp_path, album):
 @given(seed=st.integers(0, 2**32))
 def test_augmented_photos_keep_shape_and_are_repeatable(seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    first, second = (augment(pixels, 40, random.Random(seed)) for _ in "ab")
+    first, second = (augment(pixels, 40, random.Random(seed), mild=seed % 2 == 0) for _ in "ab")
     assert first.shape == (40, 40, 3)
     assert first.dtype == np.uint8
     assert (first == second).all()
@@ -154,37 +160,6 @@ def test_pairs_that_look_sure_raise_the_bar_for_the_species():
     sure = np.array([[3 * calm.temperature_dog, 50 * calm.temperature_pet]], np.float32)
     strict = calibrate(logits, is_dog, is_pet, np.repeat(sure, 9, axis=0))
     assert (strict.bar, strict.species_bar) == (0.5, 0.955)  # sigmoid(3) is 0.9526
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_many_labels_at_once_are_the_labels_one_by_one(p_dog, p_pet, bar, species_bar):
-    (index,) = label_indices(np.array([p_dog]), np.array([p_pet]), bar, species_bar)
-    assert LABELS[index] == decide(p_dog, p_pet, bar, species_bar)[0]
-
-
-def test_evaluation():
-    truths = ["dog", "dog", "cat", "neither", "neither"]
-    predictions = [
-        Prediction("", "dog", 0.9, 0.9, 0.81),
-        Prediction("", "unsure", 0.4, 0.9, 0.5),
-        Prediction("", "cat", 0.0, 0.9, 0.9),
-        Prediction("", "dog", 0.9, 0.9, 0.8),
-        Prediction("", "neither", 0.5, 0.1, 0.9),
-    ]
-    result = evaluate(truths, predictions, clip=0.1)
-    assert (result.accuracy.count, result.accuracy.total) == (2, 3)
-    assert result.log_loss == pytest.approx(-(2 * np.log(0.9) + np.log(0.4)) / 3)
-    assert (result.pets_labelled.count, result.pets_labelled.total) == (2, 3)
-    assert (result.labelled_wrongly.count, result.labelled_wrongly.total) == (1, 3)
-    assert (result.neither_labelled.count, result.neither_labelled.total) == (1, 2)
-    assert result.confusion.tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 1, 0]]
-
-
-def test_figures():
-    assert log_loss(np.array([0.0]), np.array([True]), 0.0) < 40
-    assert wilson_interval(0, 0) == (0.0, 1.0)
-    low, high = wilson_interval(90, 100)  # as in Wilson's formula worked by hand
-    assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)
 
 
 def keras_file(path, network: DogsortNet):
@@ -270,14 +245,13 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
 @pytest.mark.slow
 def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     from dogsort.photos.decode import readable_formats
-    from dogsort.training.recipe import Recipe
     from dogsort.training.start import starting_features
     from dogsort.training.train import Watcher, train
 
     readable_formats()
     photos = find_labelled([str(labelled)])
     features = starting_features(str(load_weights().folder))
-    recipe = Recipe(epochs=2)
+    recipe = Recipe(epochs=1, finish_epochs=1)
 
     class Stopping(Watcher):
         """Stops the run as Ctrl-C would, once so many epochs are done."""
@@ -319,3 +293,84 @@ def test_train_says_early_what_is_missing(dogsort, labelled, tmp_path):
     assert run.returncode == 1
     assert "no training photos of: neither" in run.stderr.decode()
     assert not (tmp_path / "weights").exists()
+
+
+def test_wrong_labels_are_found(data, tmp_path):
+    photos = [
+        photo
+        for truth in ("kaggle/dog", "kaggle/cat", "neither/other")
+        for photo in find_labelled([str(data / "val" / truth)])[:60]
+    ]
+    photos[7] = replace(photos[7], truth="cat")
+    cache = decode_all(photos, 224, str(tmp_path / "cache.npy"))
+    network = load_network(load_weights())
+    found = find_suspects(cache, network, "cpu", seed=1, track=lambda batches: batches)
+    assert [suspect.index for suspect in found] == [7]
+    assert found[0].likelier == "dog"
+    write_suspects(found, str(data / "val"), tmp_path / "suspects.csv")
+    with open(tmp_path / "suspects.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["path"], row["label"], row["likelier"]) == (
+        os.path.relpath(photos[7].path, data / "val"),
+        "cat",
+        "dog",
+    )
+    assert float(row["probability"]) < 0.01
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(labelled, tmp_path):
+    """As several GPUs do, here on the CPU: the outcome is that of a single process."""
+    # Without dropout, whose draws differ; with pets only, since each process takes the first
+    # neuron's mean over its own pets.
+    recipe = {"dropout": 0.0, "collage_share": 0.0, "neither_repeats": 0, "finish_epochs": 0}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    weights = []
+    for name, launcher in (
+        ("one", ["-m"]),
+        ("two", ["-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "--"]),
+    ):
+        command = [sys.executable, *launcher, "dogsort", "train", labelled, "--val", labelled]
+        command += ["--start", load_weights().folder, "-o", tmp_path / name, "--device", "cpu"]
+        command += ["--epochs", "1", "--workers", "0", "--recipe", tmp_path / "recipe.json"]
+        run = subprocess.run(command, capture_output=True, check=False)
+        assert run.returncode == 0, run.stderr.decode()
+        assert run.stderr.decode().count("weights are in") == 1
+        weights.append(load_network(load_weights(tmp_path / name)).state_dict())
+    for name, value in weights[0].items():
+        # Adam's first step is a matter of signs, and those of nothing are chance.
+        assert (weights[1][name] - value).abs().float().mean() < 1e-5, name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a JSON file"),
+        ("[1]", "an object of names and values is needed"),
+        ('{"epoch": 3}', "unknown in a recipe: epoch"),
+        ('{"epochs": "3"}', "epochs: '3' is no int"),
+        ('{"rate": -1}', "rate: -1 is less than 0"),
+    ],
+)
+def test_recipes_that_cannot_be_followed(tmp_path, text, message):
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_recipe(str(tmp_path / "recipe.json"))
+
+
+def test_the_recipe_of_the_bundled_weights_can_be_followed():
+    weights = load_weights()
+    recipe = read_recipe(str(weights.folder / "manifest.json"))
+    assert recipe.input_size == weights.input_size
+    assert recipe.hidden == weights.hidden
+
+
+def test_crops_grow_to_the_last_epoch():
+    recipe = Recipe(head_epochs=1, epochs=6, finish_epochs=1)
+    sizes = [recipe.crop_size(epoch) for epoch in range(recipe.all_epochs)]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], *sizes[-2:]) == (128, 192, 224)
+    assert all(size % 32 == 0 for size in sizes)
+    phases = [recipe.phase(epoch) for epoch in range(recipe.all_epochs)]
+    assert phases == ["head", *["whole"] * 6, "finish"]
+    assert Recipe(head_epochs=1, epochs=0, finish_epochs=0).crop_size(0) == Recipe().last_crop

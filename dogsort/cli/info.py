@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from typing import Any
 
 import click
 
@@ -59,5 +60,12 @@ def info(weights: str | None, device: str) -> int:
     return 0
 
 
-def _figures(figures: dict[str, object]) -> str:
-    return "; ".join(f"{name} {value}" for name, value in figures.items())
+def _figures(figures: dict[str, Any]) -> str:
+    """Say the single figures of a manifest, such as ``accuracy 98.80%``."""
+    said = [f"on {figures['photos']} photos"] if "photos" in figures else []
+    for name, figure in figures.items():
+        if isinstance(figure, dict) and "value" in figure:
+            value = figure["value"]
+            shown = f"{value:.2%}" if "count" in figure else f"{value:.4f}"
+            said.append(f"{name.replace('_', ' ')} {shown}")
+    return "; ".join(said)

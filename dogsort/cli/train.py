@@ -41,7 +41,7 @@ T = TypeVar("T")
     "--epochs",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Epochs of the whole network, after one of the head alone.",
+    help="Epochs of the whole network; one of the head comes before, two on whole photos after.",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Another outcome of the same recipe."

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["accuracy_chart", "reliability_chart"]
 
 SIZE = (5.2, 4.2)  # inches, as matplotlib counts
+TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 
 def reliability_chart(
@@ -40,6 +41,10 @@ def reliability_chart(
         ends = np.clip([low, high], least, 1 - least)
         axes.plot([x, x], ends, color="C0", alpha=0.4, linewidth=3)
         axes.plot([x], [np.clip(came, least, 1 - least)], "o", color="C0", markersize=4)
+    shown = [tick for tick in TICKS if least <= tick <= 1 - least]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(shown, [f"{tick:g}" for tick in shown])
+        axis.set_ticks([], minor=True)
     axes.set(xlabel="probability said", ylabel="share that was so")
     return _svg(figure)
 

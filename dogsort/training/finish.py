@@ -19,8 +19,9 @@ from dogsort.photos.decode import Pixels
 from dogsort.records import Prediction
 from dogsort.training.augment import collage
 from dogsort.training.calibrate import Calibration, calibrate
-from dogsort.training.dataset import LabelledPhoto, PixelCache
+from dogsort.training.dataset import LabelledPhoto
 from dogsort.training.export import export
+from dogsort.training.pixels import PixelCache
 from dogsort.training.report import make_report
 from dogsort.verdict import decide
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from dogsort.errors import DataError
 
-__all__ = ["Recipe", "read_recipe"]
+__all__ = ["Phase", "Recipe", "read_recipe"]
+
+#: The head alone on frozen features; the whole network; the whole network on whole photos.
+Phase: TypeAlias = Literal["head", "whole", "finish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Recipe:
     head_rate: float = 1e-3
     rate: float = 2e-4  # of the last block; the head's is higher by the factor
     head_factor: float = 5.0
+    # Last, whole photos nearly as they are, at the size of classification: what random crops
+    # made of them, the network shall forget (FixRes, again).
+    finish_epochs: int = 2
+    finish_crop: int = 224
+    finish_rate: float = 4e-5
     layer_decay: float = 0.94  # each block's rate is this share of the next one's
     warmup: float = 0.05  # share of the steps over which the rate rises
     weight_decay: float = 0.02
@@ -42,9 +50,29 @@ class Recipe:
     collage_share: float = 0.2  # of the training photos; teaches not to be sure of two at once
     neither_repeats: int = 2  # they are few, and telling them is the hard part
 
+    @property
+    def all_epochs(self) -> int:
+        """How many epochs there are in the three phases: head, whole, finish."""
+        return self.head_epochs + self.epochs + self.finish_epochs
+
+    def phase(self, epoch: int) -> Phase:
+        """Return what is trained in an epoch, counted from 0."""
+        if epoch < self.head_epochs:
+            return "head"
+        return "whole" if epoch < self.head_epochs + self.epochs else "finish"
+
+    def phase_epochs(self, phase: Phase) -> int:
+        """Return how many epochs a phase has."""
+        return {"head": self.head_epochs, "whole": self.epochs, "finish": self.finish_epochs}[phase]
+
     def crop_size(self, epoch: int) -> int:
-        """Return the side of training crops in an epoch, counted from 0: rising evenly."""
-        step = 32  # the features shrink by it
+        """Return the side of training crops in an epoch, counted from 0.
+
+        It rises evenly, in steps of 32, by which the features shrink.
+        """
+        if self.phase(epoch) == "finish":
+            return self.finish_crop
+        step = 32
         last = self.head_epochs + self.epochs - 1
         share = epoch / last if last > 0 else 1.0
         size = self.first_crop + (self.last_crop - self.first_crop) * share

@@ -11,8 +11,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import Dataset
 
 from dogsort.network.architecture import DOG, PET
+from dogsort.photos.decode import Pixels
 from dogsort.training.augment import augment, collage
-from dogsort.training.dataset import PixelCache
+from dogsort.training.pixels import PixelCache
 from dogsort.training.recipe import Recipe
 
 __all__ = ["Samples", "loss_of"]
@@ -28,6 +29,7 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, cache: PixelCache, recipe: Recipe, epoch: int) -> None:
         self.cache, self.recipe, self.epoch = cache, recipe, epoch
         self.size = recipe.crop_size(epoch)
+        self.mild = recipe.phase(epoch) == "finish"
         self.dog, self.pet = cache.targets()
         repeats = np.where(self.pet > 0, 1, recipe.neither_repeats)
         self.indices = np.repeat(np.arange(len(self.pet)), repeats)
@@ -40,17 +42,22 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         """Return pixels (size, size, 3), uint8, and targets (3,) as ``loss_of`` takes them."""
         rng = random.Random(f"{self.recipe.seed}/{self.epoch}/{item}")  # noqa: S311
         index = int(self.indices[item])
-        pixels = augment(self.cache.pixels(index), self.size, rng)
+        pixels = self._augmented(index, rng)
         dogs, pets = [self.dog[index]], [self.pet[index]]
         if rng.random() < self.recipe.collage_share:
             other = self._companion(index, rng)
-            pixels = collage(pixels, augment(self.cache.pixels(other), self.size, rng), rng)
+            pixels = collage(
+                pixels, augment(self.cache.pixels(other), self.size, rng, self.mild), rng
+            )
             dogs.append(self.dog[other])
             pets.append(self.pet[other])
         pet = max(pets)
         # A dog beside a cat is half of each: the network shall not be sure of either.
         dog = float(np.average(dogs, weights=pets)) if pet else 0.0
         return torch.from_numpy(pixels), torch.tensor([dog, pet, pet])
+
+    def _augmented(self, index: int, rng: random.Random) -> Pixels:
+        return augment(self.cache.pixels(index), self.size, rng, self.mild)
 
     def _companion(self, index: int, rng: random.Random) -> int:
         others = self.indices

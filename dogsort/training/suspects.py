@@ -8,6 +8,7 @@ learning in its plainest form; Northcutt et al. 2021, arXiv:1911.00068.)
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from dogsort.network.architecture import DogsortNet
-from dogsort.training.dataset import LabelledPhoto, PixelCache, Truth
+from dogsort.training.dataset import LabelledPhoto, Truth
+from dogsort.training.pixels import PixelCache
 
 __all__ = ["Suspect", "find_suspects", "write_suspects"]
 
@@ -87,14 +89,15 @@ def find_suspects(
     ]
 
 
-def write_suspects(suspects: list[Suspect], file: Path) -> None:
-    """Write them as CSV."""
+def write_suspects(suspects: Iterable[Suspect], root: str, file: Path) -> None:
+    """Write them as CSV, their paths from the folder ``root`` on."""
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out)
         writer.writerow(("path", "label", "probability", "likelier"))
         for suspect in suspects:
+            path = os.path.relpath(suspect.photo.path, root)
             chance = f"{suspect.probability:.6f}"
-            writer.writerow((suspect.photo.path, suspect.photo.truth, chance, suspect.likelier))
+            writer.writerow((path, suspect.photo.truth, chance, suspect.likelier))
 
 
 @torch.inference_mode()

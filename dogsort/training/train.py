@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -19,11 +20,13 @@ from torch.utils.data import DataLoader
 from dogsort.errors import OutputError
 from dogsort.network.architecture import DOG, PET, DogsortNet
 from dogsort.training.checkpoint import load_checkpoint, save_checkpoint, write_history
-from dogsort.training.dataset import LabelledPhoto, PixelCache, check_classes, decode_all
+from dogsort.training.dataset import LabelledPhoto, check_classes
 from dogsort.training.finish import calibrate_and_export, logits_of
 from dogsort.training.memory import keep_freed_memory
+from dogsort.training.optimizer import make_optimizer
+from dogsort.training.pixels import PixelCache, check_room, decode_all
 from dogsort.training.processes import Processes, join_processes
-from dogsort.training.recipe import Recipe
+from dogsort.training.recipe import Phase, Recipe
 from dogsort.training.samples import Samples, loss_of
 from dogsort.training.suspects import find_suspects, write_suspects
 
@@ -33,9 +36,6 @@ T = TypeVar("T")
 Steps: TypeAlias = tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
 
 SUSPECTS_NAME = "suspects.csv"
-
-#: Room that checkpoint and weights take besides the decoded photos, in bytes.
-ROOM_FOR_WEIGHTS = 200_000_000
 
 
 class Watcher:
@@ -86,7 +86,7 @@ def train(
 
         def decode() -> list[PixelCache]:
             caches.mkdir(parents=True, exist_ok=True)
-            _check_disk(folder, len(photos) + len(validation), recipe.input_size)
+            check_room(folder, len(photos) + len(validation), recipe.input_size)
             return [
                 _decode(group, recipe.input_size, caches / f"{name}.npy", name, watcher)
                 for name, group in (("training", photos), ("validation", validation))
@@ -154,7 +154,8 @@ class _Run:
                 self.recipe.seed,
                 lambda items: watcher.track(items, batches, "looking for wrong labels"),
             )
-            write_suspects(found, self.folder / SUSPECTS_NAME)
+            root = os.path.commonpath([os.path.dirname(photo.path) for photo in self.all_photos])
+            write_suspects(found, root, self.folder / SUSPECTS_NAME)
             watcher.say(f"{len(found)} photos with doubtful labels left out: see {SUSPECTS_NAME}")
             return [suspect.index for suspect in found]
 
@@ -163,24 +164,23 @@ class _Run:
         check_classes("training, less those with doubtful labels,", self.training.photos)
 
     def all_epochs(self, watcher: Watcher) -> None:
-        """Train the head, then the whole network, saving a checkpoint after every epoch."""
+        """Train phase after phase, saving a checkpoint after every epoch."""
         recipe = self.recipe
         done = self.saved.get("done", 0)
         if done:
             watcher.say(f"going on after epoch {done}")
-        for epoch in range(done, recipe.head_epochs + recipe.epochs):
-            head_only = epoch < recipe.head_epochs
-            first_of_phase = epoch in (0, recipe.head_epochs)
+        for epoch in range(done, recipe.all_epochs):
+            phase = recipe.phase(epoch)
+            first_of_phase = epoch == 0 or recipe.phase(epoch - 1) != phase
             if first_of_phase or epoch == done:
-                steps = self._phase(head_only)
+                steps = self._phase(phase)
             if epoch == done and not first_of_phase:
                 steps[1].load_state_dict(self.saved["optimizer"])
                 steps[2].load_state_dict(self.saved["schedule"])
             started = time.monotonic()
-            loss = self._epoch(epoch, head_only, steps, watcher)
+            loss = self._epoch(epoch, steps, watcher)
             if self.processes.rank > 0:
                 continue
-            phase = "head" if head_only else "whole"
             row: dict[str, Any] = {"epoch": epoch + 1, "phase": phase}
             row |= {"crop": recipe.crop_size(epoch), "loss": loss} | self._validate()
             row |= {"seconds": round(time.monotonic() - started, 1)}
@@ -188,40 +188,14 @@ class _Run:
             watcher.say("  ".join(f"{name} {value}" for name, value in row.items()))
             self._save(epoch + 1, steps)
 
-    def _phase(self, head_only: bool) -> Steps:
-        """Choose what is trained, and make AdamW with warm-up and cosine decay for it."""
-        recipe, network = self.recipe, self.network
-        for index, block in enumerate(network.features):
-            block.requires_grad_(not head_only and index >= recipe.frozen_blocks)
-        if head_only:
-            groups = [{"params": list(network.head.parameters()), "lr": recipe.head_rate}]
-        else:
-            # Early blocks know what all pictures share, and get lower rates.
-            last = len(network.features) - 1
-            groups = [
-                {
-                    "params": list(block.parameters()),
-                    "lr": recipe.rate * recipe.layer_decay ** (last - index),
-                }
-                for index, block in enumerate(network.features)
-                if index >= recipe.frozen_blocks
-            ]
-            head_rate = recipe.rate * recipe.head_factor
-            groups.append({"params": list(network.head.parameters()), "lr": head_rate})
-        optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-        epochs = recipe.head_epochs if head_only else recipe.epochs
-        steps = epochs * len(self._loader(0))
-        rise = max(1, round(recipe.warmup * steps))
+    def _phase(self, phase: Phase) -> Steps:
+        """Choose what is trained, and how."""
+        steps = self.recipe.phase_epochs(phase) * len(self._loader(0))
+        optimizer, schedule = make_optimizer(self.network, self.recipe, phase, steps)
+        # After it, so that the processes exchange no gradients of what is frozen.
+        return self.processes.wrap(self.network), optimizer, schedule
 
-        def factor(step: int) -> float:
-            if step < rise:
-                return (step + 1) / rise
-            return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return self.processes.wrap(network), optimizer, schedule
-
-    def _epoch(self, epoch: int, head_only: bool, steps: Steps, watcher: Watcher) -> float:
+    def _epoch(self, epoch: int, steps: Steps, watcher: Watcher) -> float:
         """Train for one epoch; return its mean loss."""
         network, optimizer, schedule = steps
         network.train()
@@ -242,7 +216,7 @@ class _Run:
             schedule.step()
             self.average.update_parameters(self.network)
             losses.append(loss.item())
-        if head_only:
+        if self.recipe.phase(epoch) == "head":
             # The average begins with the whole network; the head's first steps are no part of it.
             self.average.module.load_state_dict(self.network.state_dict())
         return round(self.processes.mean(float(np.mean(losses))), 5)
@@ -315,13 +289,3 @@ def _decode(
         watcher.say(f"left out: {failure.path}: {failure.error}")
     check_classes(f"readable {name}", cache.photos)
     return cache
-
-
-def _check_disk(folder: Path, photos: int, size: int) -> None:
-    need = photos * size * size * 3 + ROOM_FOR_WEIGHTS
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise OutputError(
-            f"{folder}: {need / 1e9:.1f} GB are needed there for decoded photos, "
-            f"{free / 1e9:.1f} GB are free"
-        )
