@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dogsort.errors import DataError
+from dogsort.errors import DataError, OutputError
 from dogsort.network.architecture import DogsortNet
 from dogsort.network.weights import load_network, load_weights
 from dogsort.photos.decode import decode_image
@@ -34,11 +34,11 @@ from dogsort.training.dataset import (
     hold_out,
     truth_of,
 )
-from dogsort.training.pixels import decode_all
-from dogsort.training.recipe import Recipe, read_recipe
+from dogsort.training.pixels import check_room, decode_all
+from dogsort.training.recipe import RANGES, Recipe, read_recipe
 from dogsort.training.samples import loss_of
 from dogsort.training.start import convert_tensorflow
-from dogsort.training.suspects import find_suspects, write_suspects
+from dogsort.training.suspects import find_suspects, out_of_fold, write_suspects
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_cache_leaves_out_what_cannot_be_read(tmp_path, album):
     (album / "broken.jpg").write_bytes(b"x")
     photos = [LabelledPhoto(str(path), "cat") for path in sorted(album.iterdir())]
     cache = decode_all(photos, 32, str(tmp_path / "cache.npy"))
-    assert [batch.shape for batch in cache.batches(4)] == [(4, 32, 32, 3), (2, 32, 32, 3)]
+    assert [batch.shape for batch in cache.batches()] == [(6, 32, 32, 3)]
     assert cache.failures == [Failure(str(album / "broken.jpg"), "not an image of a known format")]
     assert cache.photos[2].path.endswith("coffee.png")
     with_image = decode_image(Image.open(album / "coffee.png"), 32)
@@ -224,8 +224,9 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
     command = ["train", labelled, "--val", labelled, "--start", load_weights().folder, "-o", out]
     command += ["--epochs", 1, "--workers", 0, "--device", "cpu"]
     run = dogsort(*command)
-    assert run.returncode == 0, run.stderr.decode()
-    assert "broken.jpg" in run.stderr.decode()
+    assert run.returncode == 3, run.stderr.decode()
+    assert "broken.jpg: not an image" in run.stderr.decode()
+    assert "10 photos of" in run.stderr.decode()  # --val names the very photos trained on
     assert sorted(path.name for path in out.iterdir()) == [
         "checkpoint.pt",
         "dogsort.onnx",
@@ -245,13 +246,13 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
 @pytest.mark.slow
 def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     from dogsort.photos.decode import readable_formats
-    from dogsort.training.start import starting_features
+    from dogsort.training.start import read_start
     from dogsort.training.train import Watcher, train
 
     readable_formats()
     photos = find_labelled([str(labelled)])
-    features = starting_features(str(load_weights().folder))
-    recipe = Recipe(epochs=1, finish_epochs=1)
+    start = read_start(str(load_weights().folder))
+    recipe = Recipe(epochs=2, finish_epochs=1)
 
     class Stopping(Watcher):
         """Stops the run as Ctrl-C would, once so many epochs are done."""
@@ -270,7 +271,7 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
 
     def run(folder, after):
         watcher = Stopping(after)
-        train(photos, photos, features, str(tmp_path / folder), recipe, "cpu", 0, watcher)
+        train(photos, photos, start, str(tmp_path / folder), recipe, "cpu", 0, watcher)
         return watcher.said
 
     run("whole", 99)
@@ -285,6 +286,37 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     photos.pop()
     with pytest.raises(DataError, match="begun with other photos"):
         run("other", 99)
+    (tmp_path / "other" / "checkpoint.pt").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged; delete it"):
+        run("other", 99)
+    # A finished run is calibrated and exported once more, to the same weights.
+    (tmp_path / "whole" / "dogsort.onnx").unlink()
+    (tmp_path / "whole" / "cache").mkdir()
+    (tmp_path / "whole" / "cache" / "training.npy").write_bytes(b"of a run that was killed")
+    run("whole", 99)
+    assert load_weights(tmp_path / "whole").manifest["files"] == digests[0]
+    assert not (tmp_path / "whole" / "cache").exists()
+    with open(tmp_path / "whole" / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["phase"] for row in rows] == ["head", "whole", "whole", "finish"]
+
+
+def test_train_needs_room_on_the_disk(tmp_path):
+    with pytest.raises(OutputError, match=r"TB|GB are needed there"):
+        check_room(tmp_path, 10**9, 224)
+
+
+def test_labels_are_judged_by_other_photos():
+    """Synthetic features that tell the label, but for one photo whose label is wrong."""
+    truth = torch.arange(300) % 3
+    features = torch.eye(3)[truth] * 8 + torch.randn(
+        300, 3, generator=torch.Generator().manual_seed(0)
+    )
+    truth[7] = (truth[7] + 1) % 3
+    given = out_of_fold(features, truth, seed=1).gather(1, truth[:, None])[:, 0]
+    assert given.argmin() == 7
+    assert given[7] < 0.05
+    assert given[torch.arange(300) != 7].min() > 0.5
 
 
 def test_train_says_early_what_is_missing(dogsort, labelled, tmp_path):
@@ -324,6 +356,7 @@ def test_two_processes_train_one_network(labelled, tmp_path):
     # Without dropout, whose draws differ; with pets only, since each process takes the first
     # neuron's mean over its own pets.
     recipe = {"dropout": 0.0, "collage_share": 0.0, "neither_repeats": 0, "finish_epochs": 0}
+    recipe |= {"batch_size": 2, "average_decay": 0.0}
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     weights = []
     for name, launcher in (
@@ -349,13 +382,20 @@ def test_two_processes_train_one_network(labelled, tmp_path):
         ("[1]", "an object of names and values is needed"),
         ('{"epoch": 3}', "unknown in a recipe: epoch"),
         ('{"epochs": "3"}', "epochs: '3' is no int"),
-        ('{"rate": -1}', "rate: -1 is less than 0"),
+        ('{"rate": -1}', "rate: -1 is not within 0 and 1"),
+        ('{"dropout": NaN}', "dropout: nan is not within"),
+        ('{"recipe": {"epochs": 3}}', "made by another dogsort: its recipe has no average_decay"),
     ],
 )
 def test_recipes_that_cannot_be_followed(tmp_path, text, message):
     (tmp_path / "recipe.json").write_text(text)
     with pytest.raises(DataError, match=re.escape(message)):
         read_recipe(str(tmp_path / "recipe.json"))
+
+
+def test_every_value_of_a_recipe_has_a_range():
+    assert RANGES.keys() == asdict(Recipe()).keys()
+    assert all(low <= asdict(Recipe())[name] <= high for name, (low, high) in RANGES.items())
 
 
 def test_the_recipe_of_the_bundled_weights_can_be_followed():

@@ -41,7 +41,7 @@ __all__ = ["evaluate"]
 @click.option(
     "--robustness",
     is_flag=True,
-    help="Also evaluate changed copies: squashed, blurred, dark ... (takes ten times as long).",
+    help="Also evaluate changed copies: squashed, blurred, dark ... (takes many times as long).",
 )
 @click.option(
     "-o",
@@ -72,10 +72,9 @@ def evaluate(
     no_progress: bool,
 ) -> int:
     """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg."""
-    """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg."""
     check_paths(folders)
     for target, suffix in ((output, ".json"), (report, ".html")):
-        if target is not None and target != "-":
+        if target is not None and (target, suffix) != ("-", ".json"):
             check_table_name(target, (suffix,))
             check_writable(target)
     from dogsort.training.dataset import find_labelled

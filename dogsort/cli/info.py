@@ -64,7 +64,7 @@ def _figures(figures: dict[str, Any]) -> str:
     """Say the single figures of a manifest, such as ``accuracy 98.80%``."""
     said = [f"on {figures['photos']} photos"] if "photos" in figures else []
     for name, figure in figures.items():
-        if isinstance(figure, dict) and "value" in figure:
+        if isinstance(figure, dict) and isinstance(figure.get("value"), float):
             value = figure["value"]
             shown = f"{value:.2%}" if "count" in figure else f"{value:.4f}"
             said.append(f"{name.replace('_', ' ')} {shown}")

@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import click
 
-from dogsort.cli.options import HELP, Talk, talk_options
+from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.photos.scan import check_paths
 from dogsort.records import DEVICES
+from dogsort.results.summary import printable
 
 __all__ = ["train"]
 
@@ -44,7 +45,10 @@ T = TypeVar("T")
     help="Epochs of the whole network; one of the head comes before, two on whole photos after.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="Another outcome of the same recipe."
+    "--seed",
+    type=click.IntRange(min=0, max=2**31 - 1),
+    metavar="N",
+    help="Another outcome of the same recipe.",
 )
 @click.option(
     "--recipe",
@@ -91,10 +95,10 @@ def train(
 
     check_exporter()
     from dogsort.network.engines import torch_device
-    from dogsort.training.dataset import find_labelled, hold_out
+    from dogsort.training.dataset import count_shared, find_labelled, hold_out
     from dogsort.training.processes import leads
     from dogsort.training.recipe import Recipe, read_recipe
-    from dogsort.training.start import starting_features
+    from dogsort.training.start import read_start
     from dogsort.training.train import Watcher
     from dogsort.training.train import train as fine_tune
 
@@ -102,7 +106,11 @@ def train(
         """Training, as seen on stderr."""
 
         def say(self, text: str) -> None:
-            talk.say(text)
+            talk.say(printable(text))
+
+        def warn(self, text: str) -> None:
+            if leads():
+                talk.warn(printable(text))
 
         def track(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
             return talk.count(items, total, what)
@@ -114,16 +122,18 @@ def train(
         photos, held_out = hold_out(photos)
     else:
         held_out = find_labelled([validation])
+        if shared := count_shared(photos, held_out):
+            talk.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
     changes = {"epochs": epochs, "seed": seed}
     recipe = replace(
         Recipe() if recipe_file is None else read_recipe(recipe_file),
         **{name: value for name, value in changes.items() if value is not None},
     )
     try:
-        fine_tune(
+        failures = fine_tune(
             photos,
             held_out,
-            starting_features(start),
+            read_start(start),
             output,
             recipe,
             torch_device(device),
@@ -131,7 +141,10 @@ def train(
             Shown(),
         )
     except KeyboardInterrupt:
-        kept = f"the same command goes on after the last whole epoch, kept in {output}"
+        kept = f"the same command goes on after the last whole epoch that {output} keeps"
         raise KeyboardInterrupt(kept) from None
     talk.say(f"weights are in {output}: dogsort --weights {output} ...")
+    if failures:
+        talk.say(f"{len(failures)} photos could not be read and were left out")
+        return SOME_FAILED
     return 0

@@ -20,7 +20,15 @@ from PIL import Image, UnidentifiedImageError
 
 from dogsort.errors import UnreadablePhoto
 
-__all__ = ["FORMATS", "Pixels", "decode_file", "decode_image", "decode_whole", "readable_formats"]
+__all__ = [
+    "EXIF_ORIENTATION",
+    "FORMATS",
+    "Pixels",
+    "decode_file",
+    "decode_image",
+    "decode_whole",
+    "readable_formats",
+]
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
 

@@ -12,37 +12,49 @@ from typing import Any
 
 import torch
 
-from dogsort.errors import DataError
+from dogsort.errors import DataError, OutputError
 from dogsort.training.dataset import LabelledPhoto
 from dogsort.training.recipe import Recipe
 
-__all__ = ["load_checkpoint", "save_checkpoint", "write_history"]
+__all__ = ["identity_of", "load_checkpoint", "save_checkpoint", "write_history"]
 
 CHECKPOINT_NAME = "checkpoint.pt"
 HISTORY_NAME = "history.csv"
 PLOT_NAME = "history.png"
 
 
-def save_checkpoint(
-    folder: Path, recipe: Recipe, photos: Iterable[LabelledPhoto], state: dict[str, Any]
-) -> None:
+def save_checkpoint(folder: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
 
     Random state needs no place in it: every epoch begins with seeds of its own.
+
+    Raises:
+        OutputError: if it cannot be written.
     """
     path = folder / CHECKPOINT_NAME
     partial = path.with_suffix(".partial")
-    torch.save({"recipe": asdict(recipe), "photos": _digest(photos)} | state, partial)
-    partial.replace(path)
+    try:
+        torch.save(identity | state, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # the latter is torch's of a full disk
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {error}") from error
 
 
-def load_checkpoint(
-    folder: Path, recipe: Recipe, photos: Iterable[LabelledPhoto], device: str
+def identity_of(
+    recipe: Recipe, starting_weights: str, photos: Iterable[LabelledPhoto]
 ) -> dict[str, Any]:
+    """Return what makes a run another one: recipe, starting weights, photos and their labels."""
+    names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
+    digest = hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+    return {"recipe": asdict(recipe), "starting weights": starting_weights, "photos": digest}
+
+
+def load_checkpoint(folder: Path, identity: dict[str, Any], device: str) -> dict[str, Any]:
     """Load the checkpoint's state; empty if there is none.
 
     Raises:
-        DataError: if it is from a run with another recipe or other photos, or damaged.
+        DataError: if it is from another run, or damaged.
     """
     path = folder / CHECKPOINT_NAME
     if not path.exists():
@@ -51,18 +63,12 @@ def load_checkpoint(
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch's and pickle's share no base class
         raise DataError(f"{path}: damaged; delete it to begin again") from error
-    for name, now in (("recipe", asdict(recipe)), ("photos", _digest(photos))):
+    for name, now in identity.items():
         if saved.get(name) != now:
             raise DataError(
                 f"{path}: begun with other {name}; use another output folder, or delete it"
             )
     return saved
-
-
-def _digest(photos: Iterable[LabelledPhoto]) -> str:
-    """Return what tells one set of photos from another: names and labels."""
-    names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
-    return hashlib.sha256("".join(names).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
@@ -83,7 +89,8 @@ def _plot(file: Path, history: list[dict[str, Any]]) -> None:
     losses.plot(epochs, [row["loss"] for row in history], "k:", label="training, both neurons")
     for neuron, what in (("dog", "dog against cat"), ("pet", "pet or not")):
         losses.plot(epochs, [row[f"{neuron}_loss"] for row in history], label=what)
-        wrong = [100 * (1 - row[f"{neuron}_accuracy"]) for row in history]
+        # Nothing wrong has no place on this scale.
+        wrong = [max(0.01, 100 * (1 - row[f"{neuron}_accuracy"])) for row in history]
         errors.plot(epochs, wrong, label=what)
     losses.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     errors.set(xlabel="epoch", ylabel="wrong on validation photos (%)", yscale="log")

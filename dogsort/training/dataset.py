@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -14,15 +14,19 @@ from dogsort.photos.scan import scan
 from dogsort.records import Failure
 
 __all__ = [
+    "TRUTHS",
     "LabelledPhoto",
     "Truth",
     "check_classes",
+    "count_shared",
     "find_labelled",
     "hold_out",
     "truth_of",
 ]
 
 Truth: TypeAlias = Literal["dog", "cat", "neither"]
+
+TRUTHS: tuple[Truth, ...] = ("dog", "cat", "neither")
 
 _FOLDER_NAMES: dict[str, Truth] = {
     "dog": "dog",
@@ -66,7 +70,7 @@ def truth_of(path: str) -> Truth | None:
     return _FOLDER_NAMES[match[1].lower()] if match else None
 
 
-def find_labelled(folders: Iterable[str]) -> list[LabelledPhoto]:
+def find_labelled(folders: Sequence[str]) -> list[LabelledPhoto]:
     """Walk folders for labelled photos, in scan order, each once.
 
     Folders from the one given downward tell labels, and where they don't, the one that it is
@@ -81,9 +85,10 @@ def find_labelled(folders: Iterable[str]) -> list[LabelledPhoto]:
         raise DataError(f"{path}: a link to a folder; name the folder itself")
 
     photos: dict[str, LabelledPhoto] = {}
-    roots = list(folders)
-    for folder in roots:
-        root = os.path.abspath(folder)
+    roots = [os.path.abspath(folder) for folder in folders]
+    # Of several folders, names from the folder above all of them on: no two are the same.
+    above = os.path.commonpath([os.path.dirname(root) for root in roots]) if roots[1:] else ""
+    for folder, root in zip(folders, roots, strict=True):
         for found in scan([folder], refuse):
             if isinstance(found, Failure):
                 raise DataError(f"{found.path}: {found.error}")
@@ -97,8 +102,7 @@ def find_labelled(folders: Iterable[str]) -> list[LabelledPhoto]:
                     f"{found.path}: no label; put photos into folders dog, cat and neither, "
                     "or name them as Kaggle does: cat.1.jpg, dog.1.jpg"
                 )
-            above = os.path.dirname(root) if len(roots) > 1 else root
-            group = _group_of(os.path.relpath(os.path.dirname(path), above))
+            group = _group_of(os.path.relpath(os.path.dirname(path), above or root))
             photos.setdefault(os.path.realpath(path), LabelledPhoto(found.path, truth, group))
     if not photos:
         raise DataError("no labelled photos found")
@@ -131,9 +135,15 @@ def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[Lab
     return kept, held_out
 
 
+def count_shared(first: Iterable[LabelledPhoto], second: Iterable[LabelledPhoto]) -> int:
+    """Return how many files are in both."""
+    real = {os.path.realpath(photo.path) for photo in first}
+    return sum(os.path.realpath(photo.path) in real for photo in second)
+
+
 def check_classes(name: str, photos: Iterable[LabelledPhoto]) -> None:
     """Raise DataError unless dogs, cats and others are all there."""
-    missing = {"dog", "cat", "neither"} - {photo.truth for photo in photos}
+    missing = set(TRUTHS) - {photo.truth for photo in photos}
     if missing:
         raise DataError(
             f"no {name} photos of: {', '.join(sorted(missing))}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dogsort.records import LABELS, Prediction
-from dogsort.training.dataset import Truth
+from dogsort.training.dataset import TRUTHS, Truth
 from dogsort.training.figures import (
     Estimate,
     Share,
@@ -20,12 +21,12 @@ from dogsort.training.figures import (
 )
 from dogsort.verdict import ANSWERS, joint_probabilities
 
-__all__ = ["TRUTHS", "Evaluation", "evaluate", "label_indices"]
-
-TRUTHS: tuple[Truth, ...] = ("dog", "cat", "neither")
+__all__ = ["NEITHER", "Evaluation", "evaluate", "label_indices"]
 
 NEITHER = TRUTHS.index("neither")
 UNSURE = LABELS.index("unsure")
+
+NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,17 @@ class Evaluation:
         return int(self.confusion.sum())
 
 
-def evaluate(truths: Sequence[Truth], predictions: Sequence[Prediction], clip: float) -> Evaluation:
+def evaluate(
+    truths: Sequence[Truth], predictions: Sequence[Prediction], clip: float, brief: bool = False
+) -> Evaluation:
     """Compare predictions, labels as they stand in them, with the truth.
 
     Args:
         truths: N of ``dog``, ``cat``, ``neither``.
         predictions: N, in the same order.
         clip: bound that p_dog is clipped to for the log loss, 0..0.5.
+        brief: without ROC AUC and calibration error, which take a second each to bootstrap and
+            say little of few photos; they are nan.
     """
     truth = np.array([TRUTHS.index(name) for name in truths], np.int64)
     label = np.array([LABELS.index(prediction.label) for prediction in predictions], np.int64)
@@ -95,10 +100,10 @@ def evaluate(truths: Sequence[Truth], predictions: Sequence[Prediction], clip: f
     return Evaluation(
         accuracy=Share(int(right.sum()), len(right)),
         log_loss=bootstrap(lambda p, y: log_loss(p, y, clip), p_dog, is_dog),
-        roc_auc_dog=bootstrap(roc_auc, p_dog, is_dog),
-        roc_auc_pet=bootstrap(roc_auc, p_pet, is_pet),
-        calibration_dog=bootstrap(calibration_error, p_dog, is_dog),
-        calibration_pet=bootstrap(calibration_error, p_pet, is_pet),
+        roc_auc_dog=NOTHING if brief else bootstrap(roc_auc, p_dog, is_dog, most=1.0),
+        roc_auc_pet=NOTHING if brief else bootstrap(roc_auc, p_pet, is_pet, most=1.0),
+        calibration_dog=NOTHING if brief else bootstrap(calibration_error, p_dog, is_dog),
+        calibration_pet=NOTHING if brief else bootstrap(calibration_error, p_pet, is_pet),
         pets_labelled=Share(int(filed[:NEITHER].sum()), len(right)),
         labelled_wrongly=Share(int(filed.sum() - filed.trace()), int(filed.sum())),
         neither_labelled=Share(int(filed[NEITHER].sum()), there[NEITHER]),

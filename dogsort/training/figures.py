@@ -64,12 +64,22 @@ class Estimate:
 
 
 def bootstrap(
-    statistic: Callable[[Floats, Flags], float], probabilities: Floats, outcomes: Flags
+    statistic: Callable[[Floats, Flags], float],
+    probabilities: Floats,
+    outcomes: Flags,
+    most: float = math.inf,
 ) -> Estimate:
     """Estimate a statistic of (N,) probabilities and outcomes.
 
-    The interval is the percentile one, over photos drawn with replacement (Efron 1979). The
-    drawing is the same every time.
+    The interval is the percentile one, over photos drawn with replacement (Efron 1979), less
+    what drawing adds to the statistic on average: a calibration error grows by it. The drawing
+    is the same every time.
+
+    Args:
+        statistic: of probabilities and outcomes; never less than 0.
+        probabilities: (N,), 0..1.
+        outcomes: (N,).
+        most: what the statistic cannot exceed.
     """
     value = statistic(probabilities, outcomes)
     if math.isnan(value):
@@ -81,8 +91,8 @@ def bootstrap(
         drawn = rng.integers(count, size=count)
         values.append(statistic(probabilities[drawn], outcomes[drawn]))
     # A draw without one of the outcomes may leave a statistic undefined.
-    low, high = np.nanquantile(values, (0.025, 0.975))
-    return Estimate(value, float(low), float(high))
+    low, high = np.nanquantile(values, (0.025, 0.975)) - (np.nanmean(values) - value)
+    return Estimate(value, max(0.0, float(low)), min(most, float(high)))
 
 
 def wilson_interval(count: int, total: int) -> tuple[float, float]:

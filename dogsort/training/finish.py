@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from dogsort.photos.decode import Pixels
 from dogsort.records import Prediction
 from dogsort.training.augment import collage
 from dogsort.training.calibrate import Calibration, calibrate
-from dogsort.training.dataset import LabelledPhoto
 from dogsort.training.export import export
+from dogsort.training.figures import Share
 from dogsort.training.pixels import PixelCache
-from dogsort.training.report import make_report
+from dogsort.training.report import figure_as_json, make_report
 from dogsort.verdict import decide
 
 __all__ = ["calibrate_and_export", "dog_and_cat_pairs", "logits_of"]
@@ -38,21 +38,25 @@ def calibrate_and_export(
     pairs = logits_of(network, dog_and_cat_pairs(validation, recipe["seed"]), device)
     is_dog, is_pet = (values > 0.5 for values in validation.targets())
     calibration = calibrate(logits, is_dog, is_pet, pairs)
-    figures = _figures(logits, validation.photos, calibration)
+    beside = [prediction.label for prediction in _predictions(pairs, calibration)]
+    labelled = Share(sum(label in ("dog", "cat") for label in beside), len(beside))
+    report = make_report(validation.photos, _predictions(logits, calibration), calibration.clip)
+    figures = {
+        "on": "the validation photos that calibration used",
+        **report.as_json(),
+        "pairs_labelled": figure_as_json(labelled),
+    }
     export(network, folder, recipe["input_size"], calibration, figures, recipe)
 
 
-def _figures(
-    logits: npt.NDArray[np.float32], photos: Sequence[LabelledPhoto], calibration: Calibration
-) -> dict[str, Any]:
-    """Return the figures that go with the weights, as ``dogsort eval -o`` writes them."""
-    predictions = []
+def _predictions(logits: npt.NDArray[np.float32], calibration: Calibration) -> list[Prediction]:
+    """Return what classification will say; paths stay empty."""
     rows = probabilities_of(logits, calibration.temperature_dog, calibration.temperature_pet)
-    for photo, (p_dog, p_pet) in zip(photos, rows.tolist(), strict=True):
+    predictions = []
+    for p_dog, p_pet in rows.tolist():
         label, confidence = decide(p_dog, p_pet, calibration.bar, calibration.species_bar)
-        predictions.append(Prediction(photo.path, label, p_dog, p_pet, confidence))
-    report = make_report(photos, predictions, calibration.clip)
-    return {"on": "the validation photos that calibration used"} | report.as_json()
+        predictions.append(Prediction("", label, p_dog, p_pet, confidence))
+    return predictions
 
 
 @torch.inference_mode()

@@ -16,8 +16,8 @@ NEVER = 2**31 - 1
 def keep_freed_memory() -> None:
     """Tell glibc's malloc not to give large blocks back to the system; elsewhere, do nothing.
 
-    A training step frees and asks for hundreds of megabytes of feature maps. Fetching fresh,
-    zeroed pages for them each time took a third of the time.
+    A training step frees and asks for hundreds of megabytes of feature maps; fetching fresh,
+    zeroed pages for them each time takes longer than some of the layers.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -16,7 +16,8 @@ from dogsort.photos.decode import decode_file
 from dogsort.records import LABELS
 from dogsort.results.summary import printable
 from dogsort.training.charts import accuracy_chart, reliability_chart
-from dogsort.training.evaluate import NEITHER, TRUTHS, Evaluation
+from dogsort.training.dataset import TRUTHS
+from dogsort.training.evaluate import NEITHER, Evaluation
 from dogsort.training.report import (
     FIGURES,
     FOLDER_FIGURES,

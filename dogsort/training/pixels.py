@@ -24,6 +24,8 @@ __all__ = ["PixelCache", "check_room", "decode_all"]
 #: Room that checkpoint and weights take besides the decoded photos, in bytes.
 ROOM_FOR_WEIGHTS = 200_000_000
 
+BATCH = 64  # photos at a time where nothing is learned; more are no faster on a CPU
+
 #: What decoding makes of a labelled photo: pixels (size, size, 3), or why there are none.
 Decoded: TypeAlias = "tuple[LabelledPhoto, npt.NDArray[np.uint8] | Failure]"
 
@@ -57,15 +59,24 @@ class PixelCache:
     def __len__(self) -> int:
         return len(self.photos)
 
+    def close(self) -> None:
+        """Let go of the file, so that every system lets it be deleted."""
+        self.__dict__.pop("_map", None)
+
     def pixels(self, index: int) -> npt.NDArray[np.uint8]:
         """Return the pixels (size, size, 3), uint8, RGB, of ``photos[index]``."""
         row: npt.NDArray[np.uint8] = self._map[self.rows[index]]
         return row
 
-    def batches(self, size: int = 64) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield all pixels in order, (N, size, size, 3), N at most ``size``."""
-        for start in range(0, len(self), size):
-            yield self._map[self.rows[start : start + size]]
+    @property
+    def batch_count(self) -> int:
+        """How many ``batches`` there are."""
+        return -(-len(self) // BATCH)
+
+    def batches(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield all pixels in order: (N, size, size, 3), N at most ``BATCH``."""
+        for start in range(0, len(self), BATCH):
+            yield self._map[self.rows[start : start + BATCH]]
 
     def targets(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return (dog, pet), each (N,), 0 or 1; ``dog`` means nothing where ``pet`` is 0."""

@@ -6,20 +6,26 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dogsort.errors import DeviceError, DogsortError
+
 __all__ = ["Processes", "join_processes", "leads"]
 
 T = TypeVar("T")
 
+#: While the first process decodes all photos, the others wait.
+PATIENCE = timedelta(hours=12)
+
 
 def leads() -> bool:
     """Tell whether this process is the only one, or the first: the one that talks and writes."""
-    return os.environ.get("RANK", "0") == "0"
+    return not distributed.is_torchelastic_launched() or os.environ["RANK"] == "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +43,22 @@ class Processes:
     device: str
 
     def share(self, make: Callable[[], T]) -> T:
-        """Let the first process make something, and give it to all."""
+        """Let the first process make something, and give it, or its error, to all."""
         if self.count == 1:
             return make()
-        box = [make() if self.rank == 0 else None]
+        made: T | None = None
+        failed: Exception | None = None
+        if self.rank == 0:
+            try:
+                made = make()
+            except (DogsortError, OSError) as error:
+                failed = error
+        box = [made, failed]
         distributed.broadcast_object_list(box, src=0)
-        made: T = box[0]  # type: ignore[assignment]
-        return made
+        made, failed = box  # type: ignore[assignment]
+        if failed is not None:
+            raise failed
+        return made  # type: ignore[return-value]
 
     def wait(self) -> None:
         """Return once every process has come here."""
@@ -72,14 +87,24 @@ def join_processes(device: str) -> Iterator[Processes]:
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; of several CUDA devices, each process gets its own.
+
+    Raises:
+        DeviceError: if there are fewer devices than processes, or these are on several machines.
     """
     if not distributed.is_torchelastic_launched():
         yield Processes(0, 1, device)
         return
+    if os.environ["LOCAL_WORLD_SIZE"] != os.environ["WORLD_SIZE"]:
+        raise DeviceError("training on several machines: not possible; start all on one")
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    devices = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, here)
+    if devices < here:
+        raise DeviceError(f"{here} processes, but {devices} {device} devices; start as many")
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size(), device)
     finally:

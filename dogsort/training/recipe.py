@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from dogsort.errors import DataError
@@ -24,9 +24,9 @@ class Recipe:
     seed: int = 1
     input_size: int = 224  # what classification sees
     # Random crops show animals larger than whole photos do; training on fewer pixels brings
-    # both to one scale (FixRes; Touvron et al. 2019, arXiv:1906.06423). Early epochs learn as
-    # much from smaller crops, in half the time; the last ones, which count, get larger ones
-    # (progressive resizing; Tan and Le 2021, arXiv:2104.00298).
+    # both to one scale (FixRes; Touvron et al. 2019, arXiv:1906.06423). Early epochs are cheaper
+    # on smaller crops; the last ones, which count, get larger ones (progressive resizing;
+    # Tan and Le 2021, arXiv:2104.00298).
     first_crop: int = 128
     last_crop: int = 192
     hidden: int = 256
@@ -79,11 +79,41 @@ class Recipe:
         return max(step, round(size / step) * step)
 
 
+#: What each value may be: least and most.
+RANGES: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**31 - 1),
+    "input_size": (32, 1024),
+    "first_crop": (32, 1024),
+    "last_crop": (32, 1024),
+    "hidden": (1, 65536),
+    "dropout": (0, 0.99),
+    "head_epochs": (0, 10_000),
+    "epochs": (0, 10_000),
+    "finish_epochs": (0, 10_000),
+    "finish_crop": (32, 1024),
+    "frozen_blocks": (0, 19),
+    "batch_size": (1, 65536),
+    "head_rate": (0, 1),
+    "rate": (0, 1),
+    "finish_rate": (0, 1),
+    "head_factor": (0, 1000),
+    "layer_decay": (0, 1),
+    "warmup": (0, 1),
+    "weight_decay": (0, 1),
+    "average_decay": (0, 0.999999),
+    "collage_share": (0, 1),
+    "neither_repeats": (0, 1000),
+}
+
+#: What a manifest says beside the recipe's values: what it was followed with.
+OUTCOMES = {"training_photos", "suspects", "starting_weights"}
+
+
 def read_recipe(path: str) -> Recipe:
-    """Read a recipe from a JSON file: an object of some of its values, or a manifest with one.
+    """Read a recipe from a JSON file: some of its values, or a manifest that has them all.
 
     Raises:
-        DataError: if it cannot be read or holds something else.
+        DataError: if it cannot be read, lacks values that a manifest must have, or holds others.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -92,23 +122,21 @@ def read_recipe(path: str) -> Recipe:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a JSON file: {error}") from error
-    if isinstance(values, dict):
-        values = values.get("recipe", values)
+    whole = isinstance(values, dict) and "recipe" in values
+    if whole:
+        values = values["recipe"]
     if not isinstance(values, dict):
         raise DataError(f"{path}: no recipe: an object of names and values is needed")
-    defaults = Recipe()
-    known = {field.name for field in fields(Recipe)}
-    changes = {name: value for name, value in values.items() if name in known}
-    for name in values.keys() - known - OUTCOMES:
-        raise DataError(f"{path}: unknown in a recipe: {name}")
+    changes = {name: value for name, value in values.items() if name not in OUTCOMES}
+    for name in sorted(changes.keys() - RANGES.keys()):
+        raise DataError(f"{path}: unknown in a recipe of this dogsort: {name}")
+    for name in sorted(RANGES.keys() - changes.keys()) if whole else ():
+        raise DataError(f"{path}: made by another dogsort: its recipe has no {name}")
     for name, value in changes.items():
-        kind = type(getattr(defaults, name))
+        kind = type(getattr(Recipe(), name))
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise DataError(f"{path}: {name}: {value!r} is no {kind.__name__}")
-        if value < 0:
-            raise DataError(f"{path}: {name}: {value!r} is less than 0")
-    return replace(defaults, **changes)
-
-
-#: What a manifest says beside the recipe's values: what became of the photos.
-OUTCOMES = {"training_photos", "suspects"}
+        least, most = RANGES[name]
+        if not least <= value <= most:
+            raise DataError(f"{path}: {name}: {value!r} is not within {least} and {most}")
+    return replace(Recipe(), **changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,22 @@ import numpy as np
 
 from dogsort.records import LABELS, Prediction, Record
 from dogsort.results.summary import printable
-from dogsort.training.dataset import LabelledPhoto, Truth
-from dogsort.training.evaluate import TRUTHS, Evaluation, evaluate
+from dogsort.training.dataset import TRUTHS, LabelledPhoto, Truth
+from dogsort.training.evaluate import Evaluation, evaluate
 from dogsort.training.figures import Estimate, Share
-from dogsort.training.robustness import robustness_lines
 from dogsort.verdict import ANSWERS, joint_probabilities
 
-__all__ = ["Report", "WorstPhoto", "figure_lines", "figure_text", "make_report"]
+__all__ = [
+    "FIGURES",
+    "FOLDER_FIGURES",
+    "HERE",
+    "Report",
+    "WorstPhoto",
+    "figure_as_json",
+    "figure_lines",
+    "figure_text",
+    "make_report",
+]
 
 #: The figures of an evaluation, in the order of the report, in words.
 FIGURES = {
@@ -92,7 +101,7 @@ class Report:
                     yield f"  {FIGURES[name]:<{WIDTH - 2}}{figure_text(getattr(part, name))}"
         if self.changed:
             yield ""
-            yield from robustness_lines(result, self.changed)
+            yield from _changed_lines(result, self.changed)
         for number, photo in enumerate(self.worst(worst)):
             if number == 0:
                 yield ""
@@ -105,8 +114,8 @@ class Report:
         return {
             "photos": result.photos,
             **_all_as_json(result, FIGURES),
-            "precision": {name: _figure_as_json(result.precision[name]) for name in TRUTHS},
-            "recall": {name: _figure_as_json(result.recall[name]) for name in TRUTHS},
+            "precision": {name: figure_as_json(result.precision[name]) for name in TRUTHS},
+            "recall": {name: figure_as_json(result.recall[name]) for name in TRUTHS},
             "confusion": {
                 name: dict(zip(LABELS, counts, strict=True))
                 for name, counts in zip(TRUTHS, result.confusion.tolist(), strict=True)
@@ -126,13 +135,11 @@ class Report:
         p_dog = np.array([prediction.p_dog for prediction in self.predictions])
         p_pet = np.array([prediction.p_pet for prediction in self.predictions])
         joint = joint_probabilities(p_dog, p_pet)
-        scored = [
-            WorstPhoto(
-                prediction.path, truth, prediction.label, float(chances[ANSWERS.index(truth)])
-            )
-            for chances, truth, prediction in zip(joint, self.truths, self.predictions, strict=True)
+        wrong = [
+            WorstPhoto(record.path, truth, record.label, float(chances[ANSWERS.index(truth)]))
+            for chances, truth, record in zip(joint, self.truths, self.predictions, strict=True)
+            if ANSWERS[int(chances.argmax())] != truth
         ]
-        wrong = [photo for photo in scored if photo.chance < 0.5]
         return sorted(wrong, key=lambda photo: (photo.chance, photo.path))[:count]
 
 
@@ -152,7 +159,8 @@ def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip
 
     def evaluate_pairs(group: str | None = None) -> Evaluation:
         members = [pair for pair in pairs if group is None or pair[0].group == group]
-        return evaluate([photo.truth for photo, _ in members], [p for _, p in members], clip)
+        truths, predictions = [photo.truth for photo, _ in members], [p for _, p in members]
+        return evaluate(truths, predictions, clip, brief=group is not None)
 
     groups = sorted({photo.group for photo, _ in pairs})
     return Report(
@@ -161,6 +169,19 @@ def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip
         result=evaluate_pairs(),
         folders={group: evaluate_pairs(group) for group in groups} if len(groups) > 1 else {},
     )
+
+
+def _changed_lines(original: Evaluation, changed: Mapping[str, Evaluation]) -> Iterator[str]:
+    """Yield a line per change, with the difference from the originals in points."""
+    width = max(map(len, changed)) + 2
+    yield f"{'changed copies':<{width}}{'right':>17}{'pets labelled':>17}{'others labelled':>17}"
+    for name, result in {"as they are": original, **changed}.items():
+        cells = ""
+        for figure in ("accuracy", "pets_labelled", "neither_labelled"):
+            value, before = getattr(result, figure).value, getattr(original, figure).value
+            text = "-" if math.isnan(value) else f"{value:.2%} ({100 * (value - before):+.2f})"
+            cells += f"{text:>17}"
+        yield f"{name:<{width}}{cells}"
 
 
 def figure_lines(result: Evaluation) -> Iterator[tuple[str, str]]:
@@ -184,10 +205,11 @@ def figure_text(figure: Share | Estimate) -> str:
 
 
 def _all_as_json(result: Evaluation, names: Iterable[str]) -> dict[str, Any]:
-    return {name: _figure_as_json(getattr(result, name)) for name in names}
+    return {name: figure_as_json(getattr(result, name)) for name in names}
 
 
-def _figure_as_json(figure: Share | Estimate) -> dict[str, float] | None:
+def figure_as_json(figure: Share | Estimate) -> dict[str, float] | None:
+    """Return value, interval and, of a share, its two counts; None for a figure of nothing."""
     if math.isnan(figure.value):
         return None
     low, high = figure.interval()

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeAlias
 
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from dogsort.classifier import Classifier
-from dogsort.photos.decode import decode_whole
-from dogsort.records import Failure, Prediction
-from dogsort.training.dataset import LabelledPhoto, Truth
+from dogsort.errors import UnreadablePhoto
+from dogsort.photos.decode import EXIF_ORIENTATION, decode_whole
+from dogsort.records import Prediction, Record
+from dogsort.results.output import writing
+from dogsort.training.dataset import LabelledPhoto
 from dogsort.training.evaluate import Evaluation, evaluate
 
-__all__ = ["CHANGES", "changed_evaluations", "robustness_lines"]
+__all__ = ["CHANGES", "changed_evaluations"]
 
-#: Photos that lie on disk at a time: enlarged ones take some megabytes each.
-CHUNK = 64
+Pair: TypeAlias = "tuple[LabelledPhoto, Record]"
+
+#: Copies that lie on disk at a time: enlarged ones take some megabytes each.
+CHUNK = 16
+
+#: What an enlarged copy may have: a large photo's is no larger than decoding and JPEG allow.
+MOST_PIXELS = 100_000_000
+LONGEST_SIDE = 65_500
 
 #: Nearly lossless, so that a change is only what its name says.
 BEST_QUALITY = 95
-
-EXIF_ORIENTATION = 0x0112
 
 
 def _jpeg(image: Image.Image, quality: int = BEST_QUALITY, orientation: int = 1) -> bytes:
@@ -42,6 +48,8 @@ def _to_area(image: Image.Image, pixels: int) -> Image.Image:
 
 
 def _scaled(image: Image.Image, scale: float) -> Image.Image:
+    most = (MOST_PIXELS / (image.width * image.height)) ** 0.5
+    scale = min(scale, max(1.0, most), LONGEST_SIDE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BICUBIC)
 
@@ -75,52 +83,45 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
 def changed_evaluations(
     photos: Sequence[LabelledPhoto],
     classifier: Classifier,
-    track: Callable[[Iterable[Prediction], int, str], Iterable[Prediction]],
+    track: Callable[[Iterable[Pair], int, str], Iterable[Pair]],
 ) -> dict[str, Evaluation]:
     """Evaluate changed copies of photos, by the way that every file goes.
+
+    The very rare photo that has no such copy (a strip too long for JPEG) is left out.
 
     Args:
         photos: that can be read.
         classifier: to evaluate.
-        track: passes predictions on, told how many they are and for which change.
+        track: passes photos and predictions on, told how many they are and for which change.
     """
-    truths: list[Truth] = [photo.truth for photo in photos]
-    return {
-        name: evaluate(
-            truths,
-            list(track(_predict(photos, classifier, change), len(photos), name)),
-            classifier.weights.clip,
-        )
-        for name, change in CHANGES.items()
-    }
+    result = {}
+    for name, change in CHANGES.items():
+        pairs = track(_predict(photos, classifier, change), len(photos), name)
+        read = [(photo.truth, record) for photo, record in pairs if isinstance(record, Prediction)]
+        truths, predictions = [truth for truth, _ in read], [record for _, record in read]
+        result[name] = evaluate(truths, predictions, classifier.weights.clip, brief=True)
+    return result
+
+
+def _copy(path: str, change: Callable[[Image.Image], bytes]) -> bytes:
+    """Return the changed copy; nothing if there can be none, which is not readable either."""
+    try:
+        return change(decode_whole(path))
+    except (UnreadablePhoto, ValueError, OSError):  # gone since; or too long a strip for JPEG
+        return b""
 
 
 def _predict(
     photos: Sequence[LabelledPhoto],
     classifier: Classifier,
     change: Callable[[Image.Image], bytes],
-) -> Iterator[Prediction]:
+) -> Iterator[tuple[LabelledPhoto, Record]]:
     remaining = iter(photos)
     while chunk := list(islice(remaining, CHUNK)):
         with tempfile.TemporaryDirectory(prefix="dogsort-") as folder:
             names = []
             for number, photo in enumerate(chunk):
                 names.append(os.path.join(folder, f"{number}.jpg"))
-                with open(names[-1], "wb") as file:
-                    file.write(change(decode_whole(photo.path)))
-            for record in classifier.predict(names):
-                assert not isinstance(record, Failure), record.error  # we have just written it
-                yield record
-
-
-def robustness_lines(original: Evaluation, changed: Mapping[str, Evaluation]) -> Iterator[str]:
-    """Yield a table: a line per change, with the difference from the originals in points."""
-    width = max(map(len, CHANGES)) + 2
-    yield f"{'changed copies':<{width}}{'right':>17}{'pets labelled':>17}{'others labelled':>17}"
-    for name, result in {"as they are": original, **changed}.items():
-        cells = ""
-        for figure in ("accuracy", "pets_labelled", "neither_labelled"):
-            value, before = getattr(result, figure).value, getattr(original, figure).value
-            text = f"{value:.2%} ({100 * (value - before):+.2f})" if not math.isnan(value) else "-"
-            cells += f"{text:>17}"
-        yield f"{name:<{width}}{cells}"
+                with writing(names[-1]), open(names[-1], "wb") as file:
+                    file.write(_copy(photo.path, change))
+            yield from zip(chunk, classifier.predict(names), strict=True)

@@ -18,8 +18,8 @@ from dogsort.training.recipe import Recipe
 
 __all__ = ["Samples", "loss_of"]
 
-#: Share of a pet's collages that show it beside the other species: by chance it would be a
-#: third, and it is these that nothing else teaches.
+#: Share of a pet's collages whose other photo is sure to be of the other species, which by
+#: chance it is in a third: it is these that nothing else teaches.
 CHANCE_OTHER_SPECIES = 0.6
 
 

@@ -13,6 +13,8 @@ TensorFlow's and torchvision's MobileNetV2 are the same network written down dif
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,13 +22,13 @@ from torch import Tensor
 
 from dogsort.errors import DataError
 from dogsort.network.architecture import DogsortNet
-from dogsort.network.weights import load_network, load_weights
+from dogsort.network.weights import SAFETENSORS_NAME, load_network, load_weights, sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["convert_tensorflow", "features_from_torchvision", "starting_features"]
+__all__ = ["Start", "convert_tensorflow", "features_from_torchvision", "read_start"]
 
 TENSORFLOW_EPSILON = 1e-3
 TORCHVISION_EPSILON = 1e-5
@@ -39,8 +41,21 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def starting_features(location: str | None) -> dict[str, Tensor]:
-    """Read starting weights for ``DogsortNet.features``, for pixels scaled to [-1, 1].
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Starting weights.
+
+    Attributes:
+        name: what they are: the file's name and SHA-256, or torchvision's name of them.
+        features: state of ``DogsortNet.features``, for pixels scaled to [-1, 1].
+    """
+
+    name: str
+    features: dict[str, Tensor]
+
+
+def read_start(location: str | None) -> Start:
+    """Read starting weights.
 
     Args:
         location: a Keras ``.h5`` file, dogsort weights, or None for torchvision's.
@@ -50,10 +65,17 @@ def starting_features(location: str | None) -> dict[str, Tensor]:
         WeightsError: if dogsort weights are damaged.
     """
     if location is None:
-        return features_from_torchvision()
+        return Start("torchvision MobileNet_V2_Weights.IMAGENET1K_V2", features_from_torchvision())
     if location.lower().endswith((".h5", ".hdf5")):
-        return convert_tensorflow(location)
-    return load_network(load_weights(location)).features.state_dict()
+        features = convert_tensorflow(location)
+        return Start(_name(Path(location)), features)
+    weights = load_weights(location)
+    features = load_network(weights).features.state_dict()
+    return Start(_name(weights.folder / SAFETENSORS_NAME), features)
+
+
+def _name(file: Path) -> str:
+    return f"{file.name} (SHA-256 {sha256_of(file)})"
 
 
 def features_from_torchvision() -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """Training photos whose label is probably wrong, found by cross-validation.
 
-Each photo is judged by a linear classifier on the frozen starting features that has not seen
-it, or its label; where it all but rules the label out, the photo is a suspect. (Confident
-learning in its plainest form; Northcutt et al. 2021, arXiv:1911.00068.)
+Each photo is judged by a linear classifier on the frozen starting features that was fitted to
+other photos; where it all but rules the label out, the photo is a suspect. (Confident learning
+in its plainest form; Northcutt et al. 2021, arXiv:1911.00068.)
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ import torch
 from torch import Tensor, nn
 
 from dogsort.network.architecture import DogsortNet
-from dogsort.training.dataset import LabelledPhoto, Truth
+from dogsort.training.dataset import TRUTHS, LabelledPhoto, Truth
 from dogsort.training.pixels import PixelCache
 
-__all__ = ["Suspect", "find_suspects", "write_suspects"]
-
-TRUTHS: tuple[Truth, ...] = ("dog", "cat", "neither")
+__all__ = ["Suspect", "find_suspects", "out_of_fold", "write_suspects"]
 
 FOLDS = 5
 
-#: A label that gets less than this probability makes its photo a suspect. Looked at one by one,
-#: about half of those below it are mislabelled or show nothing of what they should; above it
-#: nearly all are right and merely hard, and hard photos are what training needs.
+#: A label that gets less than this probability makes its photo a suspect. On our own photos,
+#: looked at one by one, half of those below it are mislabelled or show no animal. A higher bound
+#: takes out hard photos with right labels faster than wrong labels, and training needs those.
 LEAST_PROBABILITY = 0.001
 
 #: Weight decay of the linear classifiers, per photo: with more features than a fold has
@@ -75,7 +73,7 @@ def find_suspects(
     """
     features = _features(network, device, track(photos.batches()))
     truth = torch.tensor([TRUTHS.index(photo.truth) for photo in photos.photos])
-    probabilities = _out_of_fold(features, truth, seed)
+    probabilities = out_of_fold(features, truth, seed)
     given = probabilities.gather(1, truth[:, None])[:, 0]
     order = [int(i) for i in given.argsort() if given[i] < LEAST_PROBABILITY]
     return [
@@ -109,7 +107,7 @@ def _features(network: DogsortNet, device: str, batches: Iterable[npt.NDArray[np
     return (features - features.mean(0)) / features.std(0).clamp(min=1e-6)
 
 
-def _out_of_fold(features: Tensor, truth: Tensor, seed: int) -> Tensor:
+def out_of_fold(features: Tensor, truth: Tensor, seed: int) -> Tensor:
     """Return (N, 3) probabilities, each row from a classifier that did not see it."""
     order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(seed))
     result = torch.zeros(len(truth), len(TRUTHS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import time
@@ -19,7 +18,13 @@ from torch.utils.data import DataLoader
 
 from dogsort.errors import OutputError
 from dogsort.network.architecture import DOG, PET, DogsortNet
-from dogsort.training.checkpoint import load_checkpoint, save_checkpoint, write_history
+from dogsort.records import Failure
+from dogsort.training.checkpoint import (
+    identity_of,
+    load_checkpoint,
+    save_checkpoint,
+    write_history,
+)
 from dogsort.training.dataset import LabelledPhoto, check_classes
 from dogsort.training.finish import calibrate_and_export, logits_of
 from dogsort.training.memory import keep_freed_memory
@@ -28,6 +33,7 @@ from dogsort.training.pixels import PixelCache, check_room, decode_all
 from dogsort.training.processes import Processes, join_processes
 from dogsort.training.recipe import Phase, Recipe
 from dogsort.training.samples import Samples, loss_of
+from dogsort.training.start import Start
 from dogsort.training.suspects import find_suspects, write_suspects
 
 __all__ = ["Watcher", "train"]
@@ -44,6 +50,9 @@ class Watcher:
     def say(self, text: str) -> None:
         """Take a line of text."""
 
+    def warn(self, text: str) -> None:
+        """Take a line about something that did not go as asked."""
+
     def track(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
         """Pass items on, counting them."""
         return items
@@ -52,13 +61,13 @@ class Watcher:
 def train(
     photos: list[LabelledPhoto],
     validation: list[LabelledPhoto],
-    features: dict[str, Tensor],
+    start: Start,
     output: str,
     recipe: Recipe,
     device: str,
     workers: int,
     watcher: Watcher,
-) -> None:
+) -> list[Failure]:
     """Fine-tune and write ``output``; goes on from its checkpoint if there is one.
 
     A run that had finished is only calibrated and exported once more.
@@ -66,15 +75,19 @@ def train(
     Args:
         photos: to train on; every class must be there.
         validation: to choose temperatures, bars and clipping bound on; likewise.
-        features: the state of ``DogsortNet.features`` to start from.
+        start: the weights to start from.
         output: the weights folder to make.
         recipe: how to train.
         device: torch's name of the device.
         workers: processes that augment photos.
         watcher: is told how it goes.
 
+    Returns:
+        The photos that could not be read, and were left out.
+
     Raises:
-        DataError: if a class is missing or nothing can be read.
+        DataError: if a class is missing or nothing can be read, or a checkpoint is of another run.
+        DeviceError: if there are fewer devices than processes.
         OutputError: if the output folder cannot be written.
     """
     check_classes("training", photos)
@@ -82,9 +95,12 @@ def train(
     keep_freed_memory()
     folder = Path(output)
     caches = folder / "cache"
+    identity = identity_of(recipe, start.name, photos)
     with join_processes(device) as processes:
+        saved = load_checkpoint(folder, identity, processes.device)
 
         def decode() -> list[PixelCache]:
+            shutil.rmtree(caches, ignore_errors=True)  # of a run that was killed
             caches.mkdir(parents=True, exist_ok=True)
             check_room(folder, len(photos) + len(validation), recipe.input_size)
             return [
@@ -92,18 +108,24 @@ def train(
                 for name, group in (("training", photos), ("validation", validation))
             ]
 
+        pixels: list[PixelCache] = []
         try:
-            training, held_out = processes.share(decode)
-            run = _Run(training, held_out, features, folder, recipe, processes, workers)
+            pixels = processes.share(decode)
+            training, held_out = pixels
+            run = _Run(training, held_out, start, folder, recipe, processes, workers)
+            run.go_on(identity, saved)
             run.leave_out_suspects(watcher)
             run.all_epochs(watcher)
             if processes.rank == 0:
                 run.finish()
             processes.wait()
+            return [*training.failures, *held_out.failures]
         except OSError as error:
             reason = error.strerror or error
             raise OutputError(f"{folder}: cannot be written: {reason}") from error
         finally:
+            for cache in pixels:
+                cache.close()
             if processes.rank == 0:
                 shutil.rmtree(caches, ignore_errors=True)
 
@@ -115,7 +137,7 @@ class _Run:
         self,
         training: PixelCache,
         validation: PixelCache,
-        features: dict[str, Tensor],
+        start: Start,
         folder: Path,
         recipe: Recipe,
         processes: Processes,
@@ -123,30 +145,29 @@ class _Run:
     ) -> None:
         torch.manual_seed(recipe.seed)
         network = DogsortNet(recipe.hidden, recipe.dropout)
-        network.features.load_state_dict(features)
+        network.features.load_state_dict(start.features)
         self.device = processes.device
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(
-            self.network,
-            multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay),  # type: ignore[no-untyped-call]
-        )
+        self.average = AveragedModel(self.network)
         self.training, self.validation = training, validation
-        self.folder, self.recipe = folder, recipe
+        self.folder, self.recipe, self.start = folder, recipe, start
         self.processes, self.workers = processes, workers
         self.history: list[dict[str, Any]] = []
         self.suspects: list[int] = []
-        self.saved = load_checkpoint(folder, recipe, training.photos, self.device)
-        self.all_photos = training.photos
-        if self.saved:
-            self.network.load_state_dict(self.saved["network"])
-            self.average.load_state_dict(self.saved["average"])
-            self.history = self.saved["history"]
+
+    def go_on(self, identity: dict[str, Any], saved: dict[str, Any]) -> None:
+        """Take up a run where its checkpoint left it, if there is one."""
+        self.identity, self.saved = identity, saved
+        if saved:
+            self.network.load_state_dict(saved["network"])
+            self.average.load_state_dict(saved["average"])
+            self.history = saved["history"]
 
     def leave_out_suspects(self, watcher: Watcher) -> None:
         """Train without photos whose label is probably wrong; write down which."""
 
         def find() -> list[int]:
-            batches = math.ceil(len(self.training) / 64)
+            batches = self.training.batch_count
             found = find_suspects(
                 self.training,
                 self.network,
@@ -154,7 +175,9 @@ class _Run:
                 self.recipe.seed,
                 lambda items: watcher.track(items, batches, "looking for wrong labels"),
             )
-            root = os.path.commonpath([os.path.dirname(photo.path) for photo in self.all_photos])
+            root = os.path.commonpath(
+                [os.path.dirname(os.path.abspath(photo.path)) for photo in self.training.photos]
+            )
             write_suspects(found, root, self.folder / SUSPECTS_NAME)
             watcher.say(f"{len(found)} photos with doubtful labels left out: see {SUSPECTS_NAME}")
             return [suspect.index for suspect in found]
@@ -192,6 +215,9 @@ class _Run:
         """Choose what is trained, and how."""
         steps = self.recipe.phase_epochs(phase) * len(self._loader(0))
         optimizer, schedule = make_optimizer(self.network, self.recipe, phase, steps)
+        # Over a fifth of a short phase at most, or the average would still be what was before.
+        decay = min(self.recipe.average_decay, max(0.0, 1 - 5 / max(1, steps)))
+        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         # After it, so that the processes exchange no gradients of what is frozen.
         return self.processes.wrap(self.network), optimizer, schedule
 
@@ -264,15 +290,20 @@ class _Run:
             "schedule": steps[2].state_dict(),
             "history": self.history,
         }
-        save_checkpoint(self.folder, self.recipe, self.all_photos, state)
+        save_checkpoint(self.folder, self.identity, state)
         write_history(self.folder, self.history)
 
     def finish(self) -> None:
         """Calibrate the averaged network and write the weights folder."""
         network = self.average.module
         assert isinstance(network, DogsortNet)
-        outcome = {"training_photos": len(self.training), "suspects": len(self.suspects)}
-        recipe = asdict(self.recipe) | outcome
+        recipe = asdict(self.recipe) | {
+            "training_photos": len(self.training),
+            "suspects": len(self.suspects),
+            "starting_weights": self.start.name,
+        }
+        if self.history:
+            write_history(self.folder, self.history)
         calibrate_and_export(network, self.validation, self.folder, recipe, self.device)
 
 
@@ -286,6 +317,6 @@ def _decode(
         lambda decoded: watcher.track(decoded, len(photos), f"decoding {name} photos"),
     )
     for failure in cache.failures:
-        watcher.say(f"left out: {failure.path}: {failure.error}")
+        watcher.warn(f"left out: {failure.path}: {failure.error}")
     check_classes(f"readable {name}", cache.photos)
     return cache
