@@ -280,15 +280,6 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     assert "going on after epoch 2" in run("stopped", 99)
     digests = [load_weights(tmp_path / name).manifest["files"] for name in ("whole", "stopped")]
     assert digests[0]["dogsort.safetensors"] == digests[1]["dogsort.safetensors"]
-    # Photos or recipe that differ are no continuation.
-    with pytest.raises(KeyboardInterrupt):
-        run("other", 1)
-    photos.pop()
-    with pytest.raises(DataError, match="begun with other photos"):
-        run("other", 99)
-    (tmp_path / "other" / "checkpoint.pt").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged; delete it"):
-        run("other", 99)
     # A finished run is calibrated and exported once more, to the same weights.
     (tmp_path / "whole" / "dogsort.onnx").unlink()
     (tmp_path / "whole" / "cache").mkdir()
@@ -299,6 +290,15 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     with open(tmp_path / "whole" / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["phase"] for row in rows] == ["head", "whole", "whole", "finish"]
+    # Photos or recipe that differ are no continuation.
+    with pytest.raises(KeyboardInterrupt):
+        run("other", 1)
+    photos.pop()
+    with pytest.raises(DataError, match="begun with other photos"):
+        run("other", 99)
+    (tmp_path / "other" / "checkpoint.pt").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged; delete it"):
+        run("other", 99)
 
 
 def test_train_needs_room_on_the_disk(tmp_path):
@@ -380,7 +380,7 @@ def test_two_processes_train_one_network(labelled, tmp_path):
     [
         ("{", "not a JSON file"),
         ("[1]", "an object of names and values is needed"),
-        ('{"epoch": 3}', "unknown in a recipe: epoch"),
+        ('{"epoch": 3}', "unknown in a recipe of this dogsort: epoch"),
         ('{"epochs": "3"}', "epochs: '3' is no int"),
         ('{"rate": -1}', "rate: -1 is not within 0 and 1"),
         ('{"dropout": NaN}', "dropout: nan is not within"),
