@@ -330,18 +330,19 @@ def test_train_says_early_what_is_missing(dogsort, labelled, tmp_path):
 def test_wrong_labels_are_found(data, tmp_path):
     photos = [
         photo
-        for truth in ("kaggle/dog", "kaggle/cat", "neither/other")
-        for photo in find_labelled([str(data / "val" / truth)])[:60]
+        for truth in ("kaggle_squashed/dog", "kaggle_squashed/cat", "neither/other")
+        for photo in find_labelled([str(data / "val" / truth)])[:250]
     ]
     photos[7] = replace(photos[7], truth="cat")
     cache = decode_all(photos, 224, str(tmp_path / "cache.npy"))
     network = load_network(load_weights())
     found = find_suspects(cache, network, "cpu", seed=1, track=lambda batches: batches)
-    assert [suspect.index for suspect in found] == [7]
-    assert found[0].likelier == "dog"
+    assert (found[0].index, found[0].likelier) == (7, "dog")
+    assert len(found) <= 3
     write_suspects(found, str(data / "val"), tmp_path / "suspects.csv")
     with open(tmp_path / "suspects.csv", newline="") as file:
-        (row,) = csv.DictReader(file)
+        row, *others = csv.DictReader(file)
+    assert len(others) == len(found) - 1
     assert (row["path"], row["label"], row["likelier"]) == (
         os.path.relpath(photos[7].path, data / "val"),
         "cat",
