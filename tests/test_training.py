@@ -282,11 +282,13 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     assert digests[0]["dogsort.safetensors"] == digests[1]["dogsort.safetensors"]
     # A finished run is calibrated and exported once more, to the same weights.
     (tmp_path / "whole" / "dogsort.onnx").unlink()
-    (tmp_path / "whole" / "cache").mkdir()
-    (tmp_path / "whole" / "cache" / "training.npy").write_bytes(b"of a run that was killed")
+    (tmp_path / "whole" / ".dogsort-decoded").mkdir()
+    (tmp_path / "whole" / ".dogsort-decoded" / "training.npy").write_bytes(
+        b"of a run that was killed"
+    )
     run("whole", 99)
     assert load_weights(tmp_path / "whole").manifest["files"] == digests[0]
-    assert not (tmp_path / "whole" / "cache").exists()
+    assert not (tmp_path / "whole" / ".dogsort-decoded").exists()
     with open(tmp_path / "whole" / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["phase"] for row in rows] == ["head", "whole", "whole", "finish"]

@@ -86,13 +86,7 @@ def decode_file(path: str, size: int) -> Pixels:
     Raises:
         UnreadablePhoto: with the reason in a few words.
     """
-    formats = readable_formats()
-    with (
-        _reasons(),
-        _open_regular_file(path) as file,
-        Image.open(file, formats=formats) as image,
-    ):
-        _check_pixel_count(image)
+    with _opened(path) as image:
         # Halves, quarters or eighths inside the JPEG decoder, never below the target:
         # several times faster on camera photos. It does nothing to other formats.
         image.draft(None, (size, size))
@@ -123,13 +117,7 @@ def decode_whole(path: str) -> Image.Image:
     Raises:
         UnreadablePhoto: with the reason in a few words.
     """
-    formats = readable_formats()
-    with (
-        _reasons(),
-        _open_regular_file(path) as file,
-        Image.open(file, formats=formats) as image,
-    ):
-        _check_pixel_count(image)
+    with _opened(path) as image:
         image.load()
         return _turn(_to_rgb(_to_averageable(image)), _orientation(image))
 
@@ -149,6 +137,18 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
     if orientation in TRANSPOSE_BY_ORIENTATION:
         return image.transpose(TRANSPOSE_BY_ORIENTATION[orientation])
     return image
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
+    formats = readable_formats()
+    with (
+        _reasons(),
+        _open_regular_file(path) as file,
+        Image.open(file, formats=formats) as image,
+    ):
+        _check_pixel_count(image)
+        yield image
 
 
 @contextmanager

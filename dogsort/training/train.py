@@ -43,6 +43,9 @@ Steps: TypeAlias = tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_schedu
 
 SUSPECTS_NAME = "suspects.csv"
 
+#: The folder of decoded photos, deleted in the end: a name that nobody else gives a folder.
+CACHE_NAME = ".dogsort-decoded"
+
 
 class Watcher:
     """What training tells while it runs; this one keeps silent."""
@@ -94,7 +97,7 @@ def train(
     check_classes("validation", validation)
     keep_freed_memory()
     folder = Path(output)
-    caches = folder / "cache"
+    caches = folder / CACHE_NAME
     identity = identity_of(recipe, start.name, photos)
     with join_processes(device) as processes:
         saved = load_checkpoint(folder, identity, processes.device)
