@@ -265,12 +265,22 @@ def test_help_and_version_answer_without_torch(dogsort):
         assert run.stdout
 
 
+def started(command):
+    """Start a command that heeds Ctrl-C, which children of a background job would ignore."""
+    return subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_stops_soon_and_says_what_is_kept(album, tmp_path):
     for number in range(3000):
         os.link(album / "astronaut.png", album / f"{number}.png")
     command = [sys.executable, "-m", "dogsort", album, "-o", tmp_path / "out.csv", "--move"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with started(command) as process:
         partial = tmp_path / "out.csv.1.partial"
         deadline = time.monotonic() + 60
         while not (partial.exists() and partial.read_bytes().count(b"\n") > 10):
@@ -294,7 +304,7 @@ def test_ctrl_c_does_not_wait_for_a_large_picture(tmp_path):
     for number in range(2):
         Image.new("RGBA", (13000, 13000)).save(tmp_path / f"{number}.png", compress_level=1)
     command = [sys.executable, "-m", "dogsort", tmp_path]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with started(command) as process:
         process.stdout.readline()  # the header: the network is loaded, decoding begins
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
