@@ -299,7 +299,7 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     with pytest.raises(DataError, match="begun with other photos"):
         run("other", 99)
     (tmp_path / "other" / "checkpoint.pt").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged; delete it"):
+    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged or unreadable; delete it"):
         run("other", 99)
 
 

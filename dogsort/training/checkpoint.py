@@ -54,7 +54,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any], device: str) -> dict
     """Load the checkpoint's state; empty if there is none.
 
     Raises:
-        DataError: if it is from another run, or damaged.
+        DataError: if it is from another run, damaged or unreadable.
     """
     path = folder / CHECKPOINT_NAME
     if not path.exists():
@@ -62,7 +62,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any], device: str) -> dict
     try:
         saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch's and pickle's share no base class
-        raise DataError(f"{path}: damaged; delete it to begin again") from error
+        raise DataError(f"{path}: damaged or unreadable; delete it to begin again") from error
     for name, now in identity.items():
         if saved.get(name) != now:
             raise DataError(
