@@ -75,9 +75,9 @@ def data() -> Path:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Everything below a folder, by relative path."""
+    """Everything below a folder but journals, by relative path."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink()
+        if path.is_file() and not path.is_symlink() and path.parent.name != ".dogsort"
     }

@@ -43,6 +43,8 @@ def place(tmp_path, album, monkeypatch):
     "line", [line for line in COMMANDS if line.startswith("dogsort ") and " train " not in line]
 )
 def test_commands(place, line):
+    if line.startswith("dogsort undo"):
+        subprocess.run([sys.executable, "-m", "dogsort", "photos", "--move"], check=True)
     command = line.split("  #")[0].replace("dogsort ", f"'{sys.executable}' -m dogsort ", 1)
     run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
     assert run.returncode == 0, run.stderr.decode()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dogsort.errors import FilingError
 from dogsort.records import Failure, Prediction
 from dogsort.sorting.carry import carry
-from dogsort.sorting.plan import Filing, Planner
+from dogsort.sorting.plan import Planner
 
 
 def record(path: str, label: str) -> Prediction:
@@ -92,74 +92,74 @@ def test_no_two_photos_get_one_name_and_none_that_exists(sources, there):
     assert not {target.replace(os.sep, "/") for target in existing} & set(targets)
 
 
-def prepare(tmp_path: Path) -> Filing:
+def prepare(tmp_path: Path) -> tuple[str, str]:
     (tmp_path / "a.jpg").write_bytes(b"photo")
     os.utime(tmp_path / "a.jpg", ns=(10**18, 10**18))
-    return Filing(str(tmp_path / "a.jpg"), str(tmp_path / "dog" / "a.jpg"), "dog")
+    return str(tmp_path / "a.jpg"), str(tmp_path / "dog" / "a.jpg")
 
 
 def test_move(tmp_path):
-    carry(prepare(tmp_path), "move")
+    carry(*prepare(tmp_path), "move")
     assert files_below(tmp_path) == {"dog/a.jpg": b"photo"}
     assert (tmp_path / "dog/a.jpg").stat().st_mtime_ns == 10**18
 
 
 def test_copy_keeps_the_original_and_the_times(tmp_path):
-    carry(prepare(tmp_path), "copy")
+    carry(*prepare(tmp_path), "copy")
     assert files_below(tmp_path) == {"a.jpg": b"photo", "dog/a.jpg": b"photo"}
     assert (tmp_path / "dog/a.jpg").stat().st_mtime_ns == 10**18
 
 
 def test_link_is_relative(tmp_path):
-    carry(prepare(tmp_path), "link")
+    carry(*prepare(tmp_path), "link")
     assert os.readlink(tmp_path / "dog/a.jpg") == os.path.join("..", "a.jpg")
     assert (tmp_path / "dog/a.jpg").read_bytes() == b"photo"
 
 
 @pytest.mark.parametrize("action", ["move", "copy", "link"])
 def test_what_has_the_name_keeps_it(tmp_path, action):
-    filing = prepare(tmp_path)
+    source, target = prepare(tmp_path)
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "a.jpg").write_bytes(b"other")
     with pytest.raises(FilingError, match="taken"):
-        carry(filing, action)
+        carry(source, target, action)
     assert files_below(tmp_path) == {"a.jpg": b"photo", "dog/a.jpg": b"other"}
 
 
 @pytest.mark.parametrize("action", ["move", "copy"])
 def test_a_photo_that_is_gone_is_told(tmp_path, action):
-    filing = prepare(tmp_path)
-    os.unlink(filing.source)
+    source, target = prepare(tmp_path)
+    os.unlink(source)
     with pytest.raises(FilingError, match="No such file"):
-        carry(filing, action)
+        carry(source, target, action)
     assert files_below(tmp_path) == {}
 
 
 def test_copying_a_link_copies_the_photo(tmp_path):
-    filing = prepare(tmp_path)
-    os.rename(filing.source, tmp_path / "real.jpg")
-    os.symlink("real.jpg", filing.source)
-    carry(filing, "copy")
-    assert not os.path.islink(filing.target)
-    assert Path(filing.target).read_bytes() == b"photo"
+    source, target = prepare(tmp_path)
+    os.rename(source, tmp_path / "real.jpg")
+    os.symlink("real.jpg", source)
+    carry(source, target, "copy")
+    assert not os.path.islink(target)
+    assert Path(target).read_bytes() == b"photo"
 
 
 @pytest.mark.parametrize("action", ["move", "copy"])
 def test_the_longest_names_are_filed(tmp_path, action):
     name = "a" * 251 + ".jpg"
     (tmp_path / name).write_bytes(b"photo")
-    carry(Filing(str(tmp_path / name), str(tmp_path / "dog" / name), "dog"), action)
+    carry(str(tmp_path / name), str(tmp_path / "dog" / name), action)
     assert (tmp_path / "dog" / name).read_bytes() == b"photo"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may remove anything")
 def test_a_photo_that_cannot_leave_is_not_in_two_places(tmp_path):
-    filing = prepare(tmp_path)
+    source, target = prepare(tmp_path)
     (tmp_path / "dog").mkdir()
     tmp_path.chmod(0o555)
     try:
         with pytest.raises(FilingError, match="Permission denied"):
-            carry(filing, "move")
+            carry(source, target, "move")
     finally:
         tmp_path.chmod(0o755)
     assert files_below(tmp_path) == {"a.jpg": b"photo"}
@@ -169,15 +169,15 @@ def test_a_photo_that_cannot_leave_is_not_in_two_places(tmp_path):
 def test_move_across_file_systems(tmp_path):
     import tempfile
 
-    filing = prepare(tmp_path)
+    source, target = prepare(tmp_path)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
         if os.stat(other).st_dev == os.stat(tmp_path).st_dev:
             pytest.skip("/dev/shm is no file system of its own here")
         target = os.path.join(other, "dog", "a.jpg")
         with pytest.raises(OSError) as info:
-            os.link(filing.source, os.path.join(other, "a.jpg"))
+            os.link(source, os.path.join(other, "a.jpg"))
         assert info.value.errno == errno.EXDEV
-        carry(Filing(filing.source, target, "dog"), "move")
+        carry(source, target, "move")
         assert files_below(Path(other)) == {"dog/a.jpg": b"photo"}
         assert os.stat(target).st_mtime_ns == 10**18
     assert files_below(tmp_path) == {}

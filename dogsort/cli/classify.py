@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
 import click
@@ -27,6 +27,7 @@ from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.summary import Summary, record_line
 from dogsort.results.tables import check_table_name, csv_table, open_table
 from dogsort.sorting.plan import Planner
+from dogsort.sorting.runs import at_work
 
 __all__ = ["classify"]
 
@@ -110,29 +111,33 @@ def classify(
     elif to is not None or dry_run or unsure_to is not None:
         raise UsageError("--to, --dry-run and --unsure-to need one of --move, --copy, --link")
     talk = Talk(quiet, verbose, no_progress)
-    classifier = open_classifier(
-        talk,
-        device,
-        weights=weights,
-        min_confidence=min_confidence,
-        batch_size=batch_size,
-        workers=workers,
-    )
-    summary = Summary()
-    try:
-        with _rows(output, talk, filing=planner is not None) as write:
-            records = classifier.predict(_expand(paths, null), talk.skipped_link)
-            for record in talk.watch(records, None if "-" in paths else scan(paths)):
-                write(record)
-                summary.add(record)
-                if planner is not None:
-                    planner.add(record)
-    except KeyboardInterrupt as error:
-        if planner is None:
-            raise
-        raise KeyboardInterrupt("nothing was filed", *error.args) from None
-    talk.say(summary.text())
-    unfiled = 0 if planner is None else file_photos(planner, dry_run, talk)
+    with ExitStack() as stack:
+        if planner is not None and not dry_run:
+            for found in stack.enter_context(at_work(planner.folder)):
+                talk.warn(found)
+        classifier = open_classifier(
+            talk,
+            device,
+            weights=weights,
+            min_confidence=min_confidence,
+            batch_size=batch_size,
+            workers=workers,
+        )
+        summary = Summary()
+        try:
+            with _rows(output, talk, filing=planner is not None) as write:
+                records = classifier.predict(_expand(paths, null), talk.skipped_link)
+                for record in talk.watch(records, None if "-" in paths else scan(paths)):
+                    write(record)
+                    summary.add(record)
+                    if planner is not None:
+                        planner.add(record)
+        except KeyboardInterrupt as error:
+            if planner is None:
+                raise
+            raise KeyboardInterrupt("nothing was filed", *error.args) from None
+        talk.say(summary.text())
+        unfiled = 0 if planner is None else file_photos(planner, dry_run, talk)
     return SOME_FAILED if summary.failed or unfiled else 0
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 
 from dogsort.cli.options import Talk
 from dogsort.errors import FilingError, UsageError
 from dogsort.results.summary import printable
-from dogsort.sorting.carry import carry
-from dogsort.sorting.plan import FILED, Action, Planner
+from dogsort.sorting.plan import FILED, Action, Filing, Planner
+from dogsort.sorting.runs import Outcomes, carry_out
 
 __all__ = ["file_photos", "filing_folder", "the_action"]
 
@@ -65,30 +67,36 @@ def file_photos(planner: Planner, dry_run: bool, talk: Talk) -> int:
         KeyboardInterrupt: if interrupted; it says how far the filing came.
     """
     filings, action = planner.filings(), planner.action
+    tell = talk.say if dry_run else talk.detail
+    # The dry run takes the same way but for this.
+    outcomes: Outcomes[Filing] = (
+        ((filing, None) for filing in filings)
+        if dry_run
+        else carry_out(filings, action, planner.folder)
+    )
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
+    undo = f"dogsort undo {shlex.quote(printable(planner.folder))}"
     done: Counter[str] = Counter()
     failed = 0
     try:
-        with talk.bar("photo", len(filings)) as advance:
-            for filing in filings:
-                try:
-                    if not dry_run:
-                        carry(filing, action)
-                except FilingError as error:
-                    talk.warn(f"{printable(filing.source)}: {error}")
+        with closing(outcomes), talk.bar("photo", len(filings)) as advance:
+            for filing, error in outcomes:
+                if error is not None:
+                    talk.warn(f"{printable(filing.source)}: not filed: {printable(str(error))}")
                     failed += 1
                 else:
                     done[filing.label] += 1
-                    step = f"{action} {printable(filing.source)} -> {printable(filing.target)}"
-                    (talk.say if dry_run else talk.detail)(step)
+                    tell(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
                 advance()
     except KeyboardInterrupt:
         if dry_run:
             raise
         so_far = f"{done.total()} of {len(filings)} photos were {PAST[action]}"
-        raise KeyboardInterrupt(f"{so_far}, the others are as they were") from None
+        raise KeyboardInterrupt(f"{so_far}, the others are as they were; {undo}") from None
     counts = ", ".join(f"{count} {label}" for label, count in done.items()) or "nothing"
     verb = f"would be {PAST[action]}" if dry_run else PAST[action]
     talk.say(f"{verb}: {counts}" + (f"; {failed} could not be" if failed else ""))
+    if done and not dry_run:
+        talk.say(f"to take it back: {undo}")
     return failed

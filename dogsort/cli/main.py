@@ -16,6 +16,7 @@ from dogsort.cli.eval import evaluate
 from dogsort.cli.info import info
 from dogsort.cli.submit import submit
 from dogsort.cli.train import train
+from dogsort.cli.undo import undo
 from dogsort.errors import DogsortError, PathNotFound
 from dogsort.results.summary import printable
 
@@ -23,7 +24,7 @@ __all__ = ["COMMANDS", "main"]
 
 #: What the first word may be. Anything else is an option or a PATH of the main job.
 COMMANDS: dict[str, click.Command] = {
-    str(command.name): command for command in (submit, evaluate, train, info)
+    str(command.name): command for command in (submit, evaluate, train, undo, info)
 }
 
 INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count

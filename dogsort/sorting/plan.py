@@ -58,6 +58,7 @@ class Planner:
 
     Attributes:
         action: what will be done.
+        folder: below it lie the folders ``dog`` and ``cat``.
         links: links seen, by the file that they lead to. A move leaves both where they are:
             a relative link that is moved, and one whose file is moved, lead to nothing.
     """
@@ -65,7 +66,7 @@ class Planner:
     def __init__(
         self, action: Action, folder: str, files: Files, unsure_to: str | None = None
     ) -> None:
-        self.action = action
+        self.action, self.folder = action, folder
         self._folders: dict[Label, str] = {label: os.path.join(folder, label) for label in FILED}
         if unsure_to is not None:
             self._folders["unsure"] = os.path.join(folder, unsure_to)

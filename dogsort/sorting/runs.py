@@ -1,0 +1,197 @@
+"""Filing runs: each photo's step is on disk before it is taken.
+
+However a run ends, what its journal holds and what the disk holds together tell what was done.
+One dogsort at a time works in a folder; the one that comes after a killed one first makes whole
+what that one left half-way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from filelock import FileLock, Timeout
+
+from dogsort.errors import FilingError
+from dogsort.sorting.carry import carry, drop_partial
+from dogsort.sorting.identity import Identity, leads_to
+from dogsort.sorting.journal import FOLDER_NAME, Journal, Step, journals_of
+from dogsort.sorting.plan import Action, Filing
+
+__all__ = ["Outcomes", "at_work", "carry_out"]
+
+#: Steps that go onto the disk together, before the first of them is taken: forcing each one there
+#: by itself would take longer than the filing.
+BATCH = 64
+
+T = TypeVar("T")
+
+#: Items once they are done, or with the reason why they could not be.
+Outcomes: TypeAlias = Generator[tuple[T, FilingError | None], None, None]
+
+LOCK_NAME = "lock"
+WHO_NAME = "at-work.json"
+
+
+@contextmanager
+def at_work(folder: str) -> Iterator[list[str]]:
+    """Keep others out of a folder, and make whole what a killed run left there.
+
+    Yields:
+        What was found of a killed run, for people; nothing if there was none.
+
+    Raises:
+        FilingError: if another dogsort is at work there, or the journals cannot be read or written.
+    """
+    place = Path(os.path.abspath(folder), FOLDER_NAME)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / LOCK_NAME, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise FilingError(
+            f"{folder}: {_who(place)} is at work in it; wait until it is done"
+        ) from None
+    except OSError as error:
+        raise FilingError(f"{place}: cannot be written: {error.strerror}") from error
+    try:
+        me = {"process": os.getpid(), "host": socket.gethostname(), "since": _now()}
+        (place / WHO_NAME).write_text(json.dumps(me), encoding="utf-8")
+        found: list[str] = []
+        for journal in journals_of(folder):
+            found += _settle(journal)
+            journal.close()
+        yield found
+    finally:
+        with suppress(OSError):
+            (place / WHO_NAME).unlink()
+        lock.release()
+
+
+def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcomes[Filing]:
+    """File photos, in a folder that ``at_work`` keeps for us.
+
+    Yields:
+        Each filing once it is done, or with the reason why it could not be: the photo is then where
+        it was.
+
+    Raises:
+        FilingError: if the journal cannot be written; nothing more is filed then.
+    """
+    if not filings:
+        return
+    try:
+        journal = Journal.begin(folder, action)
+    except OSError as error:
+        raise FilingError(f"{folder}: no journal can be written: {error.strerror}") from error
+    remaining = iter(filings)
+    try:
+        while batch := list(islice(remaining, BATCH)):
+            yield from _carry_batch(batch, action, journal)
+    finally:
+        _settle(journal)
+        journal.close()
+
+
+def _carry_batch(batch: list[Filing], action: Action, journal: Journal) -> Outcomes[Filing]:
+    steps: list[Step] = []
+    planned: list[Filing] = []
+    for filing in batch:
+        try:
+            identity = None if action == "link" else Identity.of(filing.source)
+        except OSError as error:
+            yield filing, FilingError(str(error.strerror or error))
+            continue
+        source, target = os.path.abspath(filing.source), os.path.abspath(filing.target)
+        steps.append(Step(source, target, filing.label, identity))
+        planned.append(filing)
+    try:
+        numbers = journal.plan(steps, _folders_to_make(steps))
+    except OSError as error:
+        raise FilingError(
+            f"{journal.path}: cannot be written, so nothing more is filed: {error.strerror}"
+        ) from error
+    for number, step, filing in zip(numbers, steps, planned, strict=True):
+        try:
+            carry(step.source, step.target, action)
+        except FilingError as error:
+            journal.note(number, "failed")
+            yield filing, error
+        else:
+            journal.note(number, "done")
+            yield filing, None
+
+
+def _folders_to_make(steps: Sequence[Step]) -> list[str]:
+    """Return the folders that steps need and that are not there, outer ones first."""
+    missing: dict[str, None] = {}
+    for step in steps:
+        folder, chain = os.path.dirname(step.target), []
+        while folder not in missing and not os.path.lexists(folder):
+            chain.append(folder)
+            folder = os.path.dirname(folder)
+        missing |= dict.fromkeys(reversed(chain))
+    return list(missing)
+
+
+def _settle(journal: Journal) -> list[str]:
+    """Make whole what was left half-way; say what there was."""
+    said = []
+    unsettled = journal.unsettled()
+    for number in unsettled:
+        step = journal.steps[number]
+        drop_partial(step.target)
+        journal.note(number, "done" if _was_taken(step, journal.action) else "failed")
+    if unsettled:
+        done = journal.outcomes.count("done")
+        said.append(
+            f"an earlier run here, begun {journal.started}, was stopped: {done} of its photos are "
+            "filed, the others are where they were; dogsort undo takes it back"
+        )
+    if journal.undoing and not journal.closed and journal.action == "move":
+        for number, step in enumerate(journal.steps):
+            if journal.outcomes[number] != "done":
+                continue
+            drop_partial(step.source)
+            if os.path.lexists(step.source) and not _was_taken(step, journal.action):
+                journal.note(number, "undone")
+                said = ["an earlier undo here was stopped half-way; dogsort undo goes on"]
+    return said
+
+
+def _was_taken(step: Step, action: Action) -> bool:
+    """Tell whether a step was taken; one half taken is taken back."""
+    if action == "link":
+        return leads_to(step.target, step.source)
+    assert step.identity is not None
+    if not step.identity.is_of(step.target):
+        return False
+    if action == "move" and step.identity.is_of(step.source):
+        try:
+            os.unlink(step.target)
+        except OSError as error:
+            raise FilingError(
+                f"{step.target}: left half-way by an earlier run, and cannot be deleted: "
+                f"{error.strerror or error}; {step.source} is the same photo"
+            ) from error
+        return False
+    return True
+
+
+def _who(place: Path) -> str:
+    try:
+        who = json.loads((place / WHO_NAME).read_text(encoding="utf-8"))
+        return f"another dogsort (process {who['process']} on {who['host']}, since {who['since']})"
+    except (OSError, ValueError, KeyError):
+        return "another dogsort"
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,333 @@
+"""Nothing is lost, whatever happens half-way, and undo puts back what was filed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dogsort.errors import FilingError
+from dogsort.records import Prediction
+from dogsort.sorting.journal import FOLDER_NAME, Journal, journals_of
+from dogsort.sorting.plan import Planner
+from dogsort.sorting.runs import at_work, carry_out
+from dogsort.sorting.undo import take_back
+
+ACTIONS = ("move", "copy", "link")
+
+
+def tree(folder: Path) -> dict[str, tuple[object, int]]:
+    """What lies below a folder, but for journals: by relative path, content and time."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if name.split(os.sep, maxsplit=1)[0] == FOLDER_NAME:
+            continue
+        if path.is_symlink():
+            found[name] = (f"-> {os.readlink(path)}", 0)
+        elif path.is_file():
+            found[name] = (path.read_bytes(), path.stat().st_mtime_ns)
+        else:
+            found[name] = ("folder", 0)
+    return found
+
+
+def contents(folder: Path) -> list[bytes]:
+    return sorted(content for content, _ in tree(folder).values() if isinstance(content, bytes))
+
+
+def plant(folder: Path, files: dict[str, bytes]) -> None:
+    for number, (name, content) in enumerate(files.items()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, ns=(10**18 + number, 10**18 + number))
+
+
+def file_all(folder: Path, labels: dict[str, str], action: str, to: Path | None = None) -> list:
+    planner = Planner(action, str(to or folder), os.path, "unsure")
+    for name, label in labels.items():
+        planner.add(Prediction(str(folder / name), label, 0.9, 0.9, 0.9))
+    with at_work(str(to or folder)):
+        return list(carry_out(planner.filings(), action, str(to or folder)))
+
+
+def undo(folder: Path) -> list:
+    with at_work(str(folder)):
+        journals = [journal for journal in journals_of(str(folder)) if not journal.closed]
+        return list(take_back(journals[-1])) if journals else []
+
+
+PHOTOS = {"a.jpg": b"one", "trip/a.jpg": b"two", "trip/b.jpg": b"three", "dog/a.jpg": b"four"}
+LABELS = {"a.jpg": "dog", "trip/a.jpg": "dog", "trip/b.jpg": "cat"}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_undo_puts_everything_back(tmp_path, action):
+    plant(tmp_path, PHOTOS)
+    before = tree(tmp_path)
+    assert [error for _, error in file_all(tmp_path, LABELS, action)] == [None] * 3
+    assert tree(tmp_path) != before
+    assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
+    assert [error for _, error in undo(tmp_path)] == [None] * 3
+    assert tree(tmp_path) == before
+    assert undo(tmp_path) == []
+
+
+def test_undo_goes_back_run_by_run(tmp_path):
+    plant(tmp_path, PHOTOS)
+    before = tree(tmp_path)
+    file_all(tmp_path, {"a.jpg": "dog"}, "move")
+    between = tree(tmp_path)
+    file_all(tmp_path, {"trip/b.jpg": "cat"}, "copy")
+    undo(tmp_path)
+    assert tree(tmp_path) == between
+    undo(tmp_path)
+    assert tree(tmp_path) == before
+
+
+def test_undo_also_reaches_photos_from_elsewhere(tmp_path):
+    plant(tmp_path / "camera", PHOTOS)
+    before = tree(tmp_path / "camera")
+    file_all(tmp_path / "camera", LABELS, "move", to=tmp_path / "sorted")
+    shutil.rmtree(tmp_path / "camera" / "trip")
+    undo(tmp_path / "sorted")
+    assert tree(tmp_path / "camera") == before
+    assert tree(tmp_path / "sorted") == {}
+
+
+def test_a_folder_may_be_moved_before_undo(tmp_path):
+    plant(tmp_path / "old", PHOTOS)
+    before = tree(tmp_path / "old")
+    file_all(tmp_path / "old", LABELS, "move")
+    (tmp_path / "old").rename(tmp_path / "new")
+    undo(tmp_path / "new")
+    assert tree(tmp_path / "new") == before
+
+
+def test_undo_leaves_alone_what_is_not_what_was_filed(tmp_path):
+    plant(tmp_path, {f"{name}.jpg": name.encode() for name in "abcd"})
+    file_all(tmp_path, {f"{name}.jpg": "dog" for name in "abcd"}, "move")
+    (tmp_path / "dog" / "a.jpg").write_bytes(b"A")  # of the same size
+    (tmp_path / "dog" / "b.jpg").unlink()
+    (tmp_path / "c.jpg").write_bytes(b"new")
+    reasons = [(Path(step.source).name, str(error)) for step, error in undo(tmp_path)]
+    assert reasons == [
+        ("d.jpg", "None"),
+        ("c.jpg", f"its old name is taken: {tmp_path / 'c.jpg'}"),
+        ("b.jpg", "it is no longer there"),
+        ("a.jpg", "it was changed since it was filed"),
+    ]
+    assert (tmp_path / "dog" / "a.jpg").read_bytes() == b"A"
+    assert (tmp_path / "dog" / "c.jpg").read_bytes() == b"c"
+    # Once the name is free, the same call puts back the rest.
+    (tmp_path / "c.jpg").unlink()
+    assert [error for _, error in undo(tmp_path)] == [None]
+    assert (tmp_path / "c.jpg").read_bytes() == b"c"
+
+
+def test_a_copy_whose_original_is_gone_is_kept(tmp_path):
+    plant(tmp_path, PHOTOS)
+    file_all(tmp_path, {"a.jpg": "dog"}, "copy")
+    (tmp_path / "a.jpg").unlink()
+    ((_, error),) = undo(tmp_path)
+    assert "may be the only one" in str(error)
+    assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
+
+
+def test_names_that_are_no_utf8_come_back(tmp_path):
+    name = os.fsdecode(b"caf\xe9 \n=1.jpg")
+    try:
+        plant(tmp_path, {name: b"one"})
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    before = tree(tmp_path)
+    file_all(tmp_path, {name: "cat"}, "move")
+    assert (tmp_path / "cat" / name).exists()
+    undo(tmp_path)
+    assert tree(tmp_path) == before
+
+
+def test_a_damaged_journal_is_named(tmp_path):
+    plant(tmp_path, PHOTOS)
+    file_all(tmp_path, LABELS, "move")
+    (journal,) = (tmp_path / FOLDER_NAME).glob("run-*")
+    whole = journal.read_bytes()
+    journal.write_bytes(whole.replace(b'"step": 1', b'"step" 1', 1))
+    with pytest.raises(FilingError, match=r"run-000001\.jsonl: damaged in line \d+"):
+        undo(tmp_path)
+    # What was being written when the machine stopped is no damage.
+    journal.write_bytes(whole + b'{"done": ')
+    assert len(undo(tmp_path)) == 3
+    assert journals_of(str(tmp_path))[0].closed
+    # Nor is a journal in which nothing could be written yet.
+    (tmp_path / FOLDER_NAME / "run-000002.jsonl").write_bytes(b'{"jour')
+    assert undo(tmp_path) == []
+    file_all(tmp_path, LABELS, "move")
+    assert [journal.run for journal in journals_of(str(tmp_path))] == [1, 3]
+
+
+def test_every_step_is_on_disk_before_it_is_taken(tmp_path):
+    plant(tmp_path, PHOTOS)
+    planner = Planner("move", str(tmp_path), os.path)
+    for name, label in LABELS.items():
+        planner.add(Prediction(str(tmp_path / name), label, 0.9, 0.9, 0.9))
+    with at_work(str(tmp_path)):
+        outcomes = carry_out(planner.filings(), "move", str(tmp_path))
+        next(outcomes)
+        (path,) = (tmp_path / FOLDER_NAME).glob("run-*")
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [line["source"] for line in lines if "step" in line] == list(LABELS)
+        outcomes.close()
+    assert Journal(path).outcomes == ["done", "failed", "failed"]
+    undo(tmp_path)
+    assert (tmp_path / "a.jpg").exists()
+
+
+FOLDERS = st.sampled_from(["", "x/", "x/y/", "dog/", "cat/"])
+NAMES = st.sampled_from(["a.jpg", "A.jpg", "a (2).jpg", "b.jpg"])
+LABEL = st.sampled_from(["dog", "cat", "unsure", "neither"])
+
+
+@settings(max_examples=60)
+@given(
+    labels=st.dictionaries(st.builds(str.__add__, FOLDERS, NAMES), LABEL, max_size=12),
+    actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=3),
+)
+def test_any_tree_comes_back(labels, actions):
+    """Runs pile up in one folder, and are undone one after the other."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        plant(folder, {name: name.encode() for name in labels})
+        before, states = contents(folder), [tree(folder)]
+        for action in actions:
+            file_all(
+                folder,
+                {name: label for name, label in labels.items() if (folder / name).is_file()},
+                action,
+            )
+            if action == "move":
+                assert len(contents(folder)) >= len(before)
+            assert set(before) <= set(contents(folder))
+            if tree(folder) != states[-1]:
+                states.append(tree(folder))
+        if set(actions) == {"move"}:
+            assert contents(folder) == before
+        while len(states) > 1:
+            assert all(error is None for _, error in undo(folder))
+            states.pop()
+            assert tree(folder) == states[-1]
+
+
+KILLED = """
+import os, signal, sys
+import test_undo
+from pathlib import Path
+
+folder, to, action, what, moment = Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:6]
+left = int(moment)
+WATCHED = {"os.link", "os.remove", "os.mkdir", "os.rename", "os.symlink", "os.rmdir", "open",
+           "os.truncate", "os.utime", "os.chmod", "shutil.copyfile"}
+
+def strike(event, arguments):
+    global left
+    if event in WATCHED and str(arguments[0]).startswith((sys.argv[1], sys.argv[2])):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(strike)
+if what == "file":
+    test_undo.file_all(folder, test_undo.LABELS, action, to)
+else:
+    test_undo.undo(to)
+"""
+
+
+def killed_at(moment: int, folder: Path, to: Path, action: str, what: str) -> bool:
+    """Run, and be killed just before a file operation, counted from 1; tell whether it was."""
+    run = subprocess.run(
+        [sys.executable, "-c", KILLED, folder, to, action, what, str(moment)],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode in (0, -signal.SIGKILL), run.stderr.decode()
+    return run.returncode != 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["file", "undo"])
+@pytest.mark.parametrize("action", [*ACTIONS, "move across file systems"])
+def test_killed_at_every_operation(tmp_path, action, what):
+    other = tempfile.mkdtemp(dir="/dev/shm") if "across" in action else None
+    action = action.split()[0]
+    moment, survived = 0, True
+    try:
+        while survived:
+            moment += 1
+            place = tmp_path / str(moment)
+            plant(place, PHOTOS)
+            to = place if other is None else Path(other, str(moment))
+            before = tree(place)
+            if what == "undo":
+                file_all(place, LABELS, action, to)
+            survived = killed_at(moment, place, to, action, what)
+            # Every content is there, and after the next run has looked, exactly once.
+            everything = contents(place) + (contents(to) if other else [])
+            assert set(PHOTOS.values()) <= set(everything)
+            with at_work(str(to)):
+                pass
+            if action == "move":
+                everything = contents(place) + (contents(to) if other else [])
+                assert sorted(everything) == sorted(PHOTOS.values())
+            assert all(error is None for _, error in undo(to))
+            assert tree(place) == before
+            assert other is None or tree(to) == {}
+    finally:
+        if other is not None:
+            shutil.rmtree(other)
+    assert moment > 10
+
+
+def test_two_at_once(tmp_path):
+    plant(tmp_path, PHOTOS)
+    with at_work(str(tmp_path)):
+        with pytest.raises(FilingError, match=rf"process {os.getpid()} on .* is at work in it"):
+            with at_work(str(tmp_path)):
+                pass
+    with at_work(str(tmp_path)):
+        pass
+
+
+def test_the_command(dogsort, album):
+    before = tree(album)
+    assert dogsort(album, "--move", "--quiet").returncode == 0
+    assert (album / "dog" / "running_dog.jpeg").exists()
+    listed = dogsort("undo", album, "--list")
+    assert "move  2 cat, 1 dog  filed" in listed.stdout.decode()
+    undone = dogsort("undo", album)
+    assert undone.returncode == 0, undone.stderr.decode()
+    assert "undone: " in undone.stderr.decode()
+    assert tree(album) == before
+    again = dogsort("undo", album)
+    assert again.returncode == 1
+    assert "everything that was filed is undone already" in again.stderr.decode()
+    nothing = dogsort("undo", cwd=album / "..")
+    assert nothing.returncode == 1
+    assert "nothing was filed" in nothing.stderr.decode()
+    assert not (album.parent / FOLDER_NAME).exists()
+    with at_work(str(album)):
+        busy = dogsort(album, "--move")
+    assert busy.returncode == 1
+    assert "is at work in it" in busy.stderr.decode()
