@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dogsort.errors import FilingError
 from dogsort.records import Failure, Prediction
+from dogsort.sorting import disk
 from dogsort.sorting.carry import carry
 from dogsort.sorting.plan import Planner
 
@@ -24,8 +25,8 @@ def record(path: str, label: str) -> Prediction:
 class Disk:
     """Answers for a disk that exists in the test only."""
 
-    def __init__(self, existing=(), links=None):
-        self.existing, self.links = set(existing), links or {}
+    def __init__(self, existing=(), links=None, same=()):
+        self.existing, self.links, self.same = set(existing), links or {}, set(same)
 
     def lexists(self, path: str) -> bool:
         return path in self.existing
@@ -35,6 +36,9 @@ class Disk:
 
     def realpath(self, path: str) -> str:
         return os.path.abspath(self.links.get(path, path))
+
+    def same_content(self, first: str, second: str) -> bool:
+        return (first, second.replace(os.sep, "/")) in self.same
 
 
 def plan(*records, disk=None, action="move", folder="p", unsure_to=None) -> dict[str, str]:
@@ -70,6 +74,28 @@ def test_taken_names_are_numbered():
     # Some file systems do not tell a.jpg from A.JPG.
     targets = plan(("1/a.jpg", "dog"), ("2/A.JPG", "dog"))
     assert list(targets.values()) == ["p/dog/a.jpg", "p/dog/A (2).JPG"]
+
+
+def test_what_is_there_already_is_not_filed_again():
+    there = {os.path.join("p", "dog", name) for name in ("a.jpg", "a (2).jpg")}
+    disk = Disk(there, same={("p/a.jpg", "p/dog/a (2).jpg")})
+    for action in ("move", "copy"):
+        assert plan(("p/a.jpg", "dog"), disk=disk, action=action) == {}
+    assert plan(("q/a.jpg", "dog"), disk=disk) == {"q/a.jpg": "p/dog/a (3).jpg"}
+    link = os.path.join("p", "dog", "a.jpg")
+    linked = Disk({link}, links={link: "p/a.jpg"})
+    assert plan(("p/a.jpg", "dog"), disk=linked, action="link") == {}
+    assert plan(("q/a.jpg", "dog"), disk=linked, action="link") == {"q/a.jpg": "p/dog/a (2).jpg"}
+
+
+def test_the_disk_compares_bytes(tmp_path):
+    for name, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, (1, 1))
+    os.symlink("a", tmp_path / "link")
+    a, b, c, link, gone = (str(tmp_path / name) for name in ("a", "b", "c", "link", "gone"))
+    answers = [disk.Disk().same_content(a, other) for other in (b, c, link, gone, str(tmp_path))]
+    assert answers == [True, False, False, False, False]
 
 
 def test_a_move_leaves_links_and_what_they_lead_to():

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dogsort.errors import FilingError
 from dogsort.records import Prediction
+from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import FOLDER_NAME, Journal, journals_of
 from dogsort.sorting.plan import Planner
 from dogsort.sorting.runs import at_work, carry_out
@@ -54,7 +55,7 @@ def plant(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def file_all(folder: Path, labels: dict[str, str], action: str, to: Path | None = None) -> list:
-    planner = Planner(action, str(to or folder), os.path, "unsure")
+    planner = Planner(action, str(to or folder), Disk(), "unsure")
     for name, label in labels.items():
         planner.add(Prediction(str(folder / name), label, 0.9, 0.9, 0.9))
     with at_work(str(to or folder)):
@@ -178,7 +179,7 @@ def test_a_damaged_journal_is_named(tmp_path):
 
 def test_every_step_is_on_disk_before_it_is_taken(tmp_path):
     plant(tmp_path, PHOTOS)
-    planner = Planner("move", str(tmp_path), os.path)
+    planner = Planner("move", str(tmp_path), Disk())
     for name, label in LABELS.items():
         planner.add(Prediction(str(tmp_path / name), label, 0.9, 0.9, 0.9))
     with at_work(str(tmp_path)):

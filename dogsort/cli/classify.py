@@ -26,6 +26,7 @@ from dogsort.records import Failure, Record
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.summary import Summary, record_line
 from dogsort.results.tables import check_table_name, csv_table, open_table
+from dogsort.sorting.disk import Disk
 from dogsort.sorting.plan import Planner
 from dogsort.sorting.runs import at_work
 
@@ -107,7 +108,7 @@ def classify(
     action = the_action(move, copy, link)
     planner = None
     if action is not None:
-        planner = Planner(action, filing_folder(paths, action, to, unsure_to), os.path, unsure_to)
+        planner = Planner(action, filing_folder(paths, action, to, unsure_to), Disk(), unsure_to)
     elif to is not None or dry_run or unsure_to is not None:
         raise UsageError("--to, --dry-run and --unsure-to need one of --move, --copy, --link")
     talk = Talk(quiet, verbose, no_progress)

@@ -76,6 +76,10 @@ def file_photos(planner: Planner, dry_run: bool, talk: Talk) -> int:
     )
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
+    for source, name in planner.already.items():
+        talk.detail(f"{printable(source)}: already there as {printable(name)}")
+    if planner.already:
+        talk.say(f"already there, so left where they are: {len(planner.already)}")
     undo = f"dogsort undo {shlex.quote(printable(planner.folder))}"
     done: Counter[str] = Counter()
     failed = 0

@@ -17,7 +17,7 @@ FILED: tuple[Label, ...] = ("dog", "cat")
 
 
 class Files(Protocol):
-    """What a planner asks of the disk; the module ``os.path`` answers it."""
+    """What a planner asks of the disk; ``dogsort.sorting.disk.Disk`` answers it."""
 
     def lexists(self, path: str, /) -> bool:
         """Tell whether something has this name, if only a broken link."""
@@ -29,6 +29,10 @@ class Files(Protocol):
 
     def realpath(self, path: str, /) -> str:
         """Return the absolute path with all links resolved."""
+        ...
+
+    def same_content(self, first: str, second: str, /) -> bool:
+        """Tell whether both are files, no links, with the same bytes in them."""
         ...
 
 
@@ -61,6 +65,7 @@ class Planner:
         folder: below it lie the folders ``dog`` and ``cat``.
         links: links seen, by the file that they lead to. A move leaves both where they are:
             a relative link that is moved, and one whose file is moved, lead to nothing.
+        already: photos that need no filing, with the name under which they are there already.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Planner:
         self._promised: set[str] = set()
         self._filings: list[Filing] = []
         self.links: dict[str, str] = {}
+        self.already: dict[str, str] = {}
 
     def add(self, record: Record) -> None:
         """Plan one photo, if it is to be filed.
@@ -89,7 +95,10 @@ class Planner:
         here = self._files.realpath(os.path.dirname(record.path) or os.curdir)
         if here == self._files.realpath(folder):
             return
-        target = self._free_name(os.path.join(folder, os.path.basename(record.path)))
+        wanted = os.path.join(folder, os.path.basename(record.path))
+        target = self._name_for(record.path, wanted)
+        if target is None:
+            return
         # Without case, since some file systems do not tell A.jpg from a.jpg.
         self._promised.add(target.casefold())
         self._filings.append(Filing(record.path, target, record.label))
@@ -100,11 +109,23 @@ class Planner:
             return self._filings
         return [f for f in self._filings if self._files.realpath(f.source) not in self.links]
 
-    def _free_name(self, path: str) -> str:
-        """Return the path, or the first of ``name (2).jpg``, ``name (3).jpg``, ... not taken."""
-        stem, suffix = os.path.splitext(path)
-        candidate, number = path, 1
+    def _name_for(self, source: str, wanted: str) -> str | None:
+        """Return the name, or the first of ``name (2).jpg``, ``name (3).jpg``, ... not taken.
+
+        None if one of these has what the source has.
+        """
+        stem, suffix = os.path.splitext(wanted)
+        candidate, number = wanted, 1
         while candidate.casefold() in self._promised or self._files.lexists(candidate):
+            if self._is_there(source, candidate):
+                self.already[source] = candidate
+                return None
             number += 1
             candidate = f"{stem} ({number}){suffix}"
         return candidate
+
+    def _is_there(self, source: str, candidate: str) -> bool:
+        if self.action != "link":
+            return self._files.same_content(source, candidate)
+        links_to = self._files.realpath(candidate)
+        return self._files.islink(candidate) and links_to == self._files.realpath(source)

@@ -1,0 +1,34 @@
+"""What the disk answers to a planner."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import stat
+
+__all__ = ["Disk"]
+
+
+class Disk:
+    """Looks, and changes nothing."""
+
+    def lexists(self, path: str) -> bool:
+        """Tell whether something has this name, if only a broken link."""
+        return os.path.lexists(path)
+
+    def islink(self, path: str) -> bool:
+        """Tell whether it is a symbolic link."""
+        return os.path.islink(path)
+
+    def realpath(self, path: str) -> str:
+        """Return the absolute path with all links resolved."""
+        return os.path.realpath(path)
+
+    def same_content(self, first: str, second: str) -> bool:
+        """Tell whether both are files, no links, with the same bytes in them."""
+        try:
+            if not all(stat.S_ISREG(os.lstat(path).st_mode) for path in (first, second)):
+                return False
+            return filecmp.cmp(first, second, shallow=False)
+        except OSError:
+            return False
