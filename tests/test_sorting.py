@@ -37,6 +37,10 @@ class Disk:
     def realpath(self, path: str) -> str:
         return os.path.abspath(self.links.get(path, path))
 
+    def names(self, folder: str) -> list[str]:
+        paths = [path.replace(os.sep, "/") for path in self.existing]
+        return [path.rpartition("/")[2] for path in paths if path.rpartition("/")[0] == folder]
+
     def same_content(self, first: str, second: str) -> bool:
         return (first, second.replace(os.sep, "/")) in self.same
 
@@ -103,6 +107,40 @@ def test_a_move_leaves_links_and_what_they_lead_to():
     photos = [("p/a.jpg", "dog"), ("p/b.jpg", "dog"), ("p/link.jpg", "dog")]
     assert list(plan(*photos, disk=disk)) == ["p/b.jpg"]
     assert len(plan(*photos, disk=disk, action="copy")) == 3
+
+
+def test_what_belongs_to_a_photo_goes_with_it():
+    belonging = ("a.xmp", "a.jpg.json", "a.MOV", "a.NEF")
+    others = ("a.txt", "ab.xmp", "b.jpg.json", "a.jpg.mov", "c.xmp")
+    photos = [("q/a.jpg", "dog"), ("q/b.jpg", "neither")]
+    disk = Disk({f"q/{name}" for name in (*belonging, *others)})
+    expected = {f"q/{name}": f"p/dog/{name}" for name in ("a.jpg", *sorted(belonging))}
+    assert plan(*photos, disk=disk) == expected
+    # One name taken renames all of them, in step.
+    disk = Disk({"q/a.xmp", "q/a.jpg.json", os.path.join("p", "dog", "a.xmp")})
+    assert plan(("q/a.jpg", "dog"), disk=disk) == {
+        "q/a.jpg": "p/dog/a (2).jpg",
+        "q/a.jpg.json": "p/dog/a (2).jpg.json",
+        "q/a.xmp": "p/dog/a (2).xmp",
+    }
+
+
+def test_a_sidecar_of_two_photos_that_part_stays():
+    disk = Disk({"q/a.xmp", "q/a.jpg.xmp"})
+    planner = Planner("move", "p", disk)
+    for path, label in (("q/a.jpg", "dog"), ("q/a.heic", "cat")):
+        planner.add(record(path, label))
+    assert [filing.source for filing in planner.filings()] == ["q/a.jpg", "q/a.jpg.xmp", "q/a.heic"]
+    assert planner.shared() == ["q/a.xmp"]
+    # Where they go together, so does it, once.
+    together = plan(("q/a.jpg", "dog"), ("q/a.heic", "dog"), disk=disk)
+    assert together == {
+        f"q/{name}": f"p/dog/{name}" for name in ("a.jpg", "a.xmp", "a.jpg.xmp", "a.heic")
+    }
+    assert plan(("q/a.jpg", "dog"), ("q/a.heic", "neither"), disk=disk).keys() == {
+        "q/a.jpg",
+        "q/a.jpg.xmp",
+    }
 
 
 NAMES = st.sampled_from(["a.jpg", "A.jpg", "a (2).jpg", "a (2) (2).jpg", "b"])

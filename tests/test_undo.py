@@ -196,19 +196,21 @@ def test_every_step_is_on_disk_before_it_is_taken(tmp_path):
 
 FOLDERS = st.sampled_from(["", "x/", "x/y/", "dog/", "cat/"])
 NAMES = st.sampled_from(["a.jpg", "A.jpg", "a (2).jpg", "b.jpg"])
+SIDECARS = st.sampled_from(["a.xmp", "a.jpg.json", "b.mov", "c.xmp"])
 LABEL = st.sampled_from(["dog", "cat", "unsure", "neither"])
 
 
 @settings(max_examples=60)
 @given(
     labels=st.dictionaries(st.builds(str.__add__, FOLDERS, NAMES), LABEL, max_size=12),
+    sidecars=st.sets(st.builds(str.__add__, FOLDERS, SIDECARS), max_size=5),
     actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=3),
 )
-def test_any_tree_comes_back(labels, actions):
+def test_any_tree_comes_back(labels, sidecars, actions):
     """Runs pile up in one folder, and are undone one after the other."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        plant(folder, {name: name.encode() for name in labels})
+        plant(folder, {name: name.encode() for name in (*labels, *sidecars)})
         before, states = contents(folder), [tree(folder)]
         for action in actions:
             file_all(
@@ -299,6 +301,21 @@ def test_killed_at_every_operation(tmp_path, action, what):
         if other is not None:
             shutil.rmtree(other)
     assert moment > 10
+
+
+def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
+    plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about it"})
+    planner = Planner("move", str(tmp_path), Disk())
+    planner.add(Prediction(str(tmp_path / "a.jpg"), "dog", 0.9, 0.9, 0.9))
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "a.jpg").write_bytes(b"taken in between")
+    with at_work(str(tmp_path)):
+        outcomes = list(carry_out(planner.filings(), "move", str(tmp_path)))
+    assert [str(error) for _, error in outcomes] == [
+        "its new name was taken in the meantime",
+        "its photo was not filed",
+    ]
+    assert (tmp_path / "a.xmp").exists()
 
 
 def test_two_at_once(tmp_path):

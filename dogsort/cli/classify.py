@@ -65,6 +65,9 @@ class MainCommand(click.Command):
 )
 @click.option("--unsure-to", metavar="NAME", help="File unsure photos into FOLDER/NAME, too.")
 @click.option(
+    "--no-sidecars", is_flag=True, help="Leave .xmp, .aae, Live Photo's .mov ... where they are."
+)
+@click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
     metavar="P",
@@ -82,6 +85,7 @@ def classify(
     to: str | None,
     dry_run: bool,
     unsure_to: str | None,
+    no_sidecars: bool,
     min_confidence: float | None,
     null: bool,
     weights: str | None,
@@ -108,9 +112,11 @@ def classify(
     action = the_action(move, copy, link)
     planner = None
     if action is not None:
-        planner = Planner(action, filing_folder(paths, action, to, unsure_to), Disk(), unsure_to)
-    elif to is not None or dry_run or unsure_to is not None:
-        raise UsageError("--to, --dry-run and --unsure-to need one of --move, --copy, --link")
+        folder = filing_folder(paths, action, to, unsure_to)
+        planner = Planner(action, folder, Disk(), unsure_to, not no_sidecars)
+    elif to is not None or dry_run or unsure_to is not None or no_sidecars:
+        given = "--to, --dry-run, --unsure-to and --no-sidecars"
+        raise UsageError(f"{given} need one of --move, --copy, --link")
     talk = Talk(quiet, verbose, no_progress)
     with ExitStack() as stack:
         if planner is not None and not dry_run:

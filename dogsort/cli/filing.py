@@ -78,25 +78,27 @@ def file_photos(planner: Planner, dry_run: bool, talk: Talk) -> int:
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
     for source, name in planner.already.items():
         talk.detail(f"{printable(source)}: already there as {printable(name)}")
+    for path in planner.shared():
+        talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
     if planner.already:
         talk.say(f"already there, so left where they are: {len(planner.already)}")
     undo = f"dogsort undo {shlex.quote(printable(planner.folder))}"
     done: Counter[str] = Counter()
     failed = 0
     try:
-        with closing(outcomes), talk.bar("photo", len(filings)) as advance:
+        with closing(outcomes), talk.bar("file", len(filings)) as advance:
             for filing, error in outcomes:
                 if error is not None:
                     talk.warn(f"{printable(filing.source)}: not filed: {printable(str(error))}")
                     failed += 1
                 else:
-                    done[filing.label] += 1
+                    done["sidecar" if filing.belongs_to else filing.label] += 1
                     tell(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
                 advance()
     except KeyboardInterrupt:
         if dry_run:
             raise
-        so_far = f"{done.total()} of {len(filings)} photos were {PAST[action]}"
+        so_far = f"{done.total()} of {len(filings)} files were {PAST[action]}"
         raise KeyboardInterrupt(f"{so_far}, the others are as they were; {undo}") from None
     counts = ", ".join(f"{count} {label}" for label, count in done.items()) or "nothing"
     verb = f"would be {PAST[action]}" if dry_run else PAST[action]

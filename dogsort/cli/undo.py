@@ -72,7 +72,7 @@ def _line(journal: Journal) -> str:
     """Describe a run."""
     labels: Counter[str] = Counter()
     for step, outcome in zip(journal.steps, journal.outcomes, strict=True):
-        if outcome in (None, "done", "undone", "lost"):
+        if outcome != "failed" and not step.sidecar:
             labels[step.label] += 1
     what = ", ".join(f"{count} {label}" for label, count in labels.items()) or "nothing"
     state = "undone" if journal.closed else "filed"

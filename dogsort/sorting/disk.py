@@ -32,3 +32,11 @@ class Disk:
             return filecmp.cmp(first, second, shallow=False)
         except OSError:
             return False
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, but not of links; none if it is gone."""
+        try:
+            with os.scandir(folder or os.curdir) as listing:
+                return [entry.name for entry in listing if entry.is_file(follow_symlinks=False)]
+        except OSError:
+            return []

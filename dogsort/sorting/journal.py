@@ -21,7 +21,7 @@ import dogsort
 from dogsort.errors import FilingError
 from dogsort.records import Label
 from dogsort.sorting.identity import Identity
-from dogsort.sorting.plan import Action
+from dogsort.sorting.plan import Action, Filing
 
 __all__ = ["FOLDER_NAME", "Journal", "Outcome", "Step", "journals_of"]
 
@@ -47,12 +47,20 @@ class Step:
         target: where it went, absolute.
         label: why.
         identity: what it was when it was filed; None for a link, which is made anew.
+        sidecar: whether it went with a photo.
     """
 
     source: str
     target: str
     label: Label
     identity: Identity | None
+    sidecar: bool = False
+
+    @classmethod
+    def of(cls, filing: Filing, identity: Identity | None) -> Step:
+        """Make the step of a filing."""
+        source, target = os.path.abspath(filing.source), os.path.abspath(filing.target)
+        return cls(source, target, filing.label, identity, filing.belongs_to is not None)
 
 
 class Journal:
@@ -141,6 +149,7 @@ class Journal:
             entry: dict[str, Any] = {"step": number, "label": step.label}
             entry |= {"source": self._short(step.source), "target": self._short(step.target)}
             entry |= {} if step.identity is None else asdict(step.identity)
+            entry |= {"sidecar": True} if step.sidecar else {}
             entries.append(entry)
         self._append(entries, sync=True)
         return list(range(first, len(self.steps)))
@@ -196,7 +205,8 @@ class Journal:
                 Identity(**{name: entry[name] for name in names}) if "size" in entry else None
             )
             source, target = self._long(entry["source"]), self._long(entry["target"])
-            self.steps.append(Step(source, target, entry["label"], identity))
+            sidecar = entry.get("sidecar", False)
+            self.steps.append(Step(source, target, entry["label"], identity, sidecar))
             self.outcomes.append(None)
         elif "make" in entry:
             self.made.append(self._long(entry["make"]))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from dogsort.records import Failure, Label, Record
+from dogsort.sorting.sidecars import Sidecars
 
 __all__ = ["FILED", "Action", "Files", "Filing", "Planner"]
 
@@ -35,20 +38,26 @@ class Files(Protocol):
         """Tell whether both are files, no links, with the same bytes in them."""
         ...
 
+    def names(self, folder: str, /) -> list[str]:
+        """Return the names of the files in a folder, but not of links; none if it is gone."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """One photo to be filed.
+    """One file to be filed.
 
     Attributes:
         source: where it is.
         target: where it goes; nothing is there yet.
         label: why.
+        belongs_to: the source of the photo that it goes with; None for a photo.
     """
 
     source: str
     target: str
     label: Label
+    belongs_to: str | None = None
 
 
 class Planner:
@@ -59,6 +68,7 @@ class Planner:
         folder: below it lie the folders ``dog`` and ``cat``.
         files: answers for the disk.
         unsure_to: name of the folder for unsure photos; None leaves them where they are.
+        sidecars: whether what belongs to a photo goes with it.
 
     Attributes:
         action: what will be done.
@@ -69,60 +79,109 @@ class Planner:
     """
 
     def __init__(
-        self, action: Action, folder: str, files: Files, unsure_to: str | None = None
+        self,
+        action: Action,
+        folder: str,
+        files: Files,
+        unsure_to: str | None = None,
+        sidecars: bool = True,
     ) -> None:
         self.action, self.folder = action, folder
         self._folders: dict[Label, str] = {label: os.path.join(folder, label) for label in FILED}
         if unsure_to is not None:
             self._folders["unsure"] = os.path.join(folder, unsure_to)
         self._files = files
+        self._sidecars: dict[str, Sidecars] | None = {} if sidecars else None
         self._promised: set[str] = set()
         self._filings: list[Filing] = []
+        # Sidecars, and the folders that their photos go to; None is where they are.
+        self._wanted: dict[str, set[str | None]] = defaultdict(set)
+        self._goes_to: dict[str, str] = {}  # sidecars, and the folders they are promised to
         self.links: dict[str, str] = {}
         self.already: dict[str, str] = {}
 
     def add(self, record: Record) -> None:
-        """Plan one photo, if it is to be filed.
+        """Plan one photo, if it is to be filed, and what belongs to it.
 
         Unreadable photos, those of another label, and those in their folder already stay.
         """
-        if self.action == "move" and self._files.islink(record.path):
-            self.links[self._files.realpath(record.path)] = record.path
+        place, name = os.path.split(record.path)
+        belonging = self._belonging(place, name)
+        folder = self._folder_for(record)
+        for other in belonging:
+            self._wanted[os.path.join(place, other)].add(folder)
+        if folder is None or isinstance(record, Failure):
             return
-        if isinstance(record, Failure) or record.label not in self._folders:
+        # Of two photos with one stem that go together, the first one takes what belongs to both.
+        belonging = {
+            other: ending
+            for other, ending in belonging.items()
+            if self._goes_to.get(os.path.join(place, other)) != folder
+        }
+        stem, suffix = os.path.splitext(name)
+        named = self._name_for(record.path, os.path.join(folder, stem), suffix, belonging.values())
+        if named is None:
             return
-        folder = self._folders[record.label]
-        here = self._files.realpath(os.path.dirname(record.path) or os.curdir)
-        if here == self._files.realpath(folder):
-            return
-        wanted = os.path.join(folder, os.path.basename(record.path))
-        target = self._name_for(record.path, wanted)
-        if target is None:
-            return
-        # Without case, since some file systems do not tell A.jpg from a.jpg.
-        self._promised.add(target.casefold())
-        self._filings.append(Filing(record.path, target, record.label))
+        self._promise(Filing(record.path, named + suffix, record.label))
+        for other, ending in belonging.items():
+            source = os.path.join(place, other)
+            self._promise(Filing(source, named + ending, record.label, record.path))
+            self._goes_to[source] = folder
 
     def filings(self) -> list[Filing]:
-        """Return the plan, in the order the photos were added."""
-        if not self.links:
-            return self._filings
-        return [f for f in self._filings if self._files.realpath(f.source) not in self.links]
+        """Return the plan, in the order the photos were added, each before its sidecars."""
+        plan = []
+        for filing in self._filings:
+            photo = filing.belongs_to or filing.source
+            if self.links and self._files.realpath(photo) in self.links:
+                continue
+            if filing.belongs_to is None or len(self._wanted[filing.source]) == 1:
+                plan.append(filing)
+        return plan
 
-    def _name_for(self, source: str, wanted: str) -> str | None:
-        """Return the name, or the first of ``name (2).jpg``, ``name (3).jpg``, ... not taken.
+    def shared(self) -> list[str]:
+        """Return the sidecars that stay because only some of their photos go, or elsewhere."""
+        return [path for path, folders in self._wanted.items() if len(folders) > 1]
 
-        None if one of these has what the source has.
+    def _folder_for(self, record: Record) -> str | None:
+        """Return where a photo goes; None if it stays."""
+        if self.action == "move" and self._files.islink(record.path):
+            self.links[self._files.realpath(record.path)] = record.path
+            return None
+        if isinstance(record, Failure) or record.label not in self._folders:
+            return None
+        folder = self._folders[record.label]
+        here = self._files.realpath(os.path.dirname(record.path) or os.curdir)
+        return None if here == self._files.realpath(folder) else folder
+
+    def _belonging(self, place: str, name: str) -> dict[str, str]:
+        if self._sidecars is None:
+            return {}
+        if place not in self._sidecars:
+            self._sidecars[place] = Sidecars(self._files.names(place))
+        return self._sidecars[place].of(name)
+
+    def _promise(self, filing: Filing) -> None:
+        # Without case, since some file systems do not tell A.jpg from a.jpg.
+        self._promised.add(filing.target.casefold())
+        self._filings.append(filing)
+
+    def _name_for(self, source: str, stem: str, suffix: str, endings: Iterable[str]) -> str | None:
+        """Return the stem, or the first of ``stem (2)``, ``stem (3)``, ... with no name taken.
+
+        None if one of them has what the source has.
         """
-        stem, suffix = os.path.splitext(wanted)
-        candidate, number = wanted, 1
-        while candidate.casefold() in self._promised or self._files.lexists(candidate):
-            if self._is_there(source, candidate):
-                self.already[source] = candidate
+        candidate, number = stem, 1
+        while any(self._taken(candidate + ending) for ending in (suffix, *endings)):
+            if self._is_there(source, candidate + suffix):
+                self.already[source] = candidate + suffix
                 return None
             number += 1
-            candidate = f"{stem} ({number}){suffix}"
+            candidate = f"{stem} ({number})"
         return candidate
+
+    def _taken(self, name: str) -> bool:
+        return name.casefold() in self._promised or self._files.lexists(name)
 
     def _is_there(self, source: str, candidate: str) -> bool:
         if self.action != "link":

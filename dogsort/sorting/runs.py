@@ -92,25 +92,29 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
     except OSError as error:
         raise FilingError(f"{folder}: no journal can be written: {error.strerror}") from error
     remaining = iter(filings)
+    unfiled: set[str] = set()
     try:
         while batch := list(islice(remaining, BATCH)):
-            yield from _carry_batch(batch, action, journal)
+            yield from _carry_batch(batch, action, journal, unfiled)
     finally:
         _settle(journal)
         journal.close()
 
 
-def _carry_batch(batch: list[Filing], action: Action, journal: Journal) -> Outcomes[Filing]:
+def _carry_batch(
+    batch: list[Filing], action: Action, journal: Journal, unfiled: set[str]
+) -> Outcomes[Filing]:
+    """File a few; ``unfiled`` takes up the photos that could not be, whose sidecars stay, too."""
     steps: list[Step] = []
     planned: list[Filing] = []
     for filing in batch:
         try:
             identity = None if action == "link" else Identity.of(filing.source)
         except OSError as error:
+            unfiled.add(filing.source)
             yield filing, FilingError(str(error.strerror or error))
             continue
-        source, target = os.path.abspath(filing.source), os.path.abspath(filing.target)
-        steps.append(Step(source, target, filing.label, identity))
+        steps.append(Step.of(filing, identity))
         planned.append(filing)
     try:
         numbers = journal.plan(steps, _folders_to_make(steps))
@@ -120,8 +124,11 @@ def _carry_batch(batch: list[Filing], action: Action, journal: Journal) -> Outco
         ) from error
     for number, step, filing in zip(numbers, steps, planned, strict=True):
         try:
+            if filing.belongs_to in unfiled:
+                raise FilingError("its photo was not filed")
             carry(step.source, step.target, action)
         except FilingError as error:
+            unfiled.add(filing.source)
             journal.note(number, "failed")
             yield filing, error
         else:

@@ -1,0 +1,45 @@
+"""Files that belong to photos: edits, metadata, the moving half of a Live Photo, the raw file."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+
+__all__ = ["Sidecars"]
+
+#: Suffixes of what has a photo's stem: IMG_1.xmp, and IMG_1.mov, beside IMG_1.jpg.
+WITH_STEM = frozenset(
+    (
+        *(".xmp", ".aae", ".json", ".mov", ".mp4"),
+        # Raw files, of the JPEG that the camera made with them.
+        *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
+    )
+)
+
+#: Suffixes of what has a photo's whole name: IMG_1.jpg.json beside IMG_1.jpg.
+WITH_NAME = frozenset((".json", ".xmp"))
+
+
+class Sidecars:
+    """The sidecars in one folder.
+
+    Args:
+        names: of the files in it.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._with_stem: dict[str, list[str]] = defaultdict(list)
+        self._with_name: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in WITH_STEM:
+                self._with_stem[stem].append(name)
+            if suffix.lower() in WITH_NAME:
+                self._with_name[stem].append(name)
+
+    def of(self, photo: str) -> dict[str, str]:
+        """Return what belongs to a photo: name, and what follows the photo's stem in it."""
+        stem = os.path.splitext(photo)[0]
+        names = [*self._with_stem.get(stem, ()), *self._with_name.get(photo, ())]
+        return {name: name[len(stem) :] for name in names if name != photo}
