@@ -71,6 +71,18 @@ def test_loops_of_links_are_failures_and_the_walk_goes_on(tmp_path):
     assert [Path(item.path).name for item in items if isinstance(item, Photo)] == ["z.jpg", "a.jpg"]
 
 
+def test_folders_are_passed_over_below_others_only(tmp_path):
+    for place in ("", "dog", "cat", "dog/old"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "a.jpg").touch()
+    dog = str(tmp_path / "dog")
+    found = [
+        str(Path(item.path).relative_to(tmp_path)) for item in scan([str(tmp_path)], None, [dog])
+    ]
+    assert found == ["a.jpg", os.path.join("cat", "a.jpg")]
+    assert len(list(scan([dog], None, [dog]))) == 2
+
+
 def test_links_to_folders_are_named_but_not_followed(tmp_path):
     make(tmp_path, "album/a.jpg", "elsewhere/b.jpg")
     (tmp_path / "album" / "more").symlink_to(tmp_path / "elsewhere")

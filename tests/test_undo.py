@@ -332,6 +332,10 @@ def test_the_command(dogsort, album):
     before = tree(album)
     assert dogsort(album, "--move", "--quiet").returncode == 0
     assert (album / "dog" / "running_dog.jpeg").exists()
+    again = dogsort(album, "--move")
+    assert again.returncode == 0
+    assert again.stderr.decode().count("an earlier run filed into it, passed over") == 2
+    assert again.stdout.count(b"\n") == 4  # the head, and the three that are neither
     listed = dogsort("undo", album, "--list")
     assert "move  2 cat, 1 dog  filed" in listed.stdout.decode()
     undone = dogsort("undo", album)

@@ -24,9 +24,10 @@ from dogsort.errors import OutputError, UsageError
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Record
 from dogsort.results.output import check_not_input, check_writable
-from dogsort.results.summary import Summary, record_line
+from dogsort.results.summary import Summary, printable, record_line
 from dogsort.results.tables import check_table_name, csv_table, open_table
 from dogsort.sorting.disk import Disk
+from dogsort.sorting.journal import filed_into
 from dogsort.sorting.plan import Planner
 from dogsort.sorting.runs import at_work
 
@@ -118,10 +119,15 @@ def classify(
         given = "--to, --dry-run, --unsure-to and --no-sidecars"
         raise UsageError(f"{given} need one of --move, --copy, --link")
     talk = Talk(quiet, verbose, no_progress)
+    filed: list[str] = []
     with ExitStack() as stack:
         if planner is not None and not dry_run:
             for found in stack.enter_context(at_work(planner.folder)):
                 talk.warn(found)
+        if planner is not None:
+            filed = filed_into(planner.folder)
+        for place in filed:
+            talk.say(f"{printable(place)}: an earlier run filed into it, passed over")
         classifier = open_classifier(
             talk,
             device,
@@ -133,8 +139,9 @@ def classify(
         summary = Summary()
         try:
             with _rows(output, talk, filing=planner is not None) as write:
-                records = classifier.predict(_expand(paths, null), talk.skipped_link)
-                for record in talk.watch(records, None if "-" in paths else scan(paths)):
+                photos = scan(_expand(paths, null), talk.skipped_link, filed)
+                counted = None if "-" in paths else scan(paths, pass_over=filed)
+                for record in talk.watch(classifier.predict_photos(photos), counted):
                     write(record)
                     summary.add(record)
                     if planner is not None:

@@ -34,7 +34,9 @@ def check_paths(paths: Iterable[str]) -> None:
 
 
 def scan(
-    paths: Iterable[str], on_skipped_link: Callable[[str], None] | None = None
+    paths: Iterable[str],
+    on_skipped_link: Callable[[str], None] | None = None,
+    pass_over: Iterable[str] = (),
 ) -> Iterator[Photo | Failure]:
     """Walk files and folders.
 
@@ -47,12 +49,13 @@ def scan(
     Args:
         paths: files and folders, in the order to be walked; consumed lazily.
         on_skipped_link: called with the path of each link to a folder that was not followed.
+        pass_over: folders not to be walked where they lie below another one.
 
     Yields:
         A Photo for each file to look at; a Failure for each path that cannot be followed
         (gone, no permission, a loop of links).
     """
-    walk = _Walk(on_skipped_link or (lambda path: None))
+    walk = _Walk(on_skipped_link or (lambda path: None), pass_over)
     for path in paths:
         yield from walk.start(path)
 
@@ -60,8 +63,9 @@ def scan(
 class _Walk:
     """One scan: remembers the folders walked and the files given, to take each path once."""
 
-    def __init__(self, on_skipped_link: Callable[[str], None]) -> None:
+    def __init__(self, on_skipped_link: Callable[[str], None], pass_over: Iterable[str]) -> None:
         self.on_skipped_link = on_skipped_link
+        self.pass_over = {os.path.realpath(path) for path in pass_over}
         self.folders_seen: set[tuple[int, int]] = set()  # (device, inode)
         self.files_given: set[tuple[str, str]] = set()  # real folder, name
 
@@ -109,7 +113,8 @@ class _Walk:
             found = os.path.join(path, entry.name)
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    below.append(found)
+                    if not self.pass_over or os.path.realpath(found) not in self.pass_over:
+                        below.append(found)
                 elif entry.is_symlink() and entry.is_dir():
                     yield from self.link_to_folder(found)
                 elif is_photo_name(entry.name) and (real, entry.name) not in self.files_given:

@@ -23,7 +23,7 @@ from dogsort.records import Label
 from dogsort.sorting.identity import Identity
 from dogsort.sorting.plan import Action, Filing
 
-__all__ = ["FOLDER_NAME", "Journal", "Outcome", "Step", "journals_of"]
+__all__ = ["FOLDER_NAME", "Journal", "Outcome", "Step", "filed_into", "journals_of"]
 
 #: Where journals lie, in the folder that is filed into. Hidden: scans pass over it.
 FOLDER_NAME = ".dogsort"
@@ -236,6 +236,22 @@ def journals_of(folder: str) -> list[Journal]:
     names = sorted(os.listdir(place)) if place.is_dir() else []
     journals = [Journal(place / name) for name in names if _NAME.fullmatch(name)]
     return [journal for journal in journals if journal.begun]
+
+
+def filed_into(folder: str) -> list[str]:
+    """Return the folders that runs, but for those undone, filed photos into: sorted, absolute.
+
+    Raises:
+        FilingError: if a journal cannot be read.
+    """
+    return sorted(
+        {
+            os.path.dirname(step.target)
+            for journal in journals_of(folder)
+            for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
+            if outcome == "done" and not journal.closed
+        }
+    )
 
 
 def _line(entry: dict[str, Any]) -> bytes:
