@@ -84,6 +84,18 @@ def test_undo_puts_everything_back(tmp_path, action):
     assert undo(tmp_path) == []
 
 
+def test_what_was_filed_and_edited_before_the_next_run_looks_is_named(tmp_path):
+    """A killed run may not have noted its last steps."""
+    plant(tmp_path, {"a.jpg": b"one", "b.jpg": b"two"})
+    file_all(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"}, "move")
+    (journal,) = (tmp_path / FOLDER_NAME).glob("run-*")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if b"done" not in line))
+    (tmp_path / "dog" / "a.jpg").write_bytes(b"edited")
+    reasons = [str(error) for _, error in undo(tmp_path)]
+    assert reasons == ["None", "it was changed since it was filed"]
+
+
 def test_undo_goes_back_run_by_run(tmp_path):
     plant(tmp_path, PHOTOS)
     before = tree(tmp_path)
@@ -101,6 +113,10 @@ def test_undo_also_reaches_photos_from_elsewhere(tmp_path):
     before = tree(tmp_path / "camera")
     file_all(tmp_path / "camera", LABELS, "move", to=tmp_path / "sorted")
     shutil.rmtree(tmp_path / "camera" / "trip")
+    reasons = [str(error) for _, error in undo(tmp_path / "sorted")]
+    gone = f"its old folder is gone: {tmp_path / 'camera' / 'trip'}; once it is there, undo goes on"
+    assert sorted(reasons) == ["None", gone, gone]
+    (tmp_path / "camera" / "trip").mkdir()
     undo(tmp_path / "sorted")
     assert tree(tmp_path / "camera") == before
     assert tree(tmp_path / "sorted") == {}
@@ -143,6 +159,97 @@ def test_a_copy_whose_original_is_gone_is_kept(tmp_path):
     ((_, error),) = undo(tmp_path)
     assert "may be the only one" in str(error)
     assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
+
+
+def test_a_folder_that_became_a_link_is_left_alone(tmp_path):
+    """Both names of the photo are then one, and whoever deletes one deletes the photo."""
+    plant(tmp_path, {"trip/a.jpg": b"one"})
+    file_all(tmp_path, {"trip/a.jpg": "dog"}, "move")
+    (tmp_path / "trip").rmdir()
+    (tmp_path / "trip").symlink_to("dog")
+    ((_, error),) = undo(tmp_path)
+    assert str(error) == f"{tmp_path / 'trip'} leads elsewhere now"
+    assert contents(tmp_path) == [b"one"]
+    (tmp_path / "trip").unlink()
+    assert [error for _, error in undo(tmp_path)] == [None]
+    assert contents(tmp_path) == [b"one"]
+
+
+def test_dots_behind_links_lead_where_the_system_says(tmp_path, monkeypatch):
+    plant(tmp_path, {"real/a.jpg": b"meant", "w/a.jpg": b"other", "real/sub/b": b""})
+    (tmp_path / "w" / "link").symlink_to(tmp_path / "real" / "sub")
+    monkeypatch.chdir(tmp_path / "w")
+    file_all(Path("link/.."), {"a.jpg": "dog"}, "move", to=Path("."))
+    assert (tmp_path / "w" / "dog" / "a.jpg").read_bytes() == b"meant"
+    undo(tmp_path / "w")
+    assert (tmp_path / "real" / "a.jpg").read_bytes() == b"meant"
+
+
+def test_times_may_shift_and_links_be_copied(tmp_path):
+    plant(tmp_path, {"a.jpg": b"one", "elsewhere/b.jpg": b"two"})
+    (tmp_path / "link.jpg").symlink_to("elsewhere/b.jpg")
+    before = tree(tmp_path)
+    file_all(tmp_path, {"a.jpg": "dog", "link.jpg": "dog"}, "copy")
+    os.utime(tmp_path / "dog" / "a.jpg", ns=(0, 3600 * 10**9))
+    assert [error for _, error in undo(tmp_path)] == [None, None]
+    assert tree(tmp_path) == before
+
+
+HEAD = {"journal": 1, "started": "2026-01-01T00:00:00+00:00", "action": "move"}
+STEP = {
+    "step": 0,
+    "label": "dog",
+    "size": 1,
+    "sha256": "",
+    "source": "a.jpg",
+    "target": "dog/a.jpg",
+}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [[]],
+        ["abc"],
+        [STEP],
+        [HEAD, HEAD],
+        [HEAD | {"action": "shred"}],
+        [HEAD | {"started": "\x1b]0;"}],
+        [HEAD, {name: value for name, value in STEP.items() if name != "size"}],
+        [HEAD, STEP | {"label": []}],
+        [HEAD, STEP | {"source": "a\0.jpg"}],
+        [HEAD, STEP | {"source": "\ud800.jpg"}],
+        [HEAD, STEP | {"source": "../a.jpg"}],
+        [HEAD, STEP | {"target": "/etc/a.jpg"}],
+        [HEAD, STEP | {"target": ".dogsort/a.jpg"}],
+        [HEAD, STEP | {"source": "/etc/cron.d/a.cron", "target": "dog/a.cron"}],
+        [HEAD, STEP | {"source": "a.sh"}],
+        [HEAD, {"make": "../x"}],
+        [HEAD, STEP, {"done": 1}],
+        [HEAD, STEP, {"done": "0"}],
+        [HEAD, {"eaten": 0}],
+    ],
+)
+def test_journals_that_dogsort_does_not_write_are_refused(tmp_path, lines):
+    (tmp_path / FOLDER_NAME).mkdir()
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / FOLDER_NAME / "run-000001.jsonl").write_text(text)
+    with pytest.raises(FilingError, match=r"run-000001\.jsonl: damaged in line [123]"):
+        undo(tmp_path)
+
+
+def test_nothing_is_written_through_links(tmp_path):
+    plant(tmp_path, {"precious": b"one"})
+    (tmp_path / "album" / FOLDER_NAME).mkdir(parents=True)
+    for name in ("at-work.json", "run-000001.jsonl"):
+        (tmp_path / "album" / FOLDER_NAME / name).symlink_to(tmp_path / "precious")
+    with pytest.raises(FilingError, match="not a file"):
+        undo(tmp_path / "album")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / FOLDER_NAME).symlink_to(tmp_path / "album")
+    with pytest.raises(FilingError, match="is a link"):
+        undo(tmp_path / "other")
+    assert (tmp_path / "precious").read_bytes() == b"one"
 
 
 def test_names_that_are_no_utf8_come_back(tmp_path):
@@ -232,7 +339,7 @@ def test_any_tree_comes_back(labels, sidecars, actions):
 
 
 KILLED = """
-import os, signal, sys
+import errno, os, signal, sys
 import test_undo
 from pathlib import Path
 
@@ -248,7 +355,13 @@ def strike(event, arguments):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
+def no_hard_links(*_, **__):
+    raise OSError(errno.EPERM, "not permitted")
+
 sys.addaudithook(strike)
+if "without" in action:
+    os.link = no_hard_links
+    action = "move"
 if what == "file":
     test_undo.file_all(folder, test_undo.LABELS, action, to)
 else:
@@ -271,11 +384,13 @@ def killed_at(moment: int, folder: Path, to: Path, action: str, what: str) -> bo
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["file", "undo"])
-@pytest.mark.parametrize("action", [*ACTIONS, "move across file systems"])
+@pytest.mark.parametrize(
+    "action", [*ACTIONS, "move across file systems", "move without hard links"]
+)
 def test_killed_at_every_operation(tmp_path, action, what):
     other = tempfile.mkdtemp(dir="/dev/shm") if "across" in action else None
-    action = action.split()[0]
     moment, survived = 0, True
+    asked, action = action, action.split()[0]
     try:
         while survived:
             moment += 1
@@ -285,7 +400,9 @@ def test_killed_at_every_operation(tmp_path, action, what):
             before = tree(place)
             if what == "undo":
                 file_all(place, LABELS, action, to)
-            survived = killed_at(moment, place, to, action, what)
+            survived = killed_at(
+                moment, place, to, asked.removesuffix(" across file systems"), what
+            )
             # Every content is there, and after the next run has looked, exactly once.
             everything = contents(place) + (contents(to) if other else [])
             assert set(PHOTOS.values()) <= set(everything)

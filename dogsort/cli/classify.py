@@ -123,7 +123,7 @@ def classify(
     with ExitStack() as stack:
         if planner is not None and not dry_run:
             for found in stack.enter_context(at_work(planner.folder)):
-                talk.warn(found)
+                talk.warn(printable(found))
         if planner is not None:
             filed = filed_into(planner.folder)
         for place in filed:

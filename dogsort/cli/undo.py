@@ -38,7 +38,7 @@ def undo(folder: str, only_list: bool, quiet: bool, verbose: bool, no_progress: 
         raise FilingError(f"{folder}: nothing was filed from or into this folder")
     with at_work(folder) as found:
         for line in found:
-            talk.warn(line)
+            talk.warn(printable(line))
         journals = [journal for journal in journals_of(folder) if not journal.closed]
         if not journals:
             raise FilingError(f"{folder}: everything that was filed is undone already")

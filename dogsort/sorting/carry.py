@@ -8,9 +8,10 @@ import os
 import shutil
 
 from dogsort.errors import FilingError
+from dogsort.sorting.identity import Identity, strays
 from dogsort.sorting.plan import Action
 
-__all__ = ["PARTIAL_NAME", "carry", "drop_partial"]
+__all__ = ["carry", "clear_up", "drop_partial", "sync_folder"]
 
 #: What a copy is called until it is whole, in the folder of its target. Short, so that it fits
 #: wherever the photo's own name does; the same for all, so that what a killed run left is found.
@@ -51,10 +52,50 @@ def carry(source: str, target: str, action: Action) -> None:
         raise FilingError(str(error.strerror or error)) from error
 
 
+def clear_up(source: str, target: str, identity: Identity) -> bool:
+    """Make whole a copy to a target that was cut off, where its folder shows one.
+
+    Returns:
+        Whether the folder held the only copy, which now has the target's name.
+
+    Raises:
+        FilingError: if that cannot be done.
+    """
+    partial = _partial_beside(target)
+    if not os.path.lexists(partial) or strays(target):
+        return False
+    try:
+        if identity.size > 0 and os.path.isfile(target) and os.path.getsize(target) == 0:
+            os.unlink(target)  # it kept the name for the copy
+        if os.path.lexists(source) or os.path.lexists(target) or not identity.is_of(partial):
+            return False
+        _give_name(partial, target)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+    except OSError as error:
+        raise FilingError(f"{partial}: cannot be given its name: {error.strerror}") from error
+    return True
+
+
 def drop_partial(target: str) -> None:
-    """Delete the unfinished copy that a killed run left beside a target, if there is one."""
+    """Delete the unfinished copy beside a target, if there is one: only after ``clear_up``."""
+    if not strays(target):
+        with contextlib.suppress(OSError):
+            os.unlink(_partial_beside(target))
+
+
+def sync_folder(folder: str) -> None:
+    """Put a folder's names on disk, where the system knows how."""
     with contextlib.suppress(OSError):
-        os.unlink(os.path.join(os.path.dirname(target), PARTIAL_NAME))
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _partial_beside(target: str) -> str:
+    return os.path.join(os.path.dirname(target), PARTIAL_NAME)
 
 
 def _link(source: str, target: str) -> None:
@@ -71,6 +112,11 @@ def _move(source: str, target: str) -> None:
         _copy(source, target)
     try:
         os.unlink(source)
+    except FileNotFoundError:
+        # Somebody else moved it in the meantime; what is linked elsewhere, too, is theirs.
+        if os.lstat(target).st_nlink > 1:
+            os.unlink(target)
+            raise
     except BaseException:
         # Also on Ctrl-C: a photo is moved or not, never left under both names.
         if os.path.lexists(source):
@@ -80,8 +126,11 @@ def _move(source: str, target: str) -> None:
 
 def _copy(source: str, target: str) -> None:
     """Copy under a temporary name, flush, compare, and only then give the target's name."""
-    partial = os.path.join(os.path.dirname(target), PARTIAL_NAME)
-    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    partial = _partial_beside(target)
+    try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        raise FilingError(f"{partial} is in the way: an unfinished copy, of another run") from None
     try:
         shutil.copy2(source, partial)
         with open(partial, "rb") as file:
@@ -89,6 +138,8 @@ def _copy(source: str, target: str) -> None:
         if not _same_content(source, partial):
             raise FilingError("the copy differs from the original; check the disk")
         _give_name(partial, target)
+        # The names, too, before a move takes the original away.
+        sync_folder(os.path.dirname(target))
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
@@ -102,7 +153,12 @@ def _give_name(partial: str, target: str) -> None:
         if error.errno not in NO_HARD_LINK:
             raise
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        os.replace(partial, target)
+        try:
+            os.replace(partial, target)
+        except BaseException:
+            if os.path.lexists(partial):
+                os.unlink(target)
+            raise
 
 
 def _same_content(first: str, second: str) -> bool:

@@ -7,7 +7,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-__all__ = ["Identity", "leads_to"]
+__all__ = ["Identity", "leads_to", "same_name", "strays"]
 
 BLOCK = 1 << 20  # bytes read at a time
 
@@ -16,14 +16,14 @@ BLOCK = 1 << 20  # bytes read at a time
 class Identity:
     """What a file was when it was filed.
 
+    Its time is no part of it: some systems shift the times of all files when the clocks change.
+
     Attributes:
         size: in bytes.
-        mtime_ns: when it was last changed, in nanoseconds since 1970.
         sha256: of its content, in hexadecimal.
     """
 
     size: int
-    mtime_ns: int
     sha256: str
 
     @classmethod
@@ -33,23 +33,21 @@ class Identity:
         Raises:
             OSError: if it cannot be read.
         """
+        size, digest = 0, hashlib.sha256()
         with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            digest = hashlib.sha256()
             while block := file.read(BLOCK):
                 digest.update(block)
-        return cls(status.st_size, status.st_mtime_ns, digest.hexdigest())
+                size += len(block)
+        return cls(size, digest.hexdigest())
 
-    def is_of(self, path: str) -> bool:
-        """Tell whether a path is a file, not a link, with this size, time and content."""
+    def is_of(self, path: str, follow: bool = False) -> bool:
+        """Tell whether a path is a file, or with ``follow`` a link to one, with this content."""
         try:
-            status = os.lstat(path)
-            if not stat.S_ISREG(status.st_mode):
+            status = os.stat(path, follow_symlinks=follow)
+            # The cheap question first.
+            if not stat.S_ISREG(status.st_mode) or status.st_size != self.size:
                 return False
-            # Cheap things first. Some file systems keep times to two seconds only.
-            if status.st_size != self.size or abs(status.st_mtime_ns - self.mtime_ns) > 2e9:
-                return False
-            return Identity.of(path).sha256 == self.sha256
+            return Identity.of(path) == self
         except OSError:
             return False
 
@@ -57,3 +55,22 @@ class Identity:
 def leads_to(link: str, path: str) -> bool:
     """Tell whether a path is a symbolic link that leads where another path does."""
     return os.path.islink(link) and os.path.realpath(link) == os.path.realpath(path)
+
+
+def same_name(first: str, second: str) -> bool:
+    """Tell whether two paths are one name in one folder, however they lead there.
+
+    Whoever deletes one of two such paths deletes the other, too.
+    """
+    if os.path.basename(first).casefold() != os.path.basename(second).casefold():
+        return False
+    try:
+        return os.path.samefile(os.path.dirname(first), os.path.dirname(second))
+    except OSError:
+        return False
+
+
+def strays(path: str) -> bool:
+    """Tell whether the folder of a path without links is, or lies behind, a link now."""
+    folder = os.path.dirname(path)
+    return os.path.realpath(folder) != folder

@@ -2,7 +2,8 @@
 
 A journal is a file of JSON lines that is only ever appended to: a head, then for each photo a
 step before it is taken, then its outcome. Paths below the folder are kept relative to it, so that
-they hold wherever it is mounted.
+they hold wherever it is mounted. What is read is checked: a journal may come with a folder that
+somebody else made.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import dogsort
 from dogsort.errors import FilingError
+from dogsort.photos.scan import is_photo_name
 from dogsort.records import Label
+from dogsort.sorting.carry import sync_folder
 from dogsort.sorting.identity import Identity
 from dogsort.sorting.plan import Action, Filing
+from dogsort.sorting.sidecars import is_sidecar_name
 
-__all__ = ["FOLDER_NAME", "Journal", "Outcome", "Step", "filed_into", "journals_of"]
+__all__ = ["FOLDER_NAME", "Journal", "Outcome", "Step", "filed_into", "journals_of", "place_of"]
 
 #: Where journals lie, in the folder that is filed into. Hidden: scans pass over it.
 FOLDER_NAME = ".dogsort"
@@ -33,9 +38,11 @@ FORMAT_VERSION = 1
 #: What became of a step. ``None`` stands for one that was written down and perhaps taken.
 Outcome: TypeAlias = Literal["done", "failed", "undone", "lost"]
 
+_ACTIONS: dict[str, Action] = {name: name for name in get_args(Action)}
+_LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
 _OUTCOMES: dict[str, Outcome] = {name: name for name in get_args(Outcome)}
 
-_NAME = re.compile(r"run-(\d{6})\.jsonl")
+_NAME = re.compile(r"run-(\d{6,9})\.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +55,25 @@ class Step:
         label: why.
         identity: what it was when it was filed; None for a link, which is made anew.
         sidecar: whether it went with a photo.
+        is_inside: whether the source lies below the folder filed into.
     """
 
     source: str
     target: str
     label: Label
-    identity: Identity | None
+    identity: Identity | None = None
     sidecar: bool = False
+    is_inside: bool = True
 
     @classmethod
-    def of(cls, filing: Filing, identity: Identity | None) -> Step:
-        """Make the step of a filing."""
-        source, target = os.path.abspath(filing.source), os.path.abspath(filing.target)
-        return cls(source, target, filing.label, identity, filing.belongs_to is not None)
+    def of(cls, filing: Filing) -> Step:
+        """Make the step of a filing, but for its identity.
+
+        Raises:
+            OSError: if its folders cannot be told.
+        """
+        source, target = _resolved(filing.source), _resolved(filing.target)
+        return cls(source, target, filing.label, sidecar=filing.belongs_to is not None)
 
 
 class Journal:
@@ -81,32 +94,34 @@ class Journal:
         begun: whether there is a head; without, the machine stopped before anything was done.
 
     Raises:
-        FilingError: if it cannot be read, is damaged or made by a later dogsort.
+        FilingError: if it cannot be read, is damaged or made by another dogsort.
     """
+
+    started: str
+    action: Action
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.folder = str(path.parent.parent)
-        match = _NAME.fullmatch(path.name)
-        self.run = int(match[1]) if match else 0
+        self.run = _number_of(path.name)
         self.steps: list[Step] = []
         self.outcomes: list[Outcome | None] = []
         self.made: list[str] = []
-        self.undoing = self.closed = False
+        self.begun = self.undoing = self.closed = False
         try:
-            # What was being written when the machine stopped ends in no newline.
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise FilingError(f"{path}: not a file")  # a link would be written through
             content = path.read_bytes()
         except OSError as error:
             raise FilingError(f"{path}: cannot be read: {error.strerror}") from error
+        # What was being written when the machine stopped ends in no newline.
         self._whole = content.rfind(b"\n") + 1
         self._file: BinaryIO | None = None
-        lines = content[: self._whole].splitlines()
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(content[: self._whole].splitlines(), 1):
             try:
                 self._take(json.loads(line))
-            except (ValueError, TypeError, KeyError, IndexError) as error:
+            except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
                 raise FilingError(f"{path}: damaged in line {number}; nothing is undone") from error
-        self.begun = bool(lines)
 
     @classmethod
     def begin(cls, folder: str, action: Action) -> Journal:
@@ -115,14 +130,8 @@ class Journal:
         Raises:
             OSError: if it cannot be written.
         """
-        place = Path(os.path.abspath(folder), FOLDER_NAME)
-        run = (
-            max(
-                (int(match[1]) for name in os.listdir(place) if (match := _NAME.fullmatch(name))),
-                default=0,
-            )
-            + 1
-        )
+        place = place_of(folder)
+        run = max((_number_of(name) for name in os.listdir(place)), default=0) + 1
         path = place / f"run-{run:06}.jsonl"
         head = {
             "journal": FORMAT_VERSION,
@@ -134,7 +143,7 @@ class Journal:
             file.write(_line(head))
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(place)
+        sync_folder(str(place))
         return cls(path)
 
     def plan(self, steps: Sequence[Step], made: Iterable[str]) -> list[int]:
@@ -162,12 +171,21 @@ class Journal:
         with suppress(OSError):
             self._append([{outcome: number}], sync=False)
 
+    def sync(self) -> None:
+        """Put on disk what was noted.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        if self._file is not None:
+            self._append([], sync=True)
+
     def begin_undo(self) -> None:
-        """Put on disk that the run is being undone."""
+        """Put on disk that the run is being undone; OSError if that cannot be written."""
         self._append([{"undoing": True}], sync=True)
 
     def end_undo(self) -> None:
-        """Write down that the run was undone as far as it can be."""
+        """Put on disk that it is undone as far as it can be; OSError likewise."""
         self._append([{"closed": True}], sync=True)
 
     def close(self) -> None:
@@ -182,9 +200,10 @@ class Journal:
 
     def _append(self, entries: Iterable[dict[str, Any]], sync: bool) -> None:
         if self._file is None:
-            self._file = self.path.open("r+b")
-            self._file.truncate(self._whole)
-            self._file.seek(self._whole)
+            file = self.path.open("r+b")
+            file.truncate(self._whole)
+            file.seek(self._whole)
+            self._file = file
         for entry in entries:
             self._file.write(_line(entry))
             self._take(entry)
@@ -192,38 +211,56 @@ class Journal:
             self._file.flush()
             os.fsync(self._file.fileno())
 
-    def _take(self, entry: dict[str, Any]) -> None:
-        """Take up one line."""
+    def _take(self, entry: Any) -> None:
+        """Take up one line; ValueError, TypeError, KeyError or IndexError if it makes no sense."""
+        if not isinstance(entry, dict) or ("journal" in entry) == self.begun:
+            raise ValueError("not the line that belongs here")
         if "journal" in entry:
             if entry["journal"] != FORMAT_VERSION:
-                raise FilingError(f"{self.path}: written by another dogsort ({entry['dogsort']})")
-            self.started: str = entry["started"]
-            self.action: Action = entry["action"]
+                raise FilingError(f"{self.path}: written by another dogsort")
+            self.started = datetime.fromisoformat(entry["started"]).isoformat(timespec="seconds")
+            self.action = _ACTIONS[entry["action"]]
+            self.begun = True
         elif "step" in entry:
-            names = [field.name for field in fields(Identity)]
-            identity = (
-                Identity(**{name: entry[name] for name in names}) if "size" in entry else None
-            )
-            source, target = self._long(entry["source"]), self._long(entry["target"])
-            sidecar = entry.get("sidecar", False)
-            self.steps.append(Step(source, target, entry["label"], identity, sidecar))
-            self.outcomes.append(None)
+            self._take_step(entry)
         elif "make" in entry:
-            self.made.append(self._long(entry["make"]))
+            self.made.append(self._inside(entry["make"]))
         elif "undoing" in entry:
             self.undoing = True
         elif "closed" in entry:
             self.closed = True
         else:
             ((word, number),) = entry.items()
+            if not 0 <= number < len(self.outcomes):
+                raise IndexError(number)
             self.outcomes[number] = _OUTCOMES[word]
+
+    def _take_step(self, entry: dict[str, Any]) -> None:
+        identity = None
+        if self.action != "link":
+            identity = Identity(int(entry["size"]), str(entry["sha256"]))
+        target, given = self._inside(entry["target"]), entry["source"]
+        inside = not os.path.isabs(given)
+        source = self._inside(given) if inside else _plain(given)
+        ending = os.path.splitext(source)[1]
+        # Nobody's journal shall make undo put just anything just anywhere.
+        known = is_photo_name("a" + ending) or is_sidecar_name("a" + ending)
+        if os.path.splitext(target)[1] != ending or not (inside or known or not ending):
+            raise ValueError("names that filing does not give")
+        sidecar = entry.get("sidecar", False) is True
+        label = _LABELS[entry["label"]]
+        self.steps.append(Step(source, target, label, identity, sidecar, inside))
+        self.outcomes.append(None)
 
     def _short(self, path: str) -> str:
         below = os.path.join(self.folder, "")
         return path[len(below) :] if path.startswith(below) else path
 
-    def _long(self, path: str) -> str:
-        return os.path.join(self.folder, path)
+    def _inside(self, path: str) -> str:
+        """Return a path that is relative to the folder as absolute."""
+        if os.path.isabs(path) or path.split(os.sep, maxsplit=1)[0] in (os.pardir, FOLDER_NAME):
+            raise ValueError("a path that leads out of the folder")
+        return os.path.join(self.folder, _plain(path))
 
 
 def journals_of(folder: str) -> list[Journal]:
@@ -232,10 +269,15 @@ def journals_of(folder: str) -> list[Journal]:
     Raises:
         FilingError: if one cannot be read.
     """
-    place = Path(os.path.abspath(folder), FOLDER_NAME)
-    names = sorted(os.listdir(place)) if place.is_dir() else []
+    place = place_of(folder)
+    try:
+        names = os.listdir(place)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise FilingError(f"{place}: cannot be looked into: {error.strerror}") from error
     journals = [Journal(place / name) for name in names if _NAME.fullmatch(name)]
-    return [journal for journal in journals if journal.begun]
+    return sorted((one for one in journals if one.begun), key=lambda journal: journal.run)
 
 
 def filed_into(folder: str) -> list[str]:
@@ -254,17 +296,39 @@ def filed_into(folder: str) -> list[str]:
     )
 
 
+def place_of(folder: str) -> Path:
+    """Return where the journals of a folder lie.
+
+    Raises:
+        FilingError: if that is a link, which may lead to others' files, or cannot be told.
+    """
+    try:
+        place = Path(os.path.realpath(folder), FOLDER_NAME)
+        if place.is_symlink():
+            raise FilingError(f"{place}: is a link, and not dogsort's own folder; delete it")
+    except OSError as error:
+        raise FilingError(f"{folder}: cannot be looked into: {error.strerror}") from error
+    return place
+
+
+def _number_of(name: str) -> int:
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else 0
+
+
+def _resolved(path: str) -> str:
+    """Return the absolute name of a file, the links in its folder resolved."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder or os.curdir), name)
+
+
+def _plain(path: str) -> str:
+    """Return a path if it says where it leads: nothing empty, no dots, no NUL in it."""
+    if not path or path != os.path.normpath(path) or b"\0" in os.fsencode(path):
+        raise ValueError("not a plain path")
+    return path
+
+
 def _line(entry: dict[str, Any]) -> bytes:
     # ASCII: names that are no UTF-8 come through as escaped surrogates.
     return json.dumps(entry).encode("ascii") + b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a folder's names on disk, where the system lets a folder be opened for that."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

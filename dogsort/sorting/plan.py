@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from dogsort.records import Failure, Label, Record
-from dogsort.sorting.sidecars import Sidecars
+from dogsort.sorting.sidecars import Sidecars, is_sidecar_name
 
 __all__ = ["FILED", "Action", "Files", "Filing", "Planner"]
 
@@ -96,6 +96,7 @@ class Planner:
         self._filings: list[Filing] = []
         # Sidecars, and the folders that their photos go to; None is where they are.
         self._wanted: dict[str, set[str | None]] = defaultdict(set)
+        self._by_themselves: set[str] = set()  # what could be sidecars and was classified
         self._goes_to: dict[str, str] = {}  # sidecars, and the folders they are promised to
         self.links: dict[str, str] = {}
         self.already: dict[str, str] = {}
@@ -107,6 +108,11 @@ class Planner:
         """
         place, name = os.path.split(record.path)
         belonging = self._belonging(place, name)
+        if is_sidecar_name(name):  # named by itself: what it cannot be read as, it may still be
+            if isinstance(record, Failure):
+                return
+            self._by_themselves.add(record.path)
+            belonging = {}
         folder = self._folder_for(record)
         for other in belonging:
             self._wanted[os.path.join(place, other)].add(folder)
@@ -135,8 +141,11 @@ class Planner:
             photo = filing.belongs_to or filing.source
             if self.links and self._files.realpath(photo) in self.links:
                 continue
-            if filing.belongs_to is None or len(self._wanted[filing.source]) == 1:
-                plan.append(filing)
+            if filing.belongs_to is not None and (
+                filing.source in self._by_themselves or len(self._wanted[filing.source]) > 1
+            ):
+                continue
+            plan.append(filing)
         return plan
 
     def shared(self) -> list[str]:

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -20,9 +21,9 @@ from typing import TypeAlias, TypeVar
 from filelock import FileLock, Timeout
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import carry, drop_partial
-from dogsort.sorting.identity import Identity, leads_to
-from dogsort.sorting.journal import FOLDER_NAME, Journal, Step, journals_of
+from dogsort.sorting.carry import carry, clear_up, drop_partial
+from dogsort.sorting.identity import Identity, same_name
+from dogsort.sorting.journal import Journal, Step, journals_of, place_of
 from dogsort.sorting.plan import Action, Filing
 
 __all__ = ["Outcomes", "at_work", "carry_out"]
@@ -50,7 +51,7 @@ def at_work(folder: str) -> Iterator[list[str]]:
     Raises:
         FilingError: if another dogsort is at work there, or the journals cannot be read or written.
     """
-    place = Path(os.path.abspath(folder), FOLDER_NAME)
+    place = place_of(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
         lock = FileLock(place / LOCK_NAME, timeout=0)
@@ -62,8 +63,7 @@ def at_work(folder: str) -> Iterator[list[str]]:
     except OSError as error:
         raise FilingError(f"{place}: cannot be written: {error.strerror}") from error
     try:
-        me = {"process": os.getpid(), "host": socket.gethostname(), "since": _now()}
-        (place / WHO_NAME).write_text(json.dumps(me), encoding="utf-8")
+        _tell_who(place)
         found: list[str] = []
         for journal in journals_of(folder):
             found += _settle(journal)
@@ -109,12 +109,14 @@ def _carry_batch(
     planned: list[Filing] = []
     for filing in batch:
         try:
-            identity = None if action == "link" else Identity.of(filing.source)
+            step = Step.of(filing)
+            if action != "link":
+                step = replace(step, identity=Identity.of(step.source))
         except OSError as error:
             unfiled.add(filing.source)
             yield filing, FilingError(str(error.strerror or error))
             continue
-        steps.append(Step.of(filing, identity))
+        steps.append(step)
         planned.append(filing)
     try:
         numbers = journal.plan(steps, _folders_to_make(steps))
@@ -149,56 +151,101 @@ def _folders_to_make(steps: Sequence[Step]) -> list[str]:
 
 
 def _settle(journal: Journal) -> list[str]:
-    """Make whole what was left half-way; say what there was."""
+    """Make whole what was left half-way; say what there was.
+
+    Raises:
+        FilingError: if that cannot be done, or cannot be written down.
+    """
     said = []
     unsettled = journal.unsettled()
-    for number in unsettled:
-        step = journal.steps[number]
+    steps = [journal.steps[number] for number in unsettled]
+    for step in steps:
+        if step.identity is not None:
+            clear_up(step.source, step.target, step.identity)
+    for number, step in zip(unsettled, steps, strict=True):
         drop_partial(step.target)
         journal.note(number, "done" if _was_taken(step, journal.action) else "failed")
     if unsettled:
         done = journal.outcomes.count("done")
         said.append(
-            f"an earlier run here, begun {journal.started}, was stopped: {done} of its photos are "
-            "filed, the others are where they were; dogsort undo takes it back"
+            f"an earlier run here, begun {journal.started}, was stopped: {done} of its files are "
+            "filed, the others were not; dogsort undo takes it back"
         )
-    if journal.undoing and not journal.closed and journal.action == "move":
-        for number, step in enumerate(journal.steps):
-            if journal.outcomes[number] != "done":
-                continue
-            drop_partial(step.source)
-            if os.path.lexists(step.source) and not _was_taken(step, journal.action):
-                journal.note(number, "undone")
-                said = ["an earlier undo here was stopped half-way; dogsort undo goes on"]
+    if (
+        journal.undoing
+        and not journal.closed
+        and journal.action == "move"
+        and _settle_undo(journal)
+    ):
+        said = ["an earlier undo here was stopped half-way; dogsort undo goes on"]
+    try:
+        journal.sync()
+    except OSError as error:
+        raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
     return said
 
 
 def _was_taken(step: Step, action: Action) -> bool:
-    """Tell whether a step was taken; one half taken is taken back."""
-    if action == "link":
-        return leads_to(step.target, step.source)
+    """Tell whether a step was taken; a move half taken is taken back."""
+    if action != "move":
+        return os.path.lexists(step.target)
+    if not os.path.lexists(step.source):
+        return True
+    _drop_second_name(step)
+    return False
+
+
+def _settle_undo(journal: Journal) -> bool:
+    """Make whole a move that was being taken back; tell whether there was one."""
+    found = False
+    steps = [
+        (number, step)
+        for number, step in enumerate(journal.steps)
+        if journal.outcomes[number] == "done"
+    ]
+    for _, step in steps:
+        assert step.identity is not None
+        clear_up(step.target, step.source, step.identity)
+    for number, step in steps:
+        drop_partial(step.source)
+        if not os.path.lexists(step.source):
+            continue
+        _drop_second_name(step)
+        assert step.identity is not None
+        if not os.path.lexists(step.target) and step.identity.is_of(step.source):
+            journal.note(number, "undone")
+            found = True
+    return found
+
+
+def _drop_second_name(step: Step) -> None:
+    """Delete the target of a photo that is whole, and the same, under both its names."""
     assert step.identity is not None
-    if not step.identity.is_of(step.target):
-        return False
-    if action == "move" and step.identity.is_of(step.source):
+    if same_name(step.source, step.target):
+        return
+    if step.identity.is_of(step.source) and step.identity.is_of(step.target):
         try:
             os.unlink(step.target)
         except OSError as error:
             raise FilingError(
-                f"{step.target}: left half-way by an earlier run, and cannot be deleted: "
-                f"{error.strerror or error}; {step.source} is the same photo"
+                f"{step.target}: half moved, and cannot be deleted: {error.strerror}; "
+                f"{step.source} is the same photo"
             ) from error
-        return False
-    return True
 
 
 def _who(place: Path) -> str:
     try:
         who = json.loads((place / WHO_NAME).read_text(encoding="utf-8"))
         return f"another dogsort (process {who['process']} on {who['host']}, since {who['since']})"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another dogsort"
 
 
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
+def _tell_who(place: Path) -> None:
+    """Say in a file who is at work; without, others still find the lock."""
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    me = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
+    with suppress(OSError):
+        (place / WHO_NAME).unlink(missing_ok=True)
+        with (place / WHO_NAME).open("x", encoding="utf-8") as file:  # never through a link
+            json.dump(me, file)

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 
-__all__ = ["Sidecars"]
+__all__ = ["Sidecars", "is_sidecar_name"]
 
 #: Suffixes of what has a photo's stem: IMG_1.xmp, and IMG_1.mov, beside IMG_1.jpg.
 WITH_STEM = frozenset(
@@ -43,3 +43,8 @@ class Sidecars:
         stem = os.path.splitext(photo)[0]
         names = [*self._with_stem.get(stem, ()), *self._with_name.get(photo, ())]
         return {name: name[len(stem) :] for name in names if name != photo}
+
+
+def is_sidecar_name(name: str) -> bool:
+    """Tell whether a file of this name may belong to a photo."""
+    return os.path.splitext(name)[1].lower() in WITH_STEM | WITH_NAME

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import carry, drop_partial
-from dogsort.sorting.identity import leads_to
+from dogsort.sorting.carry import carry
+from dogsort.sorting.identity import leads_to, same_name, strays
 from dogsort.sorting.journal import Journal, Step
 from dogsort.sorting.plan import Action
 from dogsort.sorting.runs import Outcomes
@@ -24,9 +25,11 @@ def take_back(journal: Journal) -> Outcomes[Step]:
     Yields:
         Each step that was undone, or with the reason why not.
     """
+    if journal.unsettled():
+        raise FilingError(f"{journal.path}: does not tell yet what was done; nothing is undone")
     blocked = False
     try:
-        journal.begin_undo()
+        _write(journal, journal.begin_undo)
         for number in reversed(range(len(journal.steps))):
             if journal.outcomes[number] != "done":
                 continue
@@ -43,9 +46,16 @@ def take_back(journal: Journal) -> Outcomes[Step]:
             for folder in reversed(journal.made):
                 with suppress(OSError):  # not empty: somebody uses it
                     os.rmdir(folder)
-            journal.end_undo()
+            _write(journal, journal.end_undo)
     finally:
         journal.close()
+
+
+def _write(journal: Journal, what: Callable[[], None]) -> None:
+    try:
+        what()
+    except OSError as error:
+        raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
 
 
 def _undo(step: Step, action: Action) -> FilingError | None:
@@ -54,37 +64,41 @@ def _undo(step: Step, action: Action) -> FilingError | None:
     Raises:
         FilingError: if it is not possible now.
     """
-    drop_partial(step.source)
-    reason = _undo_link(step) if action == "link" else _undo_file(step, action)
-    if reason is not None:
-        return FilingError(reason)
-    if os.path.lexists(step.target):
-        try:
-            os.unlink(step.target)
-        except OSError as error:
-            raise FilingError(str(error.strerror or error)) from error
+    for path in (step.source, step.target):
+        if strays(path):
+            raise FilingError(f"{os.path.dirname(path)} leads elsewhere now")
+    if action == "move":
+        return _move_back(step)
+    if not os.path.lexists(step.target):
+        return None
+    if action == "link":
+        if not leads_to(step.target, step.source):
+            return FilingError("it is not the link that was made")
+    else:
+        assert step.identity is not None
+        if not step.identity.is_of(step.target):
+            return FilingError("it was changed since it was filed")
+        if not step.identity.is_of(step.source, follow=True) or same_name(step.source, step.target):
+            return FilingError("its original is gone or was changed, so this may be the only one")
+    try:
+        os.unlink(step.target)
+    except OSError as error:
+        raise FilingError(str(error.strerror or error)) from error
     return None
 
 
-def _undo_link(step: Step) -> str | None:
-    if not os.path.lexists(step.target) or leads_to(step.target, step.source):
-        return None
-    return "it is not the link that was made"
-
-
-def _undo_file(step: Step, action: Action) -> str | None:
-    """Undo a move or copy, but leave a target that there is still to ``_undo``."""
+def _move_back(step: Step) -> FilingError | None:
+    """Undo a move; ``at_work`` has made whole what was half-way."""
     assert step.identity is not None
-    there = os.path.lexists(step.target)
-    if there and not step.identity.is_of(step.target):
-        return "it was changed since it was filed"
-    if step.identity.is_of(step.source):
-        return None  # the original of a copy; or a move that was taken back half-way, or wholly
-    if not there:
-        return "it is no longer there"
-    if action == "copy":
-        return "its original is gone or was changed, so this may be the only one"
+    if not os.path.lexists(step.target):
+        return FilingError("it is no longer there")
+    if not step.identity.is_of(step.target):
+        return FilingError("it was changed since it was filed")
     if os.path.lexists(step.source):
         raise FilingError(f"its old name is taken: {step.source}")
+    home = os.path.dirname(step.source)
+    if not step.is_inside and not os.path.isdir(home):
+        # It may be a disk that is not there now; and no journal shall make folders anywhere.
+        raise FilingError(f"its old folder is gone: {home}; once it is there, undo goes on")
     carry(step.target, step.source, "move")
     return None
