@@ -59,11 +59,11 @@ def test_the_network_is_good_enough_to_ship(measured):
     """The bounds of what was promised; of what is not reached yet, those of what was."""
     folders = measured["folders"]
     assert kaggle(measured, "accuracy").value >= 0.987
-    assert kaggle(measured, "log_loss") <= 0.038
+    assert kaggle(measured, "log_loss") <= 0.034
     assert folders["web"]["accuracy"]["value"] >= 0.985
     assert measured["neither_labelled"]["value"] <= 0.02
     assert folders["furry"]["neither_labelled"]["value"] <= 0.06
-    assert measured["pets_labelled"]["value"] >= 0.95
+    assert measured["pets_labelled"]["value"] >= 0.955
     assert measured["labelled_wrongly"]["value"] <= 0.005
     assert measured["calibration_dog"]["value"] <= 0.01
     assert measured["calibration_pet"]["value"] <= 0.01

@@ -28,7 +28,9 @@ from dogsort.photos.decode import decode_image
 from dogsort.records import Failure
 from dogsort.training.augment import augment, collage
 from dogsort.training.calibrate import calibrate
+from dogsort.training.cross_validation import features_of, frozen, out_of_fold
 from dogsort.training.dataset import (
+    TRUTHS,
     LabelledPhoto,
     find_labelled,
     hold_out,
@@ -36,9 +38,10 @@ from dogsort.training.dataset import (
 )
 from dogsort.training.pixels import check_room, decode_all
 from dogsort.training.recipe import RANGES, Recipe, read_recipe
-from dogsort.training.samples import loss_of
+from dogsort.training.samples import COLLAGE, Samples, loss_of
 from dogsort.training.start import convert_tensorflow
-from dogsort.training.suspects import find_suspects, out_of_fold, write_suspects
+from dogsort.training.suspects import suspects_among, write_suspects
+from dogsort.training.teacher import Teacher, lesson_loss, principal_components
 
 
 @pytest.mark.parametrize(
@@ -243,6 +246,84 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
     assert used.stdout.count(b"\n") == 4
 
 
+@pytest.fixture(scope="module")
+def teacher_file(tmp_path_factory):
+    """The example's teacher."""
+    file = tmp_path_factory.mktemp("teacher") / "teacher.onnx"
+    script = EXAMPLES.parent / "make_teacher.py"
+    subprocess.run([sys.executable, script, file], capture_output=True, check=True)
+    return file
+
+
+@pytest.mark.slow
+def test_train_learns_from_a_teacher(dogsort, labelled, teacher_file, tmp_path):
+    out = tmp_path / "weights"
+    run = dogsort(
+        *("train", labelled, "--val", labelled, "--start", load_weights().folder, "-o", out),
+        *("--epochs", 0, "--workers", 0, "--device", "cpu", "--teacher", teacher_file),
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    teacher = json.loads((out / "manifest.json").read_text())["recipe"]["teacher"]
+    assert re.fullmatch(r"teacher\.onnx \(SHA-256 [0-9a-f]{64}\)", teacher)
+    run = dogsort("train", labelled, "--val", labelled, "--start", load_weights().folder, "-o", out)
+    assert run.returncode == 1
+    assert "begun with other starting weights or teacher" in run.stderr.decode()
+
+
+@pytest.mark.slow
+def test_a_teacher_sees_the_same_at_any_size(teacher_file, dog, cat):
+    teacher = Teacher(str(teacher_file))
+    small, large = (
+        teacher(np.stack([decode_image(photo, size) for photo in (dog, cat)]))
+        for size in (224, 320)
+    )
+    assert small.shape == large.shape == (2, 2560)
+    alike = torch.corrcoef(torch.cat([small, large]))
+    assert alike[0, 2] > 0.9
+    assert alike[1, 3] > 0.9
+    assert alike[0, 1] < 0.7
+
+
+def test_what_is_no_teacher_is_refused(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"a\.onnx: no network that ONNX Runtime can load"):
+        Teacher(str(tmp_path / "a.onnx"))
+    # Of one size of photos only, and with logits.
+    with pytest.raises(DataError, match=r"dogsort\.onnx: not a teacher: it must take pixels"):
+        Teacher(str(load_weights().folder / "dogsort.onnx"))
+
+
+def test_what_a_teacher_sees_is_condensed():
+    """Synthetic features: two directions, one of them stronger, and a little noise."""
+    torch.manual_seed(0)
+    hidden = torch.randn(500, 2) * torch.tensor([3.0, 1.0])
+    features = hidden @ torch.randn(2, 40) + torch.randn(500, 40) * 0.01
+    features -= features.mean(0)
+    components = principal_components(features, 2)
+    assert components.shape == (500, 2)
+    assert components.square().mean() == pytest.approx(1, abs=1e-4)
+    # Nothing but noise is lost: each feature is a sum of the two.
+    solution = torch.linalg.lstsq(components, features).solution
+    assert (components @ solution - features).std() < 0.011
+    assert principal_components(features, 99).shape == (500, 40)
+
+
+def test_a_lesson_is_learned_once_it_can_be_told():
+    lesson = torch.tensor([[1.0, -1.0], [0.6**0.5, 1.4**0.5]])
+    assert lesson_loss(torch.zeros(2, 2), lesson) == pytest.approx(1)
+    assert lesson_loss(lesson, lesson) == 0
+    assert lesson_loss(lesson[:0], lesson[:0]) == 0  # a batch of collages alone
+
+
+def test_samples_tell_which_photo_they_show(album, tmp_path):
+    photos = [LabelledPhoto(str(album / "chelsea.png"), truth) for truth in TRUTHS]
+    cache = decode_all(photos, 32, str(tmp_path / "cache.npy"))
+    single = Samples(cache, Recipe(collage_share=0.0, neither_repeats=2), epoch=0)
+    assert [int(single[index][2]) for index in range(len(single))] == [0, 1, 2, 2]
+    beside = Samples(cache, Recipe(collage_share=1.0), epoch=0)
+    assert {int(beside[index][2]) for index in range(len(beside))} == {COLLAGE}
+
+
 @pytest.mark.slow
 def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     from dogsort.photos.decode import readable_formats
@@ -271,7 +352,7 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
 
     def run(folder, after):
         watcher = Stopping(after)
-        train(photos, photos, start, str(tmp_path / folder), recipe, "cpu", 0, watcher)
+        train(photos, photos, start, None, str(tmp_path / folder), recipe, "cpu", 0, watcher)
         return watcher.said
 
     run("whole", 99)
@@ -337,8 +418,9 @@ def test_wrong_labels_are_found(data, tmp_path):
     ]
     photos[7] = replace(photos[7], truth="cat")
     cache = decode_all(photos, 224, str(tmp_path / "cache.npy"))
-    network = load_network(load_weights())
-    found = find_suspects(cache, network, "cpu", seed=1, track=lambda batches: batches)
+    features = features_of(cache.batches(), frozen(load_network(load_weights()), "cpu"))
+    truth = torch.tensor([TRUTHS.index(photo.truth) for photo in photos])
+    found = suspects_among(photos, out_of_fold(features, truth, seed=1).numpy())
     assert (found[0].index, found[0].likelier) == (7, "dog")
     assert len(found) <= 3
     write_suspects(found, str(data / "val"), tmp_path / "suspects.csv")

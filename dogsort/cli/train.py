@@ -39,6 +39,11 @@ T = TypeVar("T")
     help="Starting weights: a Keras MobileNetV2 .h5, or dogsort's [default: torchvision's].",
 )
 @click.option(
+    "--teacher",
+    metavar="FILE",
+    help="An ONNX network, pixels to features; what it sees in the photos is learned, too.",
+)
+@click.option(
     "--epochs",
     type=click.IntRange(min=0),
     metavar="N",
@@ -77,6 +82,7 @@ def train(
     output: str,
     validation: str | None,
     start: str | None,
+    teacher: str | None,
     epochs: int | None,
     seed: int | None,
     recipe_file: str | None,
@@ -90,7 +96,8 @@ def train(
 
     Labels are read off folders named dog, cat and neither, at any depth, or off Kaggle's names.
     """
-    check_paths(path for path in (data, validation, start, recipe_file) if path is not None)
+    given = (data, validation, start, teacher, recipe_file)
+    check_paths(path for path in given if path is not None)
     from dogsort.training.export import check_exporter
 
     check_exporter()
@@ -99,6 +106,7 @@ def train(
     from dogsort.training.processes import leads
     from dogsort.training.recipe import Recipe, read_recipe
     from dogsort.training.start import read_start
+    from dogsort.training.teacher import Teacher
     from dogsort.training.train import Watcher
     from dogsort.training.train import train as fine_tune
 
@@ -134,6 +142,7 @@ def train(
             photos,
             held_out,
             read_start(start),
+            None if teacher is None else Teacher(teacher),
             output,
             recipe,
             torch_device(device),

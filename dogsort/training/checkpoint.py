@@ -42,12 +42,16 @@ def save_checkpoint(folder: Path, identity: dict[str, Any], state: dict[str, Any
 
 
 def identity_of(
-    recipe: Recipe, starting_weights: str, photos: Iterable[LabelledPhoto]
+    recipe: Recipe, networks: list[str], photos: Iterable[LabelledPhoto]
 ) -> dict[str, Any]:
-    """Return what makes a run another one: recipe, starting weights, photos and their labels."""
+    """Return what makes a run another one: recipe, starting weights, teacher, labelled photos."""
     names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
     digest = hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
-    return {"recipe": asdict(recipe), "starting weights": starting_weights, "photos": digest}
+    return {
+        "recipe": asdict(recipe),
+        "starting weights or teacher": networks,
+        "photos": digest,
+    }
 
 
 def load_checkpoint(folder: Path, identity: dict[str, Any], device: str) -> dict[str, Any]:

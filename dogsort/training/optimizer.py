@@ -6,26 +6,27 @@ import math
 
 import torch
 
-from dogsort.network.architecture import DogsortNet
 from dogsort.training.recipe import Phase, Recipe
+from dogsort.training.teacher import Pupil
 
 __all__ = ["make_optimizer"]
 
 
 def make_optimizer(
-    network: DogsortNet, recipe: Recipe, phase: Phase, steps: int
+    pupil: Pupil, recipe: Recipe, phase: Phase, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """Freeze what is not trained, and make AdamW with warm-up and cosine decay for the rest.
 
     Args:
-        network: its parameters are frozen and unfrozen here.
+        pupil: its parameters are frozen and unfrozen here.
         recipe: the rates.
         phase: tells what is trained, and which rates.
         steps: of all epochs of the phase.
     """
+    network = pupil.network
     for index, block in enumerate(network.features):
         block.requires_grad_(phase != "head" and index >= recipe.frozen_blocks)
-    head = list(network.head.parameters())
+    head = [*network.head.parameters(), *pupil.telling.parameters()]
     if phase == "head":
         groups = [{"params": head, "lr": recipe.head_rate}]
     else:

@@ -32,7 +32,7 @@ class Recipe:
     hidden: int = 256
     dropout: float = 0.2
     head_epochs: int = 1  # the head alone, on frozen features
-    epochs: int = 12  # the whole network
+    epochs: int = 10  # the whole network
     frozen_blocks: int = 5  # the first ones, edges and textures, stay as ImageNet made them
     batch_size: int = 32
     head_rate: float = 1e-3
@@ -40,13 +40,18 @@ class Recipe:
     head_factor: float = 5.0
     # Last, whole photos nearly as they are, at the size of classification: what random crops
     # made of them, the network shall forget (FixRes, again).
-    finish_epochs: int = 2
+    finish_epochs: int = 1
     finish_crop: int = 224
     finish_rate: float = 4e-5
     layer_decay: float = 0.94  # each block's rate is this share of the next one's
     warmup: float = 0.05  # share of the steps over which the rate rises
     weight_decay: float = 0.02
     average_decay: float = 0.998  # of the exponential moving average of weights
+    # Where there is a teacher, the network also learns to tell what the teacher sees in a photo
+    # (feature distillation; Romero et al. 2015, arXiv:1412.6550): this many principal components
+    # of its features; their loss has this weight beside that of the labels.
+    teacher_components: int = 256
+    teacher_weight: float = 0.5
     collage_share: float = 0.2  # of the training photos; teaches not to be sure of two at once
     neither_repeats: int = 2  # they are few, and telling them is the hard part
 
@@ -101,12 +106,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "warmup": (0, 1),
     "weight_decay": (0, 1),
     "average_decay": (0, 0.999999),
+    "teacher_components": (1, 65536),
+    "teacher_weight": (0, 1000),
     "collage_share": (0, 1),
     "neither_repeats": (0, 1000),
 }
 
 #: What a manifest says beside the recipe's values: what it was followed with.
-OUTCOMES = {"training_photos", "suspects", "starting_weights"}
+OUTCOMES = {"training_photos", "suspects", "starting_weights", "teacher"}
 
 
 def read_recipe(path: str) -> Recipe:

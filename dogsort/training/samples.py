@@ -16,14 +16,16 @@ from dogsort.training.augment import augment, collage
 from dogsort.training.pixels import PixelCache
 from dogsort.training.recipe import Recipe
 
-__all__ = ["Samples", "loss_of"]
+__all__ = ["COLLAGE", "Samples", "loss_of"]
 
 #: Share of a pet's collages whose other photo is sure to be of the other species, which by
 #: chance it is in a third: it is these that nothing else teaches.
 CHANCE_OTHER_SPECIES = 0.6
 
+COLLAGE = -1  # stands for the place of a photo where a sample shows two
 
-class Samples(Dataset[tuple[Tensor, Tensor]]):
+
+class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Training photos of one epoch, changed at random but the same for the same seed."""
 
     def __init__(self, cache: PixelCache, recipe: Recipe, epoch: int) -> None:
@@ -38,23 +40,30 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
-        """Return pixels (size, size, 3), uint8, and targets (3,) as ``loss_of`` takes them."""
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a sample.
+
+        Returns:
+            Pixels (size, size, 3), uint8; targets (3,) as ``loss_of`` takes them; which photo it
+            is, or ``COLLAGE``.
+        """
         rng = random.Random(f"{self.recipe.seed}/{self.epoch}/{item}")  # noqa: S311
         index = int(self.indices[item])
         pixels = self._augmented(index, rng)
+        shown = index
         dogs, pets = [self.dog[index]], [self.pet[index]]
         if rng.random() < self.recipe.collage_share:
             other = self._companion(index, rng)
             pixels = collage(
                 pixels, augment(self.cache.pixels(other), self.size, rng, self.mild), rng
             )
+            shown = COLLAGE
             dogs.append(self.dog[other])
             pets.append(self.pet[other])
         pet = max(pets)
         # A dog beside a cat is half of each: the network shall not be sure of either.
         dog = float(np.average(dogs, weights=pets)) if pet else 0.0
-        return torch.from_numpy(pixels), torch.tensor([dog, pet, pet])
+        return torch.from_numpy(pixels), torch.tensor([dog, pet, pet]), torch.tensor(shown)
 
     def _augmented(self, index: int, rng: random.Random) -> Pixels:
         return augment(self.cache.pixels(index), self.size, rng, self.mild)

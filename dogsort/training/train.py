@@ -25,16 +25,18 @@ from dogsort.training.checkpoint import (
     save_checkpoint,
     write_history,
 )
-from dogsort.training.dataset import LabelledPhoto, check_classes
+from dogsort.training.cross_validation import features_of, frozen, out_of_fold
+from dogsort.training.dataset import TRUTHS, LabelledPhoto, check_classes
 from dogsort.training.finish import calibrate_and_export, logits_of
 from dogsort.training.memory import keep_freed_memory
 from dogsort.training.optimizer import make_optimizer
 from dogsort.training.pixels import PixelCache, check_room, decode_all
 from dogsort.training.processes import Processes, join_processes
 from dogsort.training.recipe import Phase, Recipe
-from dogsort.training.samples import Samples, loss_of
+from dogsort.training.samples import COLLAGE, Samples, loss_of
 from dogsort.training.start import Start
-from dogsort.training.suspects import find_suspects, write_suspects
+from dogsort.training.suspects import suspects_among, write_suspects
+from dogsort.training.teacher import Pupil, Teacher, lesson_loss, principal_components
 
 __all__ = ["Watcher", "train"]
 
@@ -65,6 +67,7 @@ def train(
     photos: list[LabelledPhoto],
     validation: list[LabelledPhoto],
     start: Start,
+    teacher: Teacher | None,
     output: str,
     recipe: Recipe,
     device: str,
@@ -79,6 +82,7 @@ def train(
         photos: to train on; every class must be there.
         validation: to choose temperatures, bars and clipping bound on; likewise.
         start: the weights to start from.
+        teacher: what it sees in the photos is learned, too.
         output: the weights folder to make.
         recipe: how to train.
         device: torch's name of the device.
@@ -98,7 +102,8 @@ def train(
     keep_freed_memory()
     folder = Path(output)
     caches = folder / CACHE_NAME
-    identity = identity_of(recipe, start.name, photos)
+    names = [start.name] if teacher is None else [start.name, teacher.name]
+    identity = identity_of(recipe, names, photos)
     with join_processes(device) as processes:
         saved = load_checkpoint(folder, identity, processes.device)
 
@@ -115,9 +120,9 @@ def train(
         try:
             pixels = processes.share(decode)
             training, held_out = pixels
-            run = _Run(training, held_out, start, folder, recipe, processes, workers)
+            run = _Run(training, held_out, start, teacher, folder, recipe, processes, workers)
             run.go_on(identity, saved)
-            run.leave_out_suspects(watcher)
+            run.look_at_photos(watcher)
             run.all_epochs(watcher)
             if processes.rank == 0:
                 run.finish()
@@ -141,6 +146,7 @@ class _Run:
         training: PixelCache,
         validation: PixelCache,
         start: Start,
+        teacher: Teacher | None,
         folder: Path,
         recipe: Recipe,
         processes: Processes,
@@ -153,10 +159,9 @@ class _Run:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.network)
         self.training, self.validation = training, validation
-        self.folder, self.recipe, self.start = folder, recipe, start
+        self.folder, self.recipe, self.start, self.teacher = folder, recipe, start, teacher
         self.processes, self.workers = processes, workers
         self.history: list[dict[str, Any]] = []
-        self.suspects: list[int] = []
 
     def go_on(self, identity: dict[str, Any], saved: dict[str, Any]) -> None:
         """Take up a run where its checkpoint left it, if there is one."""
@@ -166,28 +171,40 @@ class _Run:
             self.average.load_state_dict(saved["average"])
             self.history = saved["history"]
 
-    def leave_out_suspects(self, watcher: Watcher) -> None:
-        """Train without photos whose label is probably wrong; write down which."""
+    def look_at_photos(self, watcher: Watcher) -> None:
+        """Leave out photos whose label is probably wrong; note what a teacher sees."""
 
-        def find() -> list[int]:
-            batches = self.training.batch_count
-            found = find_suspects(
-                self.training,
-                self.network,
-                self.device,
-                self.recipe.seed,
-                lambda items: watcher.track(items, batches, "looking for wrong labels"),
-            )
+        def look() -> tuple[Tensor, Tensor | None]:
+            pixels, batches = self.training.batches(), self.training.batch_count
+            network = self.teacher or frozen(self.network, self.device)
+            features = features_of(watcher.track(pixels, batches, "judging labels"), network)
+            truth = torch.tensor([TRUTHS.index(photo.truth) for photo in self.training.photos])
+            judged = out_of_fold(features, truth, self.recipe.seed)
+            if self.teacher is None:
+                return judged, None
+            return judged, principal_components(features, self.recipe.teacher_components)
+
+        seen = self.saved["seen"] if self.saved else self.processes.share(look)
+        self.seen: tuple[Tensor, Tensor | None] = seen
+        judged, lessons = self.seen
+        suspects = suspects_among(self.training.photos, judged.numpy())
+        if self.processes.rank == 0:
             root = os.path.commonpath(
                 [os.path.dirname(os.path.abspath(photo.path)) for photo in self.training.photos]
             )
-            write_suspects(found, root, self.folder / SUSPECTS_NAME)
-            watcher.say(f"{len(found)} photos with doubtful labels left out: see {SUSPECTS_NAME}")
-            return [suspect.index for suspect in found]
-
-        self.suspects = self.saved["suspects"] if self.saved else self.processes.share(find)
-        self.training = self.training.without(self.suspects)
+            write_suspects(suspects, root, self.folder / SUSPECTS_NAME)
+        watcher.say(f"{len(suspects)} photos with doubtful labels left out: see {SUSPECTS_NAME}")
+        left_out = [suspect.index for suspect in suspects]
+        self.suspects = len(left_out)
+        self.training = self.training.without(left_out)
         check_classes("training, less those with doubtful labels,", self.training.photos)
+        if lessons is not None:
+            kept = sorted(set(range(len(lessons))) - set(left_out))
+            self.lessons = lessons[kept].to(self.device)
+        self.pupil = Pupil(self.network, 0 if lessons is None else lessons.shape[1])
+        self.pupil.to(self.device)
+        if self.saved:
+            self.pupil.telling.load_state_dict(self.saved["telling"])
 
     def all_epochs(self, watcher: Watcher) -> None:
         """Train phase after phase, saving a checkpoint after every epoch."""
@@ -204,11 +221,11 @@ class _Run:
                 steps[1].load_state_dict(self.saved["optimizer"])
                 steps[2].load_state_dict(self.saved["schedule"])
             started = time.monotonic()
-            loss = self._epoch(epoch, steps, watcher)
+            losses = self._epoch(epoch, steps, watcher)
             if self.processes.rank > 0:
                 continue
             row: dict[str, Any] = {"epoch": epoch + 1, "phase": phase}
-            row |= {"crop": recipe.crop_size(epoch), "loss": loss} | self._validate()
+            row |= {"crop": recipe.crop_size(epoch)} | losses | self._validate()
             row |= {"seconds": round(time.monotonic() - started, 1)}
             self.history.append(row)
             watcher.say("  ".join(f"{name} {value}" for name, value in row.items()))
@@ -217,15 +234,15 @@ class _Run:
     def _phase(self, phase: Phase) -> Steps:
         """Choose what is trained, and how."""
         steps = self.recipe.phase_epochs(phase) * len(self._loader(0))
-        optimizer, schedule = make_optimizer(self.network, self.recipe, phase, steps)
+        optimizer, schedule = make_optimizer(self.pupil, self.recipe, phase, steps)
         # Over a fifth of a short phase at most, or the average would still be what was before.
         decay = min(self.recipe.average_decay, max(0.0, 1 - 5 / max(1, steps)))
         self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         # After it, so that the processes exchange no gradients of what is frozen.
-        return self.processes.wrap(self.network), optimizer, schedule
+        return self.processes.wrap(self.pupil), optimizer, schedule
 
-    def _epoch(self, epoch: int, steps: Steps, watcher: Watcher) -> float:
-        """Train for one epoch; return its mean loss."""
+    def _epoch(self, epoch: int, steps: Steps, watcher: Watcher) -> dict[str, float]:
+        """Train for one epoch; return the mean losses of labels and of the teacher's lessons."""
         network, optimizer, schedule = steps
         network.train()
         # Batch-norm statistics stay ImageNet's: small batches of cropped photos would spoil
@@ -234,23 +251,32 @@ class _Run:
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
         torch.manual_seed(self._seed(epoch) + self.processes.rank)
-        losses: list[float] = []
+        losses: dict[str, list[float]] = {"loss": [], "teacher_loss": []}
         loader = self._loader(epoch)
-        for pixels, targets in watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
-            logits = network(pixels.to(self.device, non_blocking=True))
+        for pixels, targets, shown in watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
+            logits, told = network(pixels.to(self.device, non_blocking=True))
             loss = loss_of(logits, targets.to(self.device, non_blocking=True))
+            losses["loss"].append(loss.item())
+            if self.teacher is not None:
+                single = shown != COLLAGE
+                lesson = lesson_loss(told[single], self.lessons[shown[single]])
+                losses["teacher_loss"].append(lesson.item())
+                loss = loss + self.recipe.teacher_weight * lesson
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             self.average.update_parameters(self.network)
-            losses.append(loss.item())
         if self.recipe.phase(epoch) == "head":
             # The average begins with the whole network; the head's first steps are no part of it.
             self.average.module.load_state_dict(self.network.state_dict())
-        return round(self.processes.mean(float(np.mean(losses))), 5)
+        return {
+            name: round(self.processes.mean(float(np.mean(values))), 5)
+            for name, values in losses.items()
+            if values
+        }
 
-    def _loader(self, epoch: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    def _loader(self, epoch: int) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
         """Load this process's share of every batch of an epoch."""
         recipe, processes = self.recipe, self.processes
         samples = Samples(self.training, recipe, epoch)
@@ -286,7 +312,8 @@ class _Run:
     def _save(self, done: int, steps: Steps) -> None:
         state = {
             "done": done,
-            "suspects": self.suspects,
+            "seen": self.seen,
+            "telling": self.pupil.telling.state_dict(),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": steps[1].state_dict(),
@@ -302,8 +329,9 @@ class _Run:
         assert isinstance(network, DogsortNet)
         recipe = asdict(self.recipe) | {
             "training_photos": len(self.training),
-            "suspects": len(self.suspects),
+            "suspects": self.suspects,
             "starting_weights": self.start.name,
+            "teacher": self.teacher.name if self.teacher else None,
         }
         if self.history:
             write_history(self.folder, self.history)

