@@ -36,6 +36,7 @@ from dogsort.training.dataset import (
     hold_out,
     truth_of,
 )
+from dogsort.training.frozen_norm import maps_of
 from dogsort.training.pixels import check_room, decode_all
 from dogsort.training.recipe import RANGES, Recipe, read_recipe
 from dogsort.training.samples import COLLAGE, Samples, loss_of
@@ -316,6 +317,26 @@ def test_a_lesson_is_learned_once_it_can_be_told():
     assert lesson_loss(torch.zeros(2, 2), lesson) == pytest.approx(1)
     assert lesson_loss(lesson, lesson) == 0
     assert lesson_loss(lesson[:0], lesson[:0]) == 0  # a batch of collages alone
+
+
+def test_normalising_in_the_convolutions_changes_nothing():
+    torch.manual_seed(0)
+    network = DogsortNet()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-1, 1)
+            module.running_var.uniform_(0.5, 2)
+    network.features.eval()
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    outcomes = []
+    for maps in (network.features(images), maps_of(network.features, images)):
+        network.zero_grad()
+        maps.square().mean().backward()
+        gradients = [parameter.grad for parameter in network.features.parameters()]
+        outcomes.append([maps, *gradients])
+    for expected, found in zip(*outcomes, strict=True):
+        near = 1e-4 * float(expected.abs().max())
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=near)
 
 
 def test_samples_tell_which_photo_they_show(album, tmp_path):

@@ -56,8 +56,11 @@ class DogsortNet(nn.Module):
 
     def pooled(self, pixels: Tensor) -> Tensor:
         """Compute the features, averaged over the picture: (N, 1280)."""
+        maps: Tensor = self.features(self.images(pixels))  # (N, 1280, H/32, W/32)
+        return torch.mean(maps, dim=(2, 3))
+
+    def images(self, pixels: Tensor) -> Tensor:
+        """Scale pixels, as ``forward`` takes them, to what the features take: (N, 3, H, W)."""
         dtype = next(self.parameters()).dtype
         # (N, H, W, 3) -> (N, 3, H, W): the same memory, which is just "channels last".
-        images = pixels.permute(0, 3, 1, 2).to(dtype) / PIXEL_SCALE - 1.0
-        maps: Tensor = self.features(images)  # (N, 1280, H/32, W/32)
-        return torch.mean(maps, dim=(2, 3))
+        return pixels.permute(0, 3, 1, 2).to(dtype) / PIXEL_SCALE - 1.0

@@ -17,6 +17,7 @@ from dogsort.network.architecture import FEATURES, DogsortNet
 from dogsort.network.engines import cores
 from dogsort.network.weights import sha256_of
 from dogsort.photos.decode import Pixels
+from dogsort.training.frozen_norm import maps_of
 
 __all__ = ["Pupil", "Teacher", "lesson_loss", "principal_components"]
 
@@ -93,7 +94,8 @@ class Pupil(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits (N, 2) and what is told of the teacher's features, (N, components)."""
-        pooled = self.network.pooled(pixels)
+        maps = maps_of(self.network.features, self.network.images(pixels))
+        pooled = torch.mean(maps, dim=(2, 3))
         return self.network.head(pooled), self.telling(pooled * TELLING_SCALE)
 
 

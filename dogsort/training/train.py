@@ -245,11 +245,6 @@ class _Run:
         """Train for one epoch; return the mean losses of labels and of the teacher's lessons."""
         network, optimizer, schedule = steps
         network.train()
-        # Batch-norm statistics stay ImageNet's: small batches of cropped photos would spoil
-        # them for whole ones.
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
         torch.manual_seed(self._seed(epoch) + self.processes.rank)
         losses: dict[str, list[float]] = {"loss": [], "teacher_loss": []}
         loader = self._loader(epoch)
