@@ -91,8 +91,9 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         (["eval", "nowhere"], "nowhere: no such file or folder"),
         (["train", "nowhere", "-o", "w"], "nowhere: no such file or folder"),
         ([".", "-o", "out.txt"], ".csv or .jsonl or .parquet"),
-        ([".", "--dry-run"], "--dry-run, --unsure-to and --no-sidecars need one of --move"),
-        ([".", "--to", "x"], "--to, --dry-run, --unsure-to and --no-sidecars need one of --move"),
+        ([".", "--dry-run"], "--dry-run needs one of --move, --copy, --link, --hardlink"),
+        ([".", "--to", "x"], "--to needs one of --move"),
+        ([".", "--on-conflict", "skip"], "--on-conflict needs one of --move"),
         ([".", "--move", "--to", ""], "--to: the name of the folder is empty"),
         (["-", "--move"], "--move needs --to FOLDER"),
         ([".", "--move", "--copy"], "give only one of --move, --copy, --link"),
@@ -104,6 +105,13 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         (["submit", ".", "-o", "1.jpg"], ".csv"),
         ([".", ".", "--move"], "--move needs --to FOLDER"),
         ([".", "--copy", "--unsure-to", "../up"], "--unsure-to '../up'"),
+        ([".", "--copy", "--neither-to", ".dogsort"], "--neither-to '.dogsort'"),
+        ([".", "--copy", "--neither-to", "x", "--unsure-to", "x"], "--neither-to 'x'"),
+        (["-", "--move", "--to", "x", "--keep-tree"], "--keep-tree needs a PATH"),
+        ([".", "--move", "-n", "-o", "plan.jsonl"], "plan.jsonl: the name must end in .csv"),
+        (["file", "nowhere.csv", "--move"], "nowhere.csv: no such file or folder"),
+        (["file", "photo.csv", "--move", "-o", "x.csv"], "--output needs --dry-run"),
+        (["file", "photo.txt", "--move", "--to", "."], "photo.txt: the name must end in"),
         ([".", "--batch-size", "0"], "--batch-size"),
         ([".", "--min-confidence", "2"], "--min-confidence"),
         (["--nonsense"], "--nonsense"),
@@ -111,6 +119,7 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
 )
 def test_wrong_usage_exits_2_before_anything_heavy(dogsort, tmp_path, arguments, message):
     (tmp_path / "photo.csv").write_bytes(b"precious")
+    (tmp_path / "photo.txt").touch()
     run = dogsort(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert run.returncode == 2
     assert (tmp_path / "photo.csv").read_bytes() == b"precious"
@@ -153,6 +162,13 @@ def test_full_disk(dogsort, album, tmp_path):
     assert "Traceback" not in run.stderr.decode()
 
 
+def steps_of(run) -> list[str]:
+    """What a dry run says on stdout, and a real one with --verbose on stderr."""
+    rows = csv.DictReader(io.StringIO(run.stdout.decode()))
+    plan = [f"move {row['source']} -> {row['target']}" for row in rows if "target" in row]
+    return plan or [line for line in run.stderr.decode().splitlines() if line.startswith("move ")]
+
+
 def test_dry_run_then_move(dogsort, album):
     (album / "sub").mkdir()
     shutil.copy(EXAMPLES / "chelsea.png", album / "sub" / "kitten.jpeg")
@@ -162,12 +178,10 @@ def test_dry_run_then_move(dogsort, album):
     assert files_below(album) == before
     real = dogsort(album, "--move", "--verbose")
     assert real.returncode == 0
-    steps = [
-        [line for line in run.stderr.decode().splitlines() if line.startswith("move ")]
-        for run in (dry, real)
-    ]
-    assert steps[0] == steps[1]
-    assert len(steps[0]) == 4
+    assert steps_of(dry) == steps_of(real)
+    assert len(steps_of(dry)) == 4
+    assert "would be moved: 3 cat, 1 dog, 498.8 kB" in dry.stderr.decode()
+    assert "filed under other names: 1" in dry.stderr.decode()
     after = files_below(album)
     assert sorted(after.values()) == sorted(before.values())
     assert sorted(after) == [
@@ -192,12 +206,11 @@ def test_links_and_their_photos_stay(dogsort, album):
     assert (album / "kitten.jpeg").exists()
     assert (album / "link.jpeg").read_bytes() == (album / "kitten.jpeg").read_bytes()
     assert "both stay" in real.stderr.decode()
-    for run in (dry, real):
-        steps = [line for line in run.stderr.decode().splitlines() if line.startswith("move ")]
-        assert len(steps) == 2
+    assert steps_of(dry) == steps_of(real)
+    assert len(steps_of(dry)) == 2
 
 
-@pytest.mark.parametrize("action", ["copy", "link"])
+@pytest.mark.parametrize("action", ["copy", "link", "hardlink"])
 def test_copy_and_link_leave_the_album_as_it_was(dogsort, album, tmp_path, action):
     before = files_below(album)
     run = dogsort(album, f"--{action}", "--to", tmp_path / "sorted")

@@ -10,6 +10,7 @@ import pytest
 from conftest import files_below
 
 from dogsort import Failure
+from dogsort.results.summary import printable
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +57,21 @@ def test_moving_the_folder_loses_nothing(dogsort, data, tmp_path):
     for path in [album, *album.rglob("*")]:
         path.chmod(0o755)
     before = files_below(album)
-    steps = []
-    for options in (["--dry-run"], ["--verbose"]):
-        run = dogsort(album, "--move", *options)
-        assert run.returncode == 3
-        lines = run.stderr.decode().splitlines()
-        steps.append([line for line in lines if line.startswith("move ")])
-        if options == ["--dry-run"]:
-            assert files_below(album) == before
-    assert steps[0] == steps[1]
+    table = tmp_path / "plan.csv"
+    dry = dogsort(album, "--move", "--dry-run", "-o", table)
+    assert dry.returncode == 3
+    assert files_below(album) == before
+    with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    real = dogsort(album, "--move", "--verbose")
+    assert real.returncode == 3
+    steps = [line for line in real.stderr.decode().splitlines() if line.startswith("move ")]
+    plan = [f"move {printable(row['source'])} -> {printable(row['target'])}" for row in rows]
+    assert plan == steps
     after = files_below(album)
     assert Counter(after.values()) == Counter(before.values())
     filed = [path for path in after if path.startswith(("dog/", "cat/"))]
-    assert len(filed) == len(steps[0]) == len(set(after) - set(before))
+    assert len(filed) == len(steps) == len(set(after) - set(before))
 
 
 def test_submission_of_kaggles_photos(dogsort, data, tmp_path):

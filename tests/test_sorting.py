@@ -12,14 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dogsort.errors import FilingError
-from dogsort.records import Failure, Prediction
 from dogsort.sorting import disk
 from dogsort.sorting.carry import carry
-from dogsort.sorting.plan import Planner
-
-
-def record(path: str, label: str) -> Prediction:
-    return Prediction(path, label, 0.9, 0.9, 0.9)  # type: ignore[arg-type]
+from dogsort.sorting.plan import Planner, Wishes
 
 
 class Disk:
@@ -45,11 +40,11 @@ class Disk:
         return (first, second.replace(os.sep, "/")) in self.same
 
 
-def plan(*records, disk=None, action="move", folder="p", unsure_to=None) -> dict[str, str]:
-    """Plan records given as (path, label); returns source to target."""
-    planner = Planner(action, folder, disk or Disk(), unsure_to)
-    for path, label in records:
-        planner.add(record(path, label))
+def plan(*photos, disk=None, action="move", folder="p", **wishes) -> dict[str, str]:
+    """Plan photos given as (path, label); returns source to target."""
+    planner = Planner(Wishes(action, folder, **wishes), disk or Disk())
+    for path, label in photos:
+        planner.add(path, label)
     return {filing.source: filing.target.replace(os.sep, "/") for filing in planner.filings()}
 
 
@@ -57,9 +52,8 @@ def test_only_dogs_and_cats_are_filed():
     photos = [("p/a.jpg", "dog"), ("p/b.jpg", "cat"), ("p/c.jpg", "neither"), ("p/d.jpg", "unsure")]
     assert plan(*photos) == {"p/a.jpg": "p/dog/a.jpg", "p/b.jpg": "p/cat/b.jpg"}
     assert plan(*photos, unsure_to="look")["p/d.jpg"] == "p/look/d.jpg"
-    planner = Planner("move", "p", Disk())
-    planner.add(Failure("p/e.jpg", "empty file"))
-    assert planner.filings() == []
+    assert plan(*photos, neither_to="rest")["p/c.jpg"] == "p/rest/c.jpg"
+    assert plan(("p/unreadable.jpg", None)) == {}
 
 
 def test_what_is_in_its_folder_stays():
@@ -127,9 +121,9 @@ def test_what_belongs_to_a_photo_goes_with_it():
 
 def test_a_sidecar_of_two_photos_that_part_stays():
     disk = Disk({"q/a.xmp", "q/a.jpg.xmp"})
-    planner = Planner("move", "p", disk)
+    planner = Planner(Wishes("move", "p"), disk)
     for path, label in (("q/a.jpg", "dog"), ("q/a.heic", "cat")):
-        planner.add(record(path, label))
+        planner.add(path, label)
     assert [filing.source for filing in planner.filings()] == ["q/a.jpg", "q/a.jpg.xmp", "q/a.heic"]
     assert planner.shared() == ["q/a.xmp"]
     # Where they go together, so does it, once.

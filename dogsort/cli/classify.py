@@ -6,18 +6,19 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import IO
+from typing import Any
 
 import click
 
 import dogsort
-from dogsort.cli.filing import file_photos, filing_folder, the_action
+from dogsort.cli.filing import file_photos, filing_options, show_plan, wishes_of
 from dogsort.cli.options import (
     HELP,
     SOME_FAILED,
     Talk,
     engine_options,
     open_classifier,
+    stdout_for_rows,
     talk_options,
 )
 from dogsort.errors import OutputError, UsageError
@@ -25,7 +26,7 @@ from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Record
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.summary import Summary, printable, record_line
-from dogsort.results.tables import check_table_name, csv_table, open_table
+from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table, open_table
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import filed_into
 from dogsort.sorting.plan import Planner
@@ -54,20 +55,7 @@ class MainCommand(click.Command):
     metavar="FILE",
     help="Write the table here: .csv, .jsonl or .parquet; - is stdout.",
 )
-@click.option("--move", is_flag=True, help="Move dogs into FOLDER/dog and cats into FOLDER/cat.")
-@click.option("--copy", is_flag=True, help="Copy them there instead.")
-@click.option("--link", is_flag=True, help="Make symbolic links there instead.")
-@click.option("--to", metavar="FOLDER", help="Where to file them [default: the PATH itself].")
-@click.option(
-    "-n",
-    "--dry-run",
-    is_flag=True,
-    help="With --move, --copy or --link: only say what would be done.",
-)
-@click.option("--unsure-to", metavar="NAME", help="File unsure photos into FOLDER/NAME, too.")
-@click.option(
-    "--no-sidecars", is_flag=True, help="Leave .xmp, .aae, Live Photo's .mov ... where they are."
-)
+@filing_options
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
@@ -80,13 +68,6 @@ class MainCommand(click.Command):
 def classify(
     paths: tuple[str, ...],
     output: str | None,
-    move: bool,
-    copy: bool,
-    link: bool,
-    to: str | None,
-    dry_run: bool,
-    unsure_to: str | None,
-    no_sidecars: bool,
     min_confidence: float | None,
     null: bool,
     weights: str | None,
@@ -96,6 +77,7 @@ def classify(
     quiet: bool,
     verbose: bool,
     no_progress: bool,
+    **filing: Any,
 ) -> int:
     """Tell dogs from cats in folders of photos, offline, and file them.
 
@@ -104,28 +86,25 @@ def classify(
     ./submit.
     """
     check_paths(path for path in paths if path != "-")
+    dry_run: bool = filing["dry_run"]
     if output is not None and output != "-":
-        check_table_name(output)
+        check_table_name(output, (".csv",) if dry_run else TABLE_SUFFIXES)
         check_not_input(output, paths)
         check_writable(output)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, the names on stdin")
-    action = the_action(move, copy, link)
-    planner = None
-    if action is not None:
-        folder = filing_folder(paths, action, to, unsure_to)
-        planner = Planner(action, folder, Disk(), unsure_to, not no_sidecars)
-    elif to is not None or dry_run or unsure_to is not None or no_sidecars:
-        given = "--to, --dry-run, --unsure-to and --no-sidecars"
-        raise UsageError(f"{given} need one of --move, --copy, --link")
+    folders = [path for path in paths if path != "-" and os.path.isdir(path)]
+    default = folders[0] if len(paths) == 1 and folders else None
+    wishes = wishes_of(filing, default, folders)
+    planner = None if wishes is None else Planner(wishes, Disk())
     talk = Talk(quiet, verbose, no_progress)
     filed: list[str] = []
     with ExitStack() as stack:
         if planner is not None and not dry_run:
-            for found in stack.enter_context(at_work(planner.folder)):
+            for found in stack.enter_context(at_work(planner.wishes.folder)):
                 talk.warn(printable(found))
         if planner is not None:
-            filed = filed_into(planner.folder)
+            filed = filed_into(planner.wishes.folder)
         for place in filed:
             talk.say(f"{printable(place)}: an earlier run filed into it, passed over")
         classifier = open_classifier(
@@ -138,34 +117,41 @@ def classify(
         )
         summary = Summary()
         try:
-            with _rows(output, talk, filing=planner is not None) as write:
+            with _rows(output, talk, planner is not None, dry_run) as write:
                 photos = scan(_expand(paths, null), talk.skipped_link, filed)
                 counted = None if "-" in paths else scan(paths, pass_over=filed)
                 for record in talk.watch(classifier.predict_photos(photos), counted):
                     write(record)
                     summary.add(record)
                     if planner is not None:
-                        planner.add(record)
+                        label = None if isinstance(record, Failure) else record.label
+                        planner.add(record.path, label)
         except KeyboardInterrupt as error:
             if planner is None:
                 raise
             raise KeyboardInterrupt("nothing was filed", *error.args) from None
         talk.say(summary.text())
-        unfiled = 0 if planner is None else file_photos(planner, dry_run, talk)
+        unfiled = 0
+        if planner is not None and dry_run:
+            show_plan(planner, output, talk)
+        elif planner is not None:
+            unfiled = file_photos(planner, talk)
     return SOME_FAILED if summary.failed or unfiled else 0
 
 
 @contextmanager
-def _rows(output: str | None, talk: Talk, filing: bool) -> Iterator[Callable[[Record], None]]:
+def _rows(
+    output: str | None, talk: Talk, filing: bool, dry_run: bool
+) -> Iterator[Callable[[Record], None]]:
     """Give what takes the records: a file, CSV on stdout, or lines for a person."""
-    if output is not None and output != "-":
+    if dry_run:  # which has another table
+        yield lambda record: None
+    elif output is not None and output != "-":
         with open_table(output) as table:
             yield table.write
-    elif sys.stdout is None:
-        raise OutputError("standard output is closed; name a file with --output")
-    elif output == "-" or not sys.stdout.isatty():
+    elif output == "-" or sys.stdout is None or not sys.stdout.isatty():
         try:
-            yield csv_table(_stdout_for_rows(), "standard output").write
+            yield csv_table(stdout_for_rows(), "standard output").write
         except BrokenPipeError:
             if filing:
                 raise OutputError("the reader of the rows went away; nothing was filed") from None
@@ -178,11 +164,6 @@ def _rows(output: str | None, talk: Talk, filing: bool) -> Iterator[Callable[[Re
                 None if filing or isinstance(record, Failure) else talk.data(record_line(record))
             )
         )
-
-
-def _stdout_for_rows() -> IO[str]:
-    """Return stdout as a table needs it: UTF-8, names byte for byte, each row passed on at once."""
-    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
 
 
 def _expand(paths: Iterable[str], null: bool) -> Iterator[str]:

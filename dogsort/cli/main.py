@@ -13,7 +13,9 @@ import click
 
 from dogsort.cli.classify import classify
 from dogsort.cli.eval import evaluate
+from dogsort.cli.file import file
 from dogsort.cli.info import info
+from dogsort.cli.interrupts import stop_gently
 from dogsort.cli.submit import submit
 from dogsort.cli.train import train
 from dogsort.cli.undo import undo
@@ -24,15 +26,16 @@ __all__ = ["COMMANDS", "main"]
 
 #: What the first word may be. Anything else is an option or a PATH of the main job.
 COMMANDS: dict[str, click.Command] = {
-    str(command.name): command for command in (submit, evaluate, train, undo, info)
+    str(command.name): command for command in (submit, evaluate, train, file, undo, info)
 }
 
 INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the command line; exits with the codes of ``dogsort.errors``, 130 on Ctrl-C."""
+    """Run the command line; exits as ``dogsort.errors`` says, with 130 on Ctrl-C and SIGTERM."""
     args = sys.argv[1:] if args is None else args
+    stop_gently()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in any terminal's encoding
     command = COMMANDS.get(args[0]) if args else None

@@ -7,11 +7,11 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dogsort.errors import UnreadablePhoto
+from dogsort.errors import OutputError, UnreadablePhoto
 from dogsort.records import DEVICES, Failure, Photo, Record
 from dogsort.results.summary import printable
 
@@ -24,6 +24,7 @@ __all__ = [
     "Talk",
     "engine_options",
     "open_classifier",
+    "stdout_for_rows",
     "talk_options",
 ]
 
@@ -196,6 +197,17 @@ class Talk:
 def _count(items: Iterable[Any], bar: Any) -> None:
     total = sum(1 for _ in items)
     bar.total = total
+
+
+def stdout_for_rows() -> IO[str]:
+    """Return stdout as a table needs it: UTF-8, names byte for byte, each row passed on at once.
+
+    Raises:
+        OutputError: if it is closed.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file with --output")
+    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
 
 
 def open_classifier(talk: Talk, device: str, **options: Any) -> Classifier:

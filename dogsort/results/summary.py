@@ -6,7 +6,7 @@ from collections import Counter
 
 from dogsort.records import LABELS, Failure, Record
 
-__all__ = ["Summary", "printable", "record_line"]
+__all__ = ["Summary", "printable", "record_line", "size_text"]
 
 UNREADABLE = "unreadable"
 
@@ -45,6 +45,14 @@ def record_line(record: Record) -> str:
     if isinstance(record, Failure):
         return f"{'-':8}{'':>6}  {printable(record.path)}  ({printable(record.error)})"
     return f"{record.label:8}{record.confidence:>6.1%}  {printable(record.path)}"
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it, such as ``3.2 GB``."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
@@ -14,7 +14,15 @@ from dogsort.errors import OutputError, UsageError
 from dogsort.records import COLUMNS, DECIMALS, Failure, Record
 from dogsort.results.output import complete_file, writing
 
-__all__ = ["TABLE_SUFFIXES", "Table", "check_table_name", "csv_table", "open_table"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "CsvRows",
+    "Table",
+    "check_table_name",
+    "csv_table",
+    "open_table",
+    "open_text",
+]
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -102,17 +110,34 @@ class _Counted:
         self._table.close()
 
 
+class CsvRows:
+    """Writes rows of CSV; what stands in them comes through unharmed.
+
+    Args:
+        file: open for writing text, without translation of line ends.
+        columns: their names, which are written first.
+    """
+
+    def __init__(self, file: IO[str], columns: Iterable[str]) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._quoting_writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        self._writer.writerow(columns)
+
+    def write(self, values: Iterable[object]) -> None:
+        """Write a row; None is empty."""
+        texts = [_as_text(value) for value in values]
+        # Python before 3.13 leaves a lone carriage return unquoted where lines end in \n.
+        quote = any("\r" in text for text in texts)
+        (self._quoting_writer if quote else self._writer).writerow(texts)
+
+
 class _CsvTable:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._quoting_writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        self._writer.writerow(COLUMNS)
+        self._rows = CsvRows(file, COLUMNS)
 
     def write(self, record: Record) -> None:
-        # Python before 3.13 leaves a lone carriage return unquoted where lines end in \n.
-        writer = self._quoting_writer if "\r" in record.path else self._writer
-        writer.writerow(_as_text(value) for value in _values(record))
+        self._rows.write(_values(record))
 
     def close(self) -> None:
         self._file.close()
@@ -158,15 +183,16 @@ class _ParquetTable:
         self._rows.clear()
 
 
-def _open_text(path: str) -> IO[str]:
+def open_text(path: str) -> IO[str]:
+    """Open a text file of rows for writing."""
     # Line by line, so that a run that is killed leaves its rows. surrogateescape: a name that
     # is no valid UTF-8 keeps its bytes.
     return open(path, "w", 1, "utf-8", "surrogateescape", "")
 
 
 _TABLES: dict[str, Any] = {
-    ".csv": lambda path: _CsvTable(_open_text(path)),
-    ".jsonl": lambda path: _JsonLinesTable(_open_text(path)),
+    ".csv": lambda path: _CsvTable(open_text(path)),
+    ".jsonl": lambda path: _JsonLinesTable(open_text(path)),
     ".parquet": _ParquetTable,
 }
 

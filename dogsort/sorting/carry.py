@@ -34,7 +34,8 @@ def carry(source: str, target: str, action: Action) -> None:
     """
     folder = os.path.dirname(target)
     try:
-        os.makedirs(folder, exist_ok=True)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise FilingError(
             f"the folder {folder} cannot be made: {error.strerror or error}"
@@ -42,6 +43,8 @@ def carry(source: str, target: str, action: Action) -> None:
     try:
         if action == "link":
             _link(source, target)
+        elif action == "hardlink":
+            _hardlink(source, target)
         elif action == "copy":
             _copy(source, target)
         else:
@@ -101,6 +104,15 @@ def _partial_beside(target: str) -> str:
 def _link(source: str, target: str) -> None:
     folder = os.path.realpath(os.path.dirname(target))
     os.symlink(os.path.relpath(os.path.realpath(source), folder), target)
+
+
+def _hardlink(source: str, target: str) -> None:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINK:
+            raise
+        raise FilingError("no hard link is possible from here to there; --copy is") from error
 
 
 def _move(source: str, target: str) -> None:

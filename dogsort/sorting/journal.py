@@ -1,9 +1,7 @@
 """What is filed, on disk before it is done, and what became of it: one file for each run.
 
 A journal is a file of JSON lines that is only ever appended to: a head, then for each photo a
-step before it is taken, then its outcome. Paths below the folder are kept relative to it, so that
-they hold wherever it is mounted. What is read is checked: a journal may come with a folder that
-somebody else made.
+step before it is taken, then its outcome; for each folder its time before the run, and after it.
 """
 
 from __future__ import annotations
@@ -12,26 +10,19 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import dogsort
 from dogsort.errors import FilingError
-from dogsort.photos.scan import is_photo_name
-from dogsort.records import Label
 from dogsort.sorting.carry import sync_folder
-from dogsort.sorting.identity import Identity
-from dogsort.sorting.plan import Action, Filing
-from dogsort.sorting.sidecars import is_sidecar_name
+from dogsort.sorting.plan import Action
+from dogsort.sorting.steps import FOLDER_NAME, Step, inside, plain, short
 
-__all__ = ["FOLDER_NAME", "Journal", "Outcome", "Step", "filed_into", "journals_of", "place_of"]
-
-#: Where journals lie, in the folder that is filed into. Hidden: scans pass over it.
-FOLDER_NAME = ".dogsort"
+__all__ = ["Journal", "Outcome", "filed_into", "journals_of", "place_of"]
 
 FORMAT_VERSION = 1
 
@@ -39,41 +30,9 @@ FORMAT_VERSION = 1
 Outcome: TypeAlias = Literal["done", "failed", "undone", "lost"]
 
 _ACTIONS: dict[str, Action] = {name: name for name in get_args(Action)}
-_LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
 _OUTCOMES: dict[str, Outcome] = {name: name for name in get_args(Outcome)}
 
 _NAME = re.compile(r"run-(\d{6,9})\.jsonl")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One photo's filing.
-
-    Attributes:
-        source: where it was, absolute.
-        target: where it went, absolute.
-        label: why.
-        identity: what it was when it was filed; None for a link, which is made anew.
-        sidecar: whether it went with a photo.
-        is_inside: whether the source lies below the folder filed into.
-    """
-
-    source: str
-    target: str
-    label: Label
-    identity: Identity | None = None
-    sidecar: bool = False
-    is_inside: bool = True
-
-    @classmethod
-    def of(cls, filing: Filing) -> Step:
-        """Make the step of a filing, but for its identity.
-
-        Raises:
-            OSError: if its folders cannot be told.
-        """
-        source, target = _resolved(filing.source), _resolved(filing.target)
-        return cls(source, target, filing.label, sidecar=filing.belongs_to is not None)
 
 
 class Journal:
@@ -83,12 +42,16 @@ class Journal:
         path: the file.
 
     Attributes:
+        folder: the folder filed into, absolute, without links.
         run: its number, counted from 1 in each folder.
         started: when, as ISO 8601 with the offset from UTC.
         action: what was done with photos.
         steps: what was to be done, in order.
         outcomes: what became of each step; None where that was not written down.
         made: folders made on the way, absolute.
+        before, after: times of the folders that the run changed something in, before it and after
+            it, in ns since 1970; by their absolute paths.
+        restored: the times that undo gives back, likewise, once it was begun.
         undoing: whether undoing it was begun.
         closed: whether the run was undone as far as it can be.
         begun: whether there is a head; without, the machine stopped before anything was done.
@@ -107,6 +70,9 @@ class Journal:
         self.steps: list[Step] = []
         self.outcomes: list[Outcome | None] = []
         self.made: list[str] = []
+        self.before: dict[str, int] = {}
+        self.after: dict[str, int] = {}
+        self.restored: dict[str, int] = {}
         self.begun = self.undoing = self.closed = False
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -146,21 +112,28 @@ class Journal:
         sync_folder(str(place))
         return cls(path)
 
-    def plan(self, steps: Sequence[Step], made: Iterable[str]) -> list[int]:
-        """Put steps, and folders about to be made, on disk; return the steps' numbers.
+    def plan(
+        self, steps: Sequence[Step], made: Sequence[str], times: Mapping[str, int]
+    ) -> list[int]:
+        """Put on disk what is about to be done; return the steps' numbers.
+
+        Args:
+            steps: to be taken.
+            made: folders about to be made.
+            times: of the folders in which something changes for the first time.
 
         Raises:
-            OSError: if they cannot be written.
+            OSError: if it cannot be written.
         """
         first = len(self.steps)
-        entries: list[dict[str, Any]] = [{"make": self._short(path)} for path in made]
-        for number, step in enumerate(steps, first):
-            entry: dict[str, Any] = {"step": number, "label": step.label}
-            entry |= {"source": self._short(step.source), "target": self._short(step.target)}
-            entry |= {} if step.identity is None else asdict(step.identity)
-            entry |= {"sidecar": True} if step.sidecar else {}
-            entries.append(entry)
-        self._append(entries, sync=True)
+        entries: list[dict[str, Any]] = [{"before": self._by_name(times)}] if times else []
+        entries += [{"make": short(path, self.folder)} for path in made]
+        entries += [step.entry(number, self.folder) for number, step in enumerate(steps, first)]
+        self._write(map(_line, entries), sync=True)
+        self.before |= times
+        self.made += made
+        self.steps += steps
+        self.outcomes += [None] * len(steps)
         return list(range(first, len(self.steps)))
 
     def note(self, number: int, outcome: Outcome) -> None:
@@ -168,25 +141,26 @@ class Journal:
 
         Not forced onto the disk: the next plan does that; what is missing, the files tell.
         """
+        self.outcomes[number] = outcome
         with suppress(OSError):
-            self._append([{outcome: number}], sync=False)
+            self._write([b'{"%b": %d}\n' % (outcome.encode("ascii"), number)], sync=False)
 
-    def sync(self) -> None:
-        """Put on disk what was noted.
+    def end(self, times: Mapping[str, int]) -> None:
+        """Put on disk what was noted, and the times of folders after the run; OSError likewise."""
+        self.after = dict(times)
+        self._write([_line({"after": self._by_name(times)})] if times else [], sync=True)
+
+    def begin_undo(self, restored: Mapping[str, int]) -> None:
+        """Put on disk that the run is being undone, and the times that folders get back.
 
         Raises:
             OSError: if it cannot be written.
         """
-        if self._file is not None:
-            self._append([], sync=True)
-
-    def begin_undo(self) -> None:
-        """Put on disk that the run is being undone; OSError if that cannot be written."""
-        self._append([{"undoing": True}], sync=True)
+        self._append({"undoing": True, "restored": self._by_name(restored)})
 
     def end_undo(self) -> None:
         """Put on disk that it is undone as far as it can be; OSError likewise."""
-        self._append([{"closed": True}], sync=True)
+        self._append({"closed": True})
 
     def close(self) -> None:
         """Let go of the file; nothing can be written after that."""
@@ -198,15 +172,19 @@ class Journal:
         """Return the steps of which it is not known whether they were taken."""
         return [number for number, outcome in enumerate(self.outcomes) if outcome is None]
 
-    def _append(self, entries: Iterable[dict[str, Any]], sync: bool) -> None:
+    def _append(self, entry: dict[str, Any]) -> None:
+        self._write([_line(entry)], sync=True)
+        self._take(entry)
+
+    def _write(self, lines: Iterable[bytes], sync: bool) -> None:
         if self._file is None:
+            if not sync and not lines:
+                return
             file = self.path.open("r+b")
             file.truncate(self._whole)
             file.seek(self._whole)
             self._file = file
-        for entry in entries:
-            self._file.write(_line(entry))
-            self._take(entry)
+        self._file.writelines(lines)
         if sync:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -222,10 +200,16 @@ class Journal:
             self.action = _ACTIONS[entry["action"]]
             self.begun = True
         elif "step" in entry:
-            self._take_step(entry)
+            self.steps.append(Step.read(entry, self.action, self.folder))
+            self.outcomes.append(None)
         elif "make" in entry:
-            self.made.append(self._inside(entry["make"]))
+            self.made.append(inside(entry["make"], self.folder))
+        elif "before" in entry:
+            self.before |= self._times(entry["before"])
+        elif "after" in entry:
+            self.after = self._times(entry["after"])
         elif "undoing" in entry:
+            self.restored = self._times(entry.get("restored", {}))
             self.undoing = True
         elif "closed" in entry:
             self.closed = True
@@ -235,32 +219,21 @@ class Journal:
                 raise IndexError(number)
             self.outcomes[number] = _OUTCOMES[word]
 
-    def _take_step(self, entry: dict[str, Any]) -> None:
-        identity = None
-        if self.action != "link":
-            identity = Identity(int(entry["size"]), str(entry["sha256"]))
-        target, given = self._inside(entry["target"]), entry["source"]
-        inside = not os.path.isabs(given)
-        source = self._inside(given) if inside else _plain(given)
-        ending = os.path.splitext(source)[1]
-        # Nobody's journal shall make undo put just anything just anywhere.
-        known = is_photo_name("a" + ending) or is_sidecar_name("a" + ending)
-        if os.path.splitext(target)[1] != ending or not (inside or known or not ending):
-            raise ValueError("names that filing does not give")
-        sidecar = entry.get("sidecar", False) is True
-        label = _LABELS[entry["label"]]
-        self.steps.append(Step(source, target, label, identity, sidecar, inside))
-        self.outcomes.append(None)
+    def _by_name(self, times: Mapping[str, int]) -> dict[str, int]:
+        """Name folders as a journal does; the folder filed into is ``.``."""
+        return {
+            os.curdir if path == self.folder else short(path, self.folder): time
+            for path, time in times.items()
+        }
 
-    def _short(self, path: str) -> str:
-        below = os.path.join(self.folder, "")
-        return path[len(below) :] if path.startswith(below) else path
-
-    def _inside(self, path: str) -> str:
-        """Return a path that is relative to the folder as absolute."""
-        if os.path.isabs(path) or path.split(os.sep, maxsplit=1)[0] in (os.pardir, FOLDER_NAME):
-            raise ValueError("a path that leads out of the folder")
-        return os.path.join(self.folder, _plain(path))
+    def _times(self, entry: Any) -> dict[str, int]:
+        times = {}
+        for name, time in entry.items():
+            if type(time) is not int or not 0 <= time < 1 << 63:
+                raise ValueError("not a time")
+            path = self.folder if name == os.curdir else os.path.join(self.folder, plain(name))
+            times[path] = time
+        return times
 
 
 def journals_of(folder: str) -> list[Journal]:
@@ -314,19 +287,6 @@ def place_of(folder: str) -> Path:
 def _number_of(name: str) -> int:
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else 0
-
-
-def _resolved(path: str) -> str:
-    """Return the absolute name of a file, the links in its folder resolved."""
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder or os.curdir), name)
-
-
-def _plain(path: str) -> str:
-    """Return a path if it says where it leads: nothing empty, no dots, no NUL in it."""
-    if not path or path != os.path.normpath(path) or b"\0" in os.fsencode(path):
-        raise ValueError("not a plain path")
-    return path
 
 
 def _line(entry: dict[str, Any]) -> bytes:

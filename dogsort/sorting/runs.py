@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import datetime
-from itertools import islice
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -22,16 +22,19 @@ from filelock import FileLock, Timeout
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import carry
-from dogsort.sorting.identity import Identity
-from dogsort.sorting.journal import Journal, Step, journals_of, place_of
+from dogsort.sorting.identity import folder_times
+from dogsort.sorting.journal import Journal, journals_of, place_of
 from dogsort.sorting.plan import Action, Filing
 from dogsort.sorting.settle import settle
+from dogsort.sorting.steps import Step
 
 __all__ = ["Outcomes", "at_work", "carry_out"]
 
 #: Steps that go onto the disk together, before the first of them is taken: forcing each one there
-#: by itself would take longer than the filing.
-BATCH = 64
+#: by itself would take longer than the filing. Each file is read for its checksum before, so
+#: there are fewer of large ones, or nothing would seem to happen for long.
+BATCH_FILES = 1024
+BATCH_BYTES = 1 << 28
 
 T = TypeVar("T")
 
@@ -54,7 +57,7 @@ def at_work(folder: str) -> Iterator[list[str]]:
     """
     place = place_of(folder)
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        _make(place)
         lock = FileLock(place / LOCK_NAME, timeout=0)
         lock.acquire()
     except Timeout:
@@ -94,33 +97,37 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
         raise FilingError(f"{folder}: no journal can be written: {error.strerror}") from error
     remaining = iter(filings)
     unfiled: set[str] = set()
+    resolved = cache(os.path.realpath)
     try:
-        while batch := list(islice(remaining, BATCH)):
-            yield from _carry_batch(batch, action, journal, unfiled)
+        for filing in remaining:
+            yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
     finally:
         settle(journal)
         journal.close()
 
 
 def _carry_batch(
-    batch: list[Filing], action: Action, journal: Journal, unfiled: set[str]
+    filings: Iterable[Filing], journal: Journal, unfiled: set[str], resolved: Callable[[str], str]
 ) -> Outcomes[Filing]:
-    """File a few; ``unfiled`` takes up the photos that could not be, whose sidecars stay, too."""
+    """File the first ones; ``unfiled`` takes up photos that could not be: their sidecars stay."""
     steps: list[Step] = []
     planned: list[Filing] = []
-    for filing in batch:
+    size = 0
+    for filing in filings:
         try:
-            step = Step.of(filing)
-            if action != "link":
-                step = replace(step, identity=Identity.of(step.source))
-        except OSError as error:
+            steps.append(Step.of(filing, journal.action, journal.folder, resolved))
+        except (FilingError, OSError) as error:
             unfiled.add(filing.source)
-            yield filing, FilingError(str(error.strerror or error))
-            continue
-        steps.append(step)
-        planned.append(filing)
+            reason = error.strerror if isinstance(error, OSError) else None
+            yield filing, FilingError(str(reason or error))
+        else:
+            planned.append(filing)
+            size += steps[-1].size
+        if len(planned) >= BATCH_FILES or size >= BATCH_BYTES:
+            break
+    made = _folders_to_make(steps)
     try:
-        numbers = journal.plan(steps, _folders_to_make(steps))
+        numbers = journal.plan(steps, made, _times_before(steps, made, journal))
     except OSError as error:
         raise FilingError(
             f"{journal.path}: cannot be written, so nothing more is filed: {error.strerror}"
@@ -129,7 +136,7 @@ def _carry_batch(
         try:
             if filing.belongs_to in unfiled:
                 raise FilingError("its photo was not filed")
-            carry(step.source, step.target, action)
+            carry(step.source, step.target, journal.action)
         except FilingError as error:
             unfiled.add(filing.source)
             journal.note(number, "failed")
@@ -142,13 +149,31 @@ def _carry_batch(
 def _folders_to_make(steps: Sequence[Step]) -> list[str]:
     """Return the folders that steps need and that are not there, outer ones first."""
     missing: dict[str, None] = {}
-    for step in steps:
-        folder, chain = os.path.dirname(step.target), []
-        while folder not in missing and not os.path.lexists(folder):
-            chain.append(folder)
-            folder = os.path.dirname(folder)
+    for folder in {os.path.dirname(step.target): None for step in steps}:
+        chain, outer = [], folder
+        while outer not in missing and not os.path.lexists(outer):
+            chain.append(outer)
+            outer = os.path.dirname(outer)
         missing |= dict.fromkeys(reversed(chain))
     return list(missing)
+
+
+def _times_before(steps: Sequence[Step], made: Sequence[str], journal: Journal) -> dict[str, int]:
+    """Return the times of the folders that steps change for the first time."""
+    paths = [*(step.target for step in steps), *made]
+    if journal.action == "move":
+        paths += [step.source for step in steps]
+    changed = {os.path.dirname(path) for path in paths} - journal.before.keys()
+    return folder_times(changed - {*made, *journal.made})
+
+
+def _make(place: Path) -> None:
+    """Make the folder of the journals, and keep the time of the one it lies in."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    times = place.parent.stat()
+    with suppress(FileExistsError):
+        place.mkdir()
+        os.utime(place.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def _who(place: Path) -> str:

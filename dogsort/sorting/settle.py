@@ -6,9 +6,10 @@ import os
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import clear_up, drop_partial
-from dogsort.sorting.identity import same_name
-from dogsort.sorting.journal import Journal, Step
+from dogsort.sorting.identity import folder_times, same_name
+from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
+from dogsort.sorting.steps import Step
 
 __all__ = ["settle"]
 
@@ -41,8 +42,10 @@ def settle(journal: Journal) -> list[str]:
         and _settle_undo(journal)
     ):
         said = ["an earlier undo here was stopped half-way; dogsort undo goes on"]
+    if not unsettled and not said and (journal.after or journal.undoing or not journal.before):
+        return said
     try:
-        journal.sync()
+        journal.end(folder_times(journal.before))
     except OSError as error:
         raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
     return said

@@ -8,10 +8,11 @@ from contextlib import suppress
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import carry
-from dogsort.sorting.identity import leads_to, same_name, strays
-from dogsort.sorting.journal import Journal, Step
+from dogsort.sorting.identity import folder_times, leads_to, same_name, strays
+from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
 from dogsort.sorting.runs import Outcomes
+from dogsort.sorting.steps import Step
 
 __all__ = ["take_back"]
 
@@ -28,8 +29,9 @@ def take_back(journal: Journal) -> Outcomes[Step]:
     if journal.unsettled():
         raise FilingError(f"{journal.path}: does not tell yet what was done; nothing is undone")
     blocked = False
+    restored = journal.restored if journal.undoing else _times_to_restore(journal)
     try:
-        _write(journal, journal.begin_undo)
+        _write(journal, lambda: journal.begin_undo(restored))
         for number in reversed(range(len(journal.steps))):
             if journal.outcomes[number] != "done":
                 continue
@@ -46,6 +48,7 @@ def take_back(journal: Journal) -> Outcomes[Step]:
             for folder in reversed(journal.made):
                 with suppress(OSError):  # not empty: somebody uses it
                     os.rmdir(folder)
+            _restore_times(journal)
             _write(journal, journal.end_undo)
     finally:
         journal.close()
@@ -56,6 +59,27 @@ def _write(journal: Journal, what: Callable[[], None]) -> None:
         what()
     except OSError as error:
         raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
+
+
+def _times_to_restore(journal: Journal) -> dict[str, int]:
+    """Return the times, before the run, of folders in which nothing was changed since."""
+    return {
+        folder: journal.before[folder]
+        for folder, time in folder_times(journal.after).items()
+        if folder in journal.before and time == journal.after[folder]
+    }
+
+
+def _restore_times(journal: Journal) -> None:
+    paths = [
+        *journal.made,
+        *(path for step in journal.steps for path in (step.source, step.target)),
+    ]
+    # Of no other folders: nobody's journal shall change just anything.
+    for folder in folder_times({os.path.dirname(path) for path in paths} & journal.restored.keys()):
+        with suppress(OSError):  # the photos are back; that is what was promised
+            atime = os.lstat(folder).st_atime_ns
+            os.utime(folder, ns=(atime, journal.restored[folder]))
 
 
 def _undo(step: Step, action: Action) -> FilingError | None:

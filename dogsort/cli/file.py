@@ -1,0 +1,83 @@
+"""``dogsort file TABLE``: file photos by a table, perhaps a corrected one."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from dogsort.cli.filing import file_photos, filing_options, show_plan, wishes_of
+from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
+from dogsort.errors import UsageError
+from dogsort.photos.scan import check_paths
+from dogsort.records import Failure
+from dogsort.results.output import check_not_input, check_writable
+from dogsort.results.reading import read_table
+from dogsort.results.summary import printable
+from dogsort.results.tables import check_table_name
+from dogsort.sorting.disk import Disk
+from dogsort.sorting.from_table import check_below, photos_of
+from dogsort.sorting.plan import Planner
+from dogsort.sorting.runs import at_work
+
+__all__ = ["file"]
+
+
+@click.command("file", context_settings=HELP)
+@click.argument("table", metavar="TABLE")
+@click.option(
+    "--photos",
+    metavar="FOLDER",
+    help="The folder that the photos must lie below [default: the table's own].",
+)
+@click.option("-o", "--output", metavar="FILE", help="With --dry-run: write the plan here, .csv.")
+@filing_options
+@talk_options
+def file(
+    table: str,
+    photos: str | None,
+    output: str | None,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
+    **filing: Any,
+) -> int:
+    """File photos by the labels in a table, such as a corrected one, without classifying again.
+
+    TABLE is what dogsort PATH... -o TABLE wrote; paths in it count from the current folder. Photos
+    that have changed or gone since they were classified are named, and left alone.
+    """
+    check_paths([table] if photos is None else [table, photos])
+    dry_run: bool = filing["dry_run"]
+    if output is not None and not dry_run:
+        raise UsageError("--output needs --dry-run, whose plan it takes")
+    if output not in (None, "-"):
+        check_table_name(output, (".csv",))
+        check_not_input(output, [table])
+        check_writable(output)
+    talk = Talk(quiet, verbose, no_progress)
+    rows = read_table(table)
+    below = photos or os.path.dirname(table) or os.curdir
+    check_below(rows, below)
+    wishes = wishes_of(filing, photos, [below])
+    if wishes is None:
+        raise UsageError("say what to do: --move, --copy, --link or --hardlink")
+    planner = Planner(wishes, Disk())
+    failed = 0
+    with ExitStack() as stack:
+        if not dry_run:
+            for found in stack.enter_context(at_work(wishes.folder)):
+                talk.warn(printable(found))
+        for photo in photos_of(rows, wishes.folders().keys(), {}):
+            if isinstance(photo, Failure):
+                talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
+                failed += 1
+            else:
+                planner.add(*photo)
+        if dry_run:
+            show_plan(planner, output, talk)
+        else:
+            failed += file_photos(planner, talk)
+    return SOME_FAILED if failed else 0

@@ -1,0 +1,33 @@
+"""Ctrl-C, and the signal by which systems stop programs: the run ends, and says what is kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+__all__ = ["stop_gently"]
+
+STILL_AT_IT = b"dogsort: finishing what was begun; once more stops at once\n"
+
+
+def stop_gently() -> None:
+    """Let SIGTERM interrupt as Ctrl-C does, and neither of them the clean-up that follows.
+
+    What somebody told us to ignore, as nohup does, stays ignored.
+    """
+    expected = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    ours = [number for number, usual in expected.items() if signal.getsignal(number) == usual]
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in ours:
+            signal.signal(number, wait)
+        raise KeyboardInterrupt
+
+    def wait(_number: int, _frame: FrameType | None) -> None:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+        os.write(2, STILL_AT_IT)
+
+    for number in ours:
+        signal.signal(number, stop)

@@ -1,0 +1,134 @@
+"""CSV, JSON Lines or Parquet -> labels: a table that was made by dogsort, perhaps corrected."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from dogsort.errors import DataError
+from dogsort.records import Label
+from dogsort.results.tables import check_table_name
+
+__all__ = ["Row", "read_table"]
+
+#: What spreadsheets put between values, in one country or another.
+SEPARATORS = (",", ";", "\t")
+
+_LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a table says of one photo.
+
+    Attributes:
+        path: as it stands there.
+        label: None if the photo could not be read.
+        place: where it stands, for people: the table, and the line or row.
+    """
+
+    path: str
+    label: Label | None
+    place: str
+
+
+def read_table(table: str) -> list[Row]:
+    """Read the paths and labels of a table; other columns may be missing.
+
+    Args:
+        table: a file that ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+
+    Raises:
+        UsageError: for a name that ends otherwise.
+        DataError: if it cannot be read, or a row makes no sense; the row is named.
+    """
+    rows = _ROWS[check_table_name(table)]
+    found: dict[str, Row] = {}
+    try:
+        for place, values in rows(table):
+            row = _row(values, f"{table}: {place}")
+            if row.path in found:
+                raise DataError(f"{row.place}: {row.path} is there twice")
+            found[row.path] = row
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read: {error.strerror or error}") from error
+    return list(found.values())
+
+
+def _row(values: dict[str, Any], place: str) -> Row:
+    path, label = values.get("path"), values.get("label")
+    if not isinstance(path, str) or not _is_name(path):
+        raise DataError(f"{place}: there is no path")
+    word = label.strip().lower() if isinstance(label, str) else label
+    if word in ("", None):
+        return Row(path, None, place)
+    if word not in _LABELS:
+        names = ", ".join(_LABELS)
+        raise DataError(f"{place}: the label {label!r} is none of {names}, nor empty")
+    return Row(path, _LABELS[word], place)
+
+
+def _is_name(path: str) -> bool:
+    try:
+        return path != "" and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # half a character, which JSON can hold
+        return False
+
+
+def _csv_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    # surrogateescape: a name that is no valid UTF-8 keeps its bytes. Spreadsheets begin with a
+    # mark of the byte order.
+    with open(table, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        head = file.readline().removeprefix("\ufeff").rstrip("\r\n")
+        separator = max(SEPARATORS, key=head.count)
+        columns = next(csv.reader([head], delimiter=separator), [])
+        _check_columns(columns, table)
+        reader = csv.reader(file, delimiter=separator, strict=True)
+        try:
+            for values in reader:
+                if values:
+                    line = f"line {reader.line_num + 1}"
+                    yield line, dict(zip(columns, values, strict=False))
+        except csv.Error as error:
+            raise DataError(f"{table}: line {reader.line_num + 1}: {error}") from error
+
+
+def _json_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with open(table, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                values = json.loads(line)
+            except (ValueError, RecursionError):
+                values = None
+            if not isinstance(values, dict):
+                raise DataError(f"{table}: line {number}: not a JSON object")
+            yield f"line {number}", values
+
+
+def _parquet_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(table) as file:
+            _check_columns(file.schema_arrow.names, table)
+            number = 0
+            for batch in file.iter_batches(columns=["path", "label"]):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", values
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{table}: no Parquet file that can be read: {error}") from error
+
+
+def _check_columns(columns: Iterable[str], table: str) -> None:
+    for name in ("path", "label"):
+        if name not in columns:
+            raise DataError(f"{table}: there is no column {name!r}; make it with dogsort PATH -o")
+
+
+_ROWS = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}

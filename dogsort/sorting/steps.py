@@ -1,0 +1,139 @@
+"""One photo's filing, as it stands in a journal.
+
+Paths below the folder filed into are kept relative to it, so that they hold wherever it is mounted.
+What is read is checked: a journal may come with a folder that somebody else made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from dogsort.errors import FilingError
+from dogsort.photos.scan import is_photo_name
+from dogsort.records import Label
+from dogsort.sorting.identity import Identity
+from dogsort.sorting.plan import Action, Filing
+from dogsort.sorting.sidecars import is_sidecar_name
+
+__all__ = ["FOLDER_NAME", "Step", "inside", "plain", "short"]
+
+#: Where journals lie, in the folder that is filed into. Hidden: scans pass over it.
+FOLDER_NAME = ".dogsort"
+
+_LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One photo's filing.
+
+    Attributes:
+        source: where it was, absolute.
+        target: where it went, absolute, below the folder filed into.
+        label: why.
+        identity: what it was when it was filed; None for a symbolic link, which is made anew.
+        sidecar: whether it went with a photo.
+        is_inside: whether the source lies below the folder filed into.
+    """
+
+    source: str
+    target: str
+    label: Label
+    identity: Identity | None = None
+    sidecar: bool = False
+    is_inside: bool = True
+
+    @classmethod
+    def of(
+        cls, filing: Filing, action: Action, folder: str, resolved: Callable[[str], str]
+    ) -> Step:
+        """Make the step of a filing.
+
+        Args:
+            filing: what is to be done.
+            action: how.
+            folder: the folder filed into, absolute, without links.
+            resolved: gives the absolute path of a folder, without links.
+
+        Raises:
+            FilingError: if it leads out of the folder, or undo would not take it back.
+            OSError: if the photo cannot be read.
+        """
+        source, target = (
+            os.path.join(resolved(place or os.curdir), name)
+            for place, name in map(os.path.split, (filing.source, filing.target))
+        )
+        below = os.path.join(folder, "")
+        if not target.startswith(below):
+            raise FilingError(f"{os.path.dirname(filing.target)} is a link that leads elsewhere")
+        is_inside = source.startswith(below)
+        if not is_inside and not _known(source):
+            raise FilingError("from elsewhere, only files with a photo's suffix are filed")
+        if source.startswith(os.path.join(folder, FOLDER_NAME, "")):
+            raise FilingError(f"what lies in {FOLDER_NAME} is dogsort's own")
+        identity = None if action == "link" else Identity.of(source)
+        sidecar = filing.belongs_to is not None
+        return cls(source, target, filing.label, identity, sidecar, is_inside)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file has; 0 for a symbolic link."""
+        return 0 if self.identity is None else self.identity.size
+
+    def entry(self, number: int, folder: str) -> dict[str, Any]:
+        """Return the journal's entry for this step."""
+        entry: dict[str, Any] = {"step": number, "label": self.label}
+        entry |= {"source": short(self.source, folder), "target": short(self.target, folder)}
+        if self.identity is not None:
+            entry |= {"size": self.identity.size, "sha256": self.identity.sha256}
+        return entry | ({"sidecar": True} if self.sidecar else {})
+
+    @classmethod
+    def read(cls, entry: dict[str, Any], action: Action, folder: str) -> Step:
+        """Read a journal's entry.
+
+        Raises:
+            ValueError, TypeError, KeyError: if dogsort does not write such an entry.
+        """
+        identity = None
+        if action != "link":
+            identity = Identity(int(entry["size"]), str(entry["sha256"]))
+        target, given = inside(entry["target"], folder), entry["source"]
+        is_inside = not os.path.isabs(given)
+        source = inside(given, folder) if is_inside else plain(given)
+        # Nobody's journal shall make undo put just anything just anywhere.
+        if os.path.splitext(target)[1] != os.path.splitext(source)[1] or not (
+            is_inside or _known(source)
+        ):
+            raise ValueError("names that filing does not give")
+        sidecar = entry.get("sidecar", False) is True
+        return cls(source, target, _LABELS[entry["label"]], identity, sidecar, is_inside)
+
+
+def short(path: str, folder: str) -> str:
+    """Return a path as a journal in ``folder`` writes it: relative where it lies below."""
+    below = os.path.join(folder, "")
+    return path[len(below) :] if path.startswith(below) else path
+
+
+def inside(path: str, folder: str) -> str:
+    """Return a journal's relative path as absolute; ValueError if it leads out of the folder."""
+    if os.path.isabs(path) or path.split(os.sep, maxsplit=1)[0] in (os.pardir, FOLDER_NAME):
+        raise ValueError("a path that leads out of the folder")
+    return os.path.join(folder, plain(path))
+
+
+def plain(path: str) -> str:
+    """Return a path if it says where it leads: nothing empty, no dots, no NUL in it."""
+    if path in ("", os.curdir) or path != os.path.normpath(path) or b"\0" in os.fsencode(path):
+        raise ValueError("not a plain path")
+    return path
+
+
+def _known(path: str) -> bool:
+    """Tell whether a name is one of those that dogsort files from anywhere."""
+    ending = os.path.splitext(path)[1]
+    return not ending or is_photo_name("a" + ending) or is_sidecar_name("a" + ending)

@@ -1,0 +1,280 @@
+"""Filing as a user asks for it: by a table, into a tree, with conflicts, interrupted."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import EXAMPLES, files_below
+from test_undo import contents, plant, tree
+
+DOG, CAT = EXAMPLES / "running_dog.jpeg", EXAMPLES / "kitten.jpeg"
+
+
+def correct(table: Path, **labels: str) -> None:
+    """Change labels in a table, by the stem of the photo's name."""
+    with table.open(newline="") as file:
+        reader = csv.DictReader(file)
+        rows = [row | {"label": labels.get(Path(row["path"]).stem, row["label"])} for row in reader]
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, reader.fieldnames)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_a_corrected_table_decides(dogsort, album):
+    table = album.parent / "p.csv"
+    dogsort(album, "-o", table)
+    correct(table, kitten="Dog ", coffee="cat", chelsea="", rocket="unsure")
+    run = dogsort("file", table, "--copy", "--to", album / "out", "--unsure-to", "look")
+    assert run.returncode == 0, run.stderr.decode()
+    assert sorted(files_below(album / "out")) == [
+        "cat/coffee.png",
+        "dog/kitten.jpeg",
+        "dog/running_dog.jpeg",
+        "look/rocket.jpg",
+    ]
+
+
+def test_tables_of_spreadsheets_are_read(dogsort, album):
+    name = '=1+1; ,"x".jpeg'
+    shutil.copy(DOG, album / name)
+    text = f'\ufeffid;label;path\r\n1;dog;"album/{name.replace(chr(34), chr(34) * 2)}"\r\n'
+    (album.parent / "p.csv").write_bytes(text.encode())
+    run = dogsort("file", "p.csv", "--move", "--to", "album", cwd=album.parent)
+    assert run.returncode == 0, run.stderr.decode()
+    assert (album / "dog" / name).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "p.csv: there is no column 'path'"),
+        ("", "p.csv: there is no column 'path'"),
+        ("path,label\nalbum/kitten.jpeg,tiger\n", "p.csv: line 2: the label 'tiger' is none of"),
+        ("path,label\n,cat\n", "p.csv: line 2: there is no path"),
+        ('path,label\n"a"b,cat\n', "p.csv: line 2: "),
+        ("path,label\na,cat\nb,cat\na,dog\n", "p.csv: line 4: a is there twice"),
+        ("path,label\n../outside.jpg,cat\n", "line 2: ../outside.jpg does not lie below ."),
+        ("path,label\nalbum/out/x.jpg,cat\n", "album/out/x.jpg does not lie below ."),
+        ("path,label\n/etc/passwd,cat\n", "p.csv: line 2: /etc/passwd does not lie below ."),
+        ("path,label\nalbum/..,cat\n", "does not lie below"),
+    ],
+)
+def test_tables_that_make_no_sense_or_lead_outside_file_nothing(dogsort, album, text, message):
+    (album.parent / "elsewhere").mkdir()
+    shutil.copy(CAT, album.parent / "elsewhere" / "x.jpg")
+    home = album.parent / "home"
+    home.mkdir()
+    album.rename(home / "album")
+    (home / "album" / "out").symlink_to(album.parent / "elsewhere")
+    before = contents(album.parent)
+    (home / "p.csv").write_text(text)
+    run = dogsort("file", "p.csv", "--move", "--to", "album", cwd=home)
+    assert run.returncode == 1
+    assert message in run.stderr.decode()
+    assert contents(album.parent) == sorted([*before, text.encode()])
+
+
+@pytest.mark.parametrize("line", ["[]", "{", '{"path": "\\ud800", "label": "cat"}', '{"path": 1}'])
+def test_json_that_makes_no_sense(dogsort, tmp_path, line):
+    (tmp_path / "p.jsonl").write_text(line)
+    run = dogsort("file", "p.jsonl", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "p.jsonl: line 1: " in run.stderr.decode()
+    (tmp_path / "p.parquet").write_text(line)
+    run = dogsort("file", "p.parquet", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "no Parquet file" in run.stderr.decode()
+
+
+def test_sub_folders_are_kept_below_the_label(dogsort, album):
+    (album / "2019" / "may").mkdir(parents=True)
+    shutil.copy(DOG, album / "2019" / "may" / "rex.jpg")
+    shutil.copy(DOG, album / "2019" / "rex.jpg")
+    before = tree(album)
+    run = dogsort(f"{album}/", "--move", "--keep-tree", "--neither-to", "rest", "-v")
+    assert run.returncode == 0, run.stderr.decode()
+    assert sorted(files_below(album)) == [
+        "cat/chelsea.png",
+        "cat/kitten.jpeg",
+        "dog/2019/may/rex.jpg",
+        "dog/2019/rex.jpg",
+        "dog/running_dog.jpeg",
+        "rest/astronaut.png",
+        "rest/coffee.png",
+        "rest/rocket.jpg",
+    ]
+    again = dogsort(album, "--move", "--keep-tree")
+    assert "moved: nothing" in again.stderr.decode()
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+
+
+def test_names_that_are_taken(dogsort, album):
+    (album / "dog").mkdir()
+    (album / "dog" / "running_dog.jpeg").write_bytes(b"of somebody else")
+    before = tree(album)
+    fails = dogsort(album, "--move", "--on-conflict", "fail")
+    assert fails.returncode == 1
+    assert "so nothing is filed" in fails.stderr.decode()
+    assert tree(album) == before
+    skips = dogsort(album, "--move", "--on-conflict", "skip", "-v")
+    assert skips.returncode == 3  # for what is in the way is no photo
+    assert "so left where they are: 1" in skips.stderr.decode()
+    assert (album / "running_dog.jpeg").exists()
+    assert (album / "cat" / "kitten.jpeg").exists()
+    renames = dogsort(album, "--move")
+    assert "so filed under other names: 1" in renames.stderr.decode()
+    assert (album / "dog" / "running_dog (2).jpeg").exists()
+
+
+def test_hard_links_are_the_photo_and_undone(dogsort, album):
+    before = tree(album)
+    assert dogsort(album, "--hardlink").returncode == 0
+    assert (album / "cat" / "kitten.jpeg").samefile(album / "kitten.jpeg")
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+
+
+def test_a_label_folder_that_is_a_link_out_is_refused(dogsort, album, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (album / "cat").symlink_to(tmp_path / "elsewhere")
+    before = files_below(album)
+    run = dogsort(album, "--move")
+    assert run.returncode == 1
+    assert "cat: is a link that leads out of" in run.stderr.decode()
+    assert files_below(album) == before
+    # Also further down.
+    (album / "cat").unlink()
+    (album / "cat").mkdir()
+    (album / "cat" / "2019").symlink_to(tmp_path / "elsewhere")
+    (album / "2019").mkdir()
+    shutil.copy(CAT, album / "2019" / "tom.jpg")
+    run = dogsort(album, "--move", "--keep-tree")
+    assert run.returncode == 3
+    assert "2019 is a link that leads elsewhere" in run.stderr.decode()
+    assert (album / "2019" / "tom.jpg").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_names_that_would_be_too_long_are_named(dogsort, album):
+    name = "a" * 250 + ".jpeg"
+    shutil.copy(DOG, album / name)
+    (album / "dog").mkdir()
+    (album / "dog" / name).write_bytes(b"other")
+    run = dogsort(album, "--move", "--to", album)
+    assert run.returncode == 3
+    assert f"{name}: not filed: File name too long" in run.stderr.decode()
+    assert (album / name).exists()
+    assert (album / "dog" / "running_dog.jpeg").exists()
+
+
+def test_paths_of_4000_bytes(dogsort, album):
+    deep = album
+    while len(os.fsencode(deep)) < 3790:
+        deep = deep / ("d" * 200)
+    deep = deep / ("d" * (4000 - len(os.fsencode(deep)) - len("/cat.jpeg") - 1))
+    handle = os.open(album, os.O_RDONLY)
+    for part in deep.relative_to(album).parts:
+        os.mkdir(part, dir_fd=handle)
+        below = os.open(part, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+    shutil.copy(CAT, deep / "cat.jpeg")
+    assert len(os.fsencode(deep / "cat.jpeg")) == 4000
+    before = tree(album)
+    assert dogsort(album, "--move").returncode == 0
+    assert (album / "cat" / "cat.jpeg").exists()
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+    # With its tree, it comes to 4,004 bytes; two folders more, and the system refuses it.
+    assert dogsort(album, "--move", "--keep-tree").returncode == 0
+    assert dogsort("undo", album).returncode == 0
+    run = dogsort(album, "--copy", "--keep-tree", "--to", album / ("x" * 99))
+    assert run.returncode == 3
+    assert "cat.jpeg: not filed: " in run.stderr.decode()
+    assert "File name too long" in run.stderr.decode()
+
+
+def started(*arguments: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dogsort", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def many(folder: Path, count: int) -> None:
+    plant(folder, {f"{number:05}.jpg": b"%d" % number for number in range(count)})
+    rows = "".join(
+        f"{folder}/{number:05}.jpg,{'dog' if number % 2 else 'cat'}\n" for number in range(count)
+    )
+    (folder.parent / "p.csv").write_text("path,label\n" + rows)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2])
+def test_stopped_while_filing(dogsort, tmp_path, signals):
+    """Whenever it is stopped, what was filed is said and can be taken back."""
+    album = tmp_path / "album"
+    many(album, 3000)
+    before = tree(album)
+    process = started("file", tmp_path / "p.csv", "--move", "--to", album)
+    while not (album / "cat" / "00100.jpg").exists():
+        assert process.poll() is None, process.stderr.read().decode()
+    for number in signals:
+        process.send_signal(number)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"of 3000 files were moved, the others are as they were; dogsort undo" in text
+    assert b"Traceback" not in text
+    assert contents(album) == sorted(b"%d" % number for number in range(3000))
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+
+
+def test_a_closed_pipe_ends_quietly(album):
+    command = f"'{sys.executable}' -m dogsort '{album}' | head -1"
+    run = subprocess.run(command, shell=True, capture_output=True, check=True)  # noqa: S602
+    assert run.stdout == b"path,label,p_dog,p_pet,confidence,error\n"
+    assert b"Traceback" not in run.stderr
+    assert b"this should not happen" not in run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_killed_at_random_moments_on_real_photos(dogsort, data, tmp_path):
+    """Move and undo, both killed: the tree comes back, byte for byte and time for time."""
+    rng = random.Random(5)
+    album = shutil.copytree(data / "photos", tmp_path / "photos", symlinks=True)
+    for path in [album, *album.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755)
+    table = tmp_path / "p.csv"
+    assert dogsort(album, "-o", table).returncode == 3
+    before = tree(album)
+    killed = 0
+    while killed < 10:
+        for command in (["file", table, "--move", "--to", album], ["undo", album]):
+            process = started(*command)
+            time.sleep(rng.uniform(0.1, 0.6))
+            process.kill()
+            process.communicate()
+            killed += process.returncode == -signal.SIGKILL
+        while dogsort("undo", album).returncode == 0:
+            pass
+        assert tree(album) == before
+    run = dogsort("file", table, "--move", "--to", album)
+    assert (album / "dog").is_dir(), run.stderr.decode()
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
