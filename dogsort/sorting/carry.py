@@ -6,12 +6,13 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterable
 
 from dogsort.errors import FilingError
 from dogsort.sorting.identity import Identity, strays
 from dogsort.sorting.plan import Action
 
-__all__ = ["carry", "clear_up", "drop_partial", "sync_folder"]
+__all__ = ["carry", "clear_up", "drop_partials", "sync_folder"]
 
 #: What a copy is called until it is whole, in the folder of its target. Short, so that it fits
 #: wherever the photo's own name does; the same for all, so that what a killed run left is found.
@@ -80,11 +81,12 @@ def clear_up(source: str, target: str, identity: Identity) -> bool:
     return True
 
 
-def drop_partial(target: str) -> None:
-    """Delete the unfinished copy beside a target, if there is one: only after ``clear_up``."""
-    if not strays(target):
-        with contextlib.suppress(OSError):
-            os.unlink(_partial_beside(target))
+def drop_partials(targets: Iterable[str]) -> None:
+    """Delete unfinished copies beside targets, if there are any: only after ``clear_up``."""
+    for partial in {_partial_beside(target) for target in targets}:
+        if not strays(partial):
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
 
 
 def sync_folder(folder: str) -> None:
@@ -153,7 +155,8 @@ def _copy(source: str, target: str) -> None:
         # The names, too, before a move takes the original away.
         sync_folder(os.path.dirname(target))
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        # Where that fails, the end of the run tries again; the copy is as good.
+        with contextlib.suppress(OSError):
             os.unlink(partial)
 
 

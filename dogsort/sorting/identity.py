@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from dogsort.errors import FilingError
+
 __all__ = ["Identity", "folder_times", "leads_to", "same_name", "strays"]
 
 BLOCK = 1 << 20  # bytes read at a time
@@ -44,15 +46,21 @@ class Identity:
         return cls(size, digest.hexdigest())
 
     def is_of(self, path: str, follow: bool = False) -> bool:
-        """Tell whether a path is a file, or with ``follow`` a link to one, with this content."""
+        """Tell whether a path is a file, or with ``follow`` a link to one, with this content.
+
+        Raises:
+            FilingError: if that cannot be told now, which is no reason to think it was changed.
+        """
         try:
             status = os.stat(path, follow_symlinks=follow)
             # The cheap question first.
             if not stat.S_ISREG(status.st_mode) or status.st_size != self.size:
                 return False
             return Identity.of(path) == self
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise FilingError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def folder_times(folders: Iterable[str]) -> dict[str, int]:

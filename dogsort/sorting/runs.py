@@ -21,7 +21,7 @@ from typing import TypeAlias, TypeVar
 from filelock import FileLock, Timeout
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import carry
+from dogsort.sorting.carry import carry, drop_partials
 from dogsort.sorting.identity import folder_times
 from dogsort.sorting.journal import Journal, journals_of, place_of
 from dogsort.sorting.plan import Action, Filing
@@ -103,6 +103,7 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
             yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
     finally:
         settle(journal)
+        drop_partials(step.target for step in journal.steps)
         journal.close()
 
 

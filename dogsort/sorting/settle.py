@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import clear_up, drop_partial
+from dogsort.sorting.carry import clear_up, drop_partials
 from dogsort.sorting.identity import folder_times, same_name
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
@@ -26,8 +26,8 @@ def settle(journal: Journal) -> list[str]:
     for step in steps:
         if step.identity is not None:
             clear_up(step.source, step.target, step.identity)
+    drop_partials(step.target for step in steps)
     for number, step in zip(unsettled, steps, strict=True):
-        drop_partial(step.target)
         journal.note(number, "done" if _was_taken(step, journal.action) else "failed")
     if unsettled:
         done = journal.outcomes.count("done")
@@ -72,8 +72,8 @@ def _settle_undo(journal: Journal) -> bool:
     for _, step in steps:
         assert step.identity is not None
         clear_up(step.target, step.source, step.identity)
+    drop_partials(step.source for _, step in steps)
     for number, step in steps:
-        drop_partial(step.source)
         if not os.path.lexists(step.source):
             continue
         _drop_second_name(step)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import carry
+from dogsort.sorting.carry import carry, drop_partials
 from dogsort.sorting.identity import folder_times, leads_to, same_name, strays
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
@@ -51,6 +51,7 @@ def take_back(journal: Journal) -> Outcomes[Step]:
             _restore_times(journal)
             _write(journal, journal.end_undo)
     finally:
+        drop_partials(step.source for step in journal.steps)
         journal.close()
 
 

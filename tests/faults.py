@@ -1,0 +1,159 @@
+"""Run as a program: file or undo in many copies of a small folder, and strike in each once.
+
+``python faults.py PLACE ELSEWHERE ACTION file|undo FAULT`` strikes before the first file operation,
+in the next copy before the second, and so on, until a run ends without. After each, what must hold
+is checked: no content is lost or, after a move, doubled; undo gives back the tree. It prints how
+many strikes there were.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from test_undo import LABELS, PHOTOS, contents, file_all, plant, tree, undo
+
+from dogsort.errors import FilingError
+from dogsort.sorting.runs import at_work
+
+#: Operations on files that Python tells its audit hooks, before it carries them out.
+WATCHED = frozenset(
+    (
+        *("os.link", "os.remove", "os.mkdir", "os.rename", "os.symlink", "os.rmdir", "open"),
+        *("os.truncate", "os.utime", "os.chmod", "shutil.copyfile"),
+    )
+)
+
+INTRUDER = b"of somebody else"
+
+
+class Strike:
+    """An audit hook that does something before one operation below some folders."""
+
+    def __init__(self, fault: str, moment: int, folder: Path, to: Path) -> None:
+        self.fault, self.left = fault, moment
+        self.folder, self.to = folder, to
+        self.places = (str(folder), str(to))
+
+    def __call__(self, event: str, arguments: Any) -> None:
+        if event not in WATCHED or not str(arguments[0]).startswith(self.places):
+            return
+        self.left -= 1
+        if self.left != 0:
+            return
+        if self.fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.fault == "gone":
+            self.delete()
+        elif self.fault == "taken":
+            self.intrude()
+        else:
+            number = getattr(errno, self.fault)
+            raise OSError(number, os.strerror(number))
+
+    def delete(self) -> None:
+        """Delete a photo, wherever it is by now."""
+        for path in (*self.folder.rglob("b.jpg"), *self.to.rglob("b.jpg")):
+            path.unlink(missing_ok=True)
+
+    def intrude(self) -> None:
+        """Take the names that are not taken yet."""
+        names = ("dog/a (2).jpg", "dog/a (3).jpg", "cat/b.jpg", "trip/b.jpg", "a.jpg")
+        for place in (self.folder, self.to):
+            for name in names:
+                (place / name).parent.mkdir(exist_ok=True)
+                if not (place / name).exists():
+                    (place / name).write_bytes(INTRUDER)
+
+
+def run(what: str, folder: Path, to: Path, action: str) -> None:
+    """File, or undo; what cannot be done may be said."""
+    try:
+        if what == "file":
+            file_all(folder, LABELS, action, to)
+        else:
+            undo(to)
+    except FilingError:
+        pass
+
+
+def struck(strike: Strike, what: str, action: str) -> bool:
+    """Run in a process of its own; tell whether it was struck."""
+    child = os.fork()
+    if child == 0:
+        sys.addaudithook(strike)
+        try:
+            run(what, strike.folder, strike.to, action)
+        except BaseException as error:
+            print(f"moment {strike.left}: {type(error).__name__}: {error}", file=sys.stderr)
+            os._exit(2)
+        os._exit(0 if strike.left > 0 else 1)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, 1, -signal.SIGKILL), code
+    return code != 0
+
+
+def check(fault: str, folder: Path, to: Path, action: str, before: dict[str, Any]) -> None:
+    """Check what must hold whatever happened."""
+    places = {folder, to}
+    expected = set(PHOTOS.values()) - ({b"three"} if fault == "gone" else set())
+
+    def everything() -> list[bytes]:
+        return [one for place in places for one in contents(place) if one != INTRUDER]
+
+    assert expected <= set(everything())
+    with at_work(str(to)):  # makes whole what was left half-way
+        pass
+    if action == "move":
+        assert sorted(set(everything())) == sorted(everything()), everything()
+    for _ in "12":  # an undo that was struck may have left one run more
+        undo(to)
+    if fault in ("gone", "taken"):
+        assert expected <= set(everything())
+        return
+    after = tree(folder)
+    if fault == "kill":
+        assert after == before, after
+        assert to == folder or tree(to) == {}
+    else:  # that a folder cannot be deleted, or given its time, is no reason to stop undoing
+        for one in (before, after):
+            for name in [name for name, (what, _) in one.items() if what == "folder"]:
+                del one[name]
+        assert after == before, after
+
+
+def main(place: Path, elsewhere: Path, action: str, what: str, fault: str) -> None:
+    """Strike at every moment."""
+    if "without" in action:
+        os.link = no_hard_links  # type: ignore[assignment]
+    for moment in count(1):
+        folder, to = place / str(moment), elsewhere / str(moment)
+        plant(folder, PHOTOS)
+        to.mkdir(exist_ok=True)
+        before = tree(folder)
+        if what == "undo":
+            file_all(folder, LABELS, action.split(maxsplit=1)[0], to)
+        was_struck = struck(Strike(fault, moment, folder, to), what, action.split(maxsplit=1)[0])
+        try:
+            check(fault, folder, to, action.split(maxsplit=1)[0], before)
+        except BaseException as error:
+            error.add_note(f"after {fault} before operation {moment}")
+            raise
+        if not was_struck:
+            print(moment - 1)
+            return
+
+
+def no_hard_links(*_: Any, **__: Any) -> None:
+    """Stand for a file system that has none."""
+    raise OSError(errno.EPERM, "not permitted")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:6])
