@@ -14,8 +14,8 @@ from dogsort.errors import UsageError
 from dogsort.network.engines import Engine, cores, open_engine
 from dogsort.network.weights import Weights, load_weights
 from dogsort.photos.scan import scan
-from dogsort.records import DECIMALS, Failure, Photo, Prediction, Record
-from dogsort.verdict import decide
+from dogsort.records import Photo, Prediction, Record
+from dogsort.verdict import prediction
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,12 +92,14 @@ class Classifier:
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
         return self.predict_photos(scan((os.fspath(path) for path in given), on_skipped_link))
 
-    def predict_photos(self, photos: Iterable[Photo | Failure]) -> Iterator[Record]:
-        """Classify what a scan found; failures keep their place."""
+    def predict_photos(self, photos: Iterable[Photo | Record]) -> Iterator[Record]:
+        """Classify what a scan found, each content once; records among it keep their place."""
         from dogsort.photos.stream import open_stream
+        from dogsort.photos.twins import Twin, Twins
 
+        twins = Twins()
         batches = open_stream(
-            photos,
+            twins.find(photos),
             self.weights.input_size,
             self._batch_size,
             self.workers,
@@ -106,7 +108,12 @@ class Classifier:
         for items, pixels in batches:
             rows = iter(self.engine.probabilities(pixels) if len(pixels) else ())
             for item in items:
-                yield item if isinstance(item, Failure) else self._record(item.path, next(rows))
+                if isinstance(item, Photo):
+                    yield twins.keep(self._record(item.path, next(rows)))
+                elif isinstance(item, Twin):
+                    yield item.record
+                else:
+                    yield twins.keep(item)
 
     def predict_images(self, images: Iterable[ImageLike]) -> Iterator[Prediction]:
         """Classify pictures in memory, lazily and in order.
@@ -136,10 +143,7 @@ class Classifier:
 
     def _record(self, path: str, row: npt.NDArray[np.float32]) -> Prediction:
         p_dog, p_pet = (float(value) for value in row)
-        label, confidence = decide(p_dog, p_pet, self.bar, self.species_bar)
-        return Prediction(
-            path, label, round(p_dog, DECIMALS), round(p_pet, DECIMALS), round(confidence, DECIMALS)
-        )
+        return prediction(path, p_dog, p_pet, self.bar, self.species_bar)
 
 
 def _as_image(picture: Any) -> Image.Image:

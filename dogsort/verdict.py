@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dogsort.records import Label
+from dogsort.records import DECIMALS, Label, Prediction
 
-__all__ = ["ANSWERS", "decide", "joint_probabilities"]
+__all__ = ["ANSWERS", "decide", "joint_probabilities", "prediction"]
 
 #: Columns of the joint probabilities.
 ANSWERS: tuple[Label, Label, Label] = ("dog", "cat", "neither")
@@ -47,3 +47,19 @@ def decide(p_dog: float, p_pet: float, bar: float, species_bar: float) -> tuple[
     if confidence < bar or (best != "neither" and max(p_dog, 1.0 - p_dog) < species_bar):
         return "unsure", confidence
     return best, confidence
+
+
+def prediction(path: str, p_dog: float, p_pet: float, bar: float, species_bar: float) -> Prediction:
+    """Make a photo's Prediction, of which label and confidence follow from the two numbers in it.
+
+    Args:
+        path: as found; empty for a picture that came from memory.
+        p_dog: as in ``decide``, like the following.
+        p_pet: the second number.
+        bar: what a label needs.
+        species_bar: what ``dog`` and ``cat`` need besides.
+    """
+    # Rounded first: from a row that was written down the same row can be made again.
+    p_dog, p_pet = round(p_dog, DECIMALS), round(p_pet, DECIMALS)
+    label, confidence = decide(p_dog, p_pet, bar, species_bar)
+    return Prediction(path, label, p_dog, p_pet, round(confidence, DECIMALS))

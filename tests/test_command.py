@@ -290,8 +290,9 @@ def started(command):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_stops_soon_and_says_what_is_kept(album, tmp_path):
-    for number in range(3000):
-        os.link(album / "astronaut.png", album / f"{number}.png")
+    content = (EXAMPLES / "kitten.jpeg").read_bytes()
+    for number in range(3000):  # all different, so that each takes its time
+        (album / f"{number}.jpeg").write_bytes(content + bytes(number))
     command = [sys.executable, "-m", "dogsort", album, "-o", tmp_path / "out.csv", "--move"]
     with started(command) as process:
         partial = tmp_path / "out.csv.1.partial"

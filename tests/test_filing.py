@@ -30,6 +30,39 @@ def correct(table: Path, **labels: str) -> None:
         writer.writerows(rows)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_table_is_filed_without_classifying_again(dogsort, album, suffix):
+    before = tree(album)
+    table = album.parent / f"p.{suffix}"
+    assert dogsort("album", "-o", table.name, cwd=album.parent).returncode == 0
+    run = dogsort("file", table.name, "--move", cwd=album.parent, PYTHONPROFILEIMPORTTIME="1")
+    assert run.returncode == 0, run.stderr.decode()
+    assert "| torch\n" not in run.stderr.decode()
+    assert sorted(path for path in files_below(album) if "/" in path) == [
+        "cat/chelsea.png",
+        "cat/kitten.jpeg",
+        "dog/running_dog.jpeg",
+    ]
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+
+
+def test_rows_whose_photo_has_changed_or_gone_are_left_alone(dogsort, album):
+    table = album.parent / "p.csv"
+    dogsort(album, "-o", table)
+    (album / "chelsea.png").unlink()
+    os.utime(album / "kitten.jpeg", (1, 1))
+    (album / "coffee.png").unlink()  # is not to be filed, so nobody asks for it
+    run = dogsort("file", table, "--move")
+    assert run.returncode == 3
+    assert [line for line in run.stderr.decode().splitlines() if "not filed" in line] == [
+        f"{album / 'chelsea.png'}: not filed: gone since it was classified",
+        f"{album / 'kitten.jpeg'}: not filed: changed since it was classified",
+    ]
+    assert (album / "dog" / "running_dog.jpeg").exists()
+    assert (album / "kitten.jpeg").exists()
+
+
 def test_a_corrected_table_decides(dogsort, album):
     table = album.parent / "p.csv"
     dogsort(album, "-o", table)

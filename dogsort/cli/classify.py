@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -21,12 +21,14 @@ from dogsort.cli.options import (
     stdout_for_rows,
     talk_options,
 )
+from dogsort.cli.resuming import begin_run, end_run
 from dogsort.errors import OutputError, UsageError
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Record
 from dogsort.results.output import check_not_input, check_writable
+from dogsort.results.resume import Run
 from dogsort.results.summary import Summary, printable, record_line
-from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table, open_table
+from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import filed_into
 from dogsort.sorting.plan import Planner
@@ -62,6 +64,11 @@ class MainCommand(click.Command):
     metavar="P",
     help="Least confidence that earns a label [default: kept with the weights].",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="With -o FILE: take over the rows of earlier runs into it, also of one that was stopped.",
+)
 @click.option("--null", is_flag=True, help="With PATH -: names end in NUL instead of a line's end.")
 @engine_options
 @talk_options
@@ -69,6 +76,7 @@ def classify(
     paths: tuple[str, ...],
     output: str | None,
     min_confidence: float | None,
+    resume: bool,
     null: bool,
     weights: str | None,
     device: str,
@@ -87,10 +95,7 @@ def classify(
     """
     check_paths(path for path in paths if path != "-")
     dry_run: bool = filing["dry_run"]
-    if output is not None and output != "-":
-        check_table_name(output, (".csv",) if dry_run else TABLE_SUFFIXES)
-        check_not_input(output, paths)
-        check_writable(output)
+    _check_output(output, paths, resume, dry_run)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, the names on stdin")
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
@@ -115,12 +120,14 @@ def classify(
             batch_size=batch_size,
             workers=workers,
         )
+        run = begin_run(None if dry_run else output, paths, classifier, resume, talk)
         summary = Summary()
         try:
-            with _rows(output, talk, planner is not None, dry_run) as write:
+            with _rows(output, talk, planner is not None, run, dry_run) as write:
                 photos = scan(_expand(paths, null), talk.skipped_link, filed)
+                looked_up = photos if run is None else run.recall(photos)
                 counted = None if "-" in paths else scan(paths, pass_over=filed)
-                for record in talk.watch(classifier.predict_photos(photos), counted):
+                for record in talk.watch(classifier.predict_photos(looked_up), counted):
                     write(record)
                     summary.add(record)
                     if planner is not None:
@@ -130,6 +137,7 @@ def classify(
             if planner is None:
                 raise
             raise KeyboardInterrupt("nothing was filed", *error.args) from None
+        end_run(run, resume, talk)
         talk.say(summary.text())
         unfiled = 0
         if planner is not None and dry_run:
@@ -139,16 +147,26 @@ def classify(
     return SOME_FAILED if summary.failed or unfiled else 0
 
 
+def _check_output(output: str | None, paths: Sequence[str], resume: bool, dry_run: bool) -> None:
+    """Raise UsageError or OutputError, before any work, if rows could not be written."""
+    if resume and (dry_run or output in (None, "-")):
+        raise UsageError("--resume needs -o FILE, the table to go on with, and no --dry-run")
+    if output is not None and output != "-":
+        check_table_name(output, (".csv",) if dry_run else TABLE_SUFFIXES)
+        check_not_input(output, paths)
+        check_writable(output)
+
+
 @contextmanager
 def _rows(
-    output: str | None, talk: Talk, filing: bool, dry_run: bool
+    output: str | None, talk: Talk, filing: bool, run: Run | None, dry_run: bool
 ) -> Iterator[Callable[[Record], None]]:
     """Give what takes the records: a file, CSV on stdout, or lines for a person."""
     if dry_run:  # which has another table
         yield lambda record: None
-    elif output is not None and output != "-":
-        with open_table(output) as table:
-            yield table.write
+    elif run is not None:
+        with run.rows() as write:
+            yield write
     elif output == "-" or sys.stdout is None or not sys.stdout.isatty():
         try:
             yield csv_table(stdout_for_rows(), "standard output").write

@@ -13,12 +13,13 @@ from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.errors import UsageError
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure
+from dogsort.results.log import log_of, read_log
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.reading import read_table
 from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.from_table import check_below, photos_of
+from dogsort.sorting.from_table import check_below, folders_of, photos_of
 from dogsort.sorting.plan import Planner
 from dogsort.sorting.runs import at_work
 
@@ -61,7 +62,9 @@ def file(
     rows = read_table(table)
     below = photos or os.path.dirname(table) or os.curdir
     check_below(rows, below)
-    wishes = wishes_of(filing, photos, [below])
+    log = read_log(log_of(table))
+    roots = folders_of(log, below)
+    wishes = wishes_of(filing, roots[0] if len(roots) == 1 else photos, roots or [below])
     if wishes is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
@@ -70,7 +73,7 @@ def file(
         if not dry_run:
             for found in stack.enter_context(at_work(wishes.folder)):
                 talk.warn(printable(found))
-        for photo in photos_of(rows, wishes.folders().keys(), {}):
+        for photo in photos_of(rows, wishes.folders().keys(), log):
             if isinstance(photo, Failure):
                 talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
                 failed += 1

@@ -63,6 +63,16 @@ class Weights:
     clip: float
     manifest: dict[str, Any]
 
+    @property
+    def identity(self) -> str:
+        """A SHA-256 of all that probabilities follow from: both files, input, temperatures.
+
+        The bars are no part of it.
+        """
+        files = [self.manifest["files"][name]["sha256"] for name in (SAFETENSORS_NAME, ONNX_NAME)]
+        parts = [*files, self.input_size, self.temperature_dog, self.temperature_pet]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
     def checked_file(self, name: str) -> Path:
         """Return the path of a file of this folder, its checksum verified.
 

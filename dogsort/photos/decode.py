@@ -27,6 +27,7 @@ __all__ = [
     "decode_file",
     "decode_image",
     "decode_whole",
+    "open_regular_file",
     "readable_formats",
 ]
 
@@ -122,6 +123,23 @@ def decode_whole(path: str) -> Image.Image:
         return _turn(_to_rgb(_to_averageable(image)), _orientation(image))
 
 
+def open_regular_file(path: str) -> IO[bytes]:
+    """Open a file to be read; never waits for what is none.
+
+    Raises:
+        OSError: if it cannot be opened.
+        UnreadablePhoto: if it is empty or not a regular file.
+    """
+    # Opened without blocking first: opening a named pipe would otherwise wait for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise UnreadablePhoto("empty file" if stat.S_ISREG(status.st_mode) else "not a regular file")
+
+
 def _upright_pixels(image: Image.Image, size: int) -> Pixels:
     image.load()
     orientation = _orientation(image)
@@ -144,7 +162,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
     formats = readable_formats()
     with (
         _reasons(),
-        _open_regular_file(path) as file,
+        open_regular_file(path) as file,
         Image.open(file, formats=formats) as image,
     ):
         _check_pixel_count(image)
@@ -170,17 +188,6 @@ def _reasons() -> Iterator[None]:
         # Decoders raise almost anything on damaged data (struct.error, IndexError, ...); one
         # bad file must become one Failure and never stop the run.
         raise UnreadablePhoto(f"damaged: {_one_line(error)}") from error
-
-
-def _open_regular_file(path: str) -> IO[bytes]:
-    # Opened without blocking first: opening a named pipe would otherwise wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags)
-    status = os.fstat(descriptor)
-    if stat.S_ISREG(status.st_mode) and status.st_size > 0:
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise UnreadablePhoto("empty file" if stat.S_ISREG(status.st_mode) else "not a regular file")
 
 
 def _check_pixel_count(image: Image.Image) -> None:

@@ -2,7 +2,8 @@
 
 Threads, because Pillow's decoders release the GIL, need no copies between processes and no
 shared memory, and start at once. Order is kept, a photo that cannot be read keeps its place
-as a Failure, and at no time are more photos in memory than the look-ahead allows.
+as a Failure, what is no Photo passes through, and at no time are more photos in memory than the
+look-ahead allows.
 """
 
 from __future__ import annotations
@@ -19,55 +20,56 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from dogsort.errors import UnreadablePhoto
 from dogsort.photos.decode import Pixels, decode_file
-from dogsort.records import Failure, Photo
+from dogsort.photos.twins import Twin
+from dogsort.records import Failure, Photo, Record
 
-__all__ = ["Batch", "open_stream"]
+__all__ = ["Batch", "Item", "open_stream"]
 
-Decoded: TypeAlias = tuple[Photo, Pixels] | Failure
+Item: TypeAlias = Photo | Twin | Record
+
+Decoded: TypeAlias = tuple[Photo, Pixels] | Twin | Record
 
 
 class Batch(NamedTuple):
-    """Photos and failures in scan order, and the pixels of the photos.
+    """Items in scan order, and the pixels of the photos among them.
 
     Attributes:
-        items: what was scanned.
+        items: what came in; a Failure in the place of a photo that could not be read.
         pixels: (number of Photos in items, size, size, 3), uint8, in the order of items.
     """
 
-    items: Sequence[Photo | Failure]
+    items: Sequence[Item]
     pixels: Tensor
 
 
 def open_stream(
-    photos: Iterable[Photo | Failure], size: int, batch_size: int, workers: int, pin_memory: bool
+    items: Iterable[Item], size: int, batch_size: int, workers: int, pin_memory: bool
 ) -> Iterable[Batch]:
     """Decode photos in batches, lazily.
 
     Args:
-        photos: consumed as batches are asked for, up to the look-ahead of two batches.
+        items: consumed as batches are asked for, up to the look-ahead of two batches.
         size: side of the square the network sees, in pixels.
-        batch_size: photos per batch; the last one may be smaller.
+        batch_size: items per batch; the last one may be smaller.
         workers: threads that decode.
         pin_memory: for faster copies to a CUDA device.
     """
-    stream = _DecodedPhotos(photos, size, workers, look_ahead=2 * batch_size)
+    stream = _DecodedPhotos(items, size, workers, look_ahead=2 * batch_size)
     return DataLoader(stream, batch_size=batch_size, collate_fn=_collate, pin_memory=pin_memory)
 
 
 class _DecodedPhotos(IterableDataset[Decoded]):
     """Decodes on threads, a bounded number of photos ahead of what was asked for."""
 
-    def __init__(
-        self, photos: Iterable[Photo | Failure], size: int, workers: int, look_ahead: int
-    ) -> None:
-        self.photos, self.size, self.workers, self.look_ahead = photos, size, workers, look_ahead
+    def __init__(self, items: Iterable[Item], size: int, workers: int, look_ahead: int) -> None:
+        self.items, self.size, self.workers, self.look_ahead = items, size, workers, look_ahead
 
     def __iter__(self) -> Iterator[Decoded]:
         executor = ThreadPoolExecutor(self.workers, thread_name_prefix="dogsort-decode")
         ahead: deque[Future[Decoded]] = deque()
         try:
-            for photo in self.photos:
-                ahead.append(executor.submit(_decode, photo, self.size))
+            for item in self.items:
+                ahead.append(executor.submit(_decode, item, self.size))
                 if len(ahead) > self.look_ahead:
                     yield ahead.popleft().result()
             while ahead:
@@ -77,18 +79,18 @@ class _DecodedPhotos(IterableDataset[Decoded]):
             executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(photo: Photo | Failure, size: int) -> Decoded:
-    if isinstance(photo, Failure):
-        return photo
+def _decode(item: Item, size: int) -> Decoded:
+    if not isinstance(item, Photo):
+        return item
     try:
-        return photo, decode_file(photo.path, size)
+        return item, decode_file(item.path, size)
     except UnreadablePhoto as error:
-        return Failure(photo.path, str(error))
+        return Failure(item.path, str(error))
 
 
 def _collate(decoded: list[Decoded]) -> Batch:
-    items = [one if isinstance(one, Failure) else one[0] for one in decoded]
-    pixels = [one[1] for one in decoded if not isinstance(one, Failure)]
+    items = [one[0] if isinstance(one, tuple) else one for one in decoded]
+    pixels = [one[1] for one in decoded if isinstance(one, tuple)]
     if not pixels:
         return Batch(items, torch.empty((0, 0, 0, 3), dtype=torch.uint8))
     return Batch(items, torch.from_numpy(np.stack(pixels)))

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from dogsort.errors import OutputError, UsageError
 
-__all__ = ["check_not_input", "check_writable", "complete_file", "write_text", "writing"]
+__all__ = [
+    "check_not_input",
+    "check_writable",
+    "complete_file",
+    "hidden_log",
+    "write_text",
+    "writing",
+]
 
 
 @contextmanager
@@ -86,6 +93,12 @@ def check_writable(target: str) -> None:
         os.unlink(path)
 
 
+def hidden_log(path: str) -> str:
+    """Return where the log of a table, or of its partial file, lies: beside it, hidden."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.dogsort")
+
+
 def _create(final: str, target: str) -> str:
     """Create an empty partial file beside its place; a pipe or device is its own."""
     try:
@@ -101,6 +114,8 @@ def _create(final: str, target: str) -> str:
         raise OutputError(f"{target}: the folder {folder} does not exist")
     for number in count(1):
         path = f"{final}.{number}.partial"
+        if os.path.lexists(hidden_log(path)):
+            continue  # of a stopped run, whose partial file somebody deleted
         # Exclusively: a partial file of another run, or of a stopped one, is not touched.
         with writing(target), contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

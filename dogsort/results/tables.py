@@ -17,7 +17,7 @@ from dogsort.results.output import complete_file, writing
 __all__ = [
     "TABLE_SUFFIXES",
     "CsvRows",
-    "Table",
+    "FileTable",
     "check_table_name",
     "csv_table",
     "open_table",
@@ -30,16 +30,12 @@ TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 PARQUET_GROUP = 4096
 
 
-class Table(Protocol):
+class _Table(Protocol):
     """Takes records one at a time."""
 
-    def write(self, record: Record) -> None:
-        """Write one row; it may stay in a buffer until the table is closed."""
-        ...
+    def write(self, record: Record) -> None: ...
 
-    def close(self) -> None:
-        """Write what is buffered, and close the file."""
-        ...
+    def close(self) -> None: ...
 
 
 def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> str:
@@ -55,7 +51,7 @@ def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> s
 
 
 @contextmanager
-def open_table(path: str) -> Iterator[Table]:
+def open_table(path: str) -> Iterator[FileTable]:
     """Open a table that gets its name only when the block has succeeded.
 
     Raises:
@@ -68,7 +64,7 @@ def open_table(path: str) -> Iterator[Table]:
     try:
         with complete_file(path) as partial:
             with writing(path):
-                table = _Counted(_TABLES[suffix](partial), path)
+                table = FileTable(_TABLES[suffix](partial), path, partial)
             try:
                 yield table
             except BaseException:
@@ -88,25 +84,32 @@ def open_table(path: str) -> Iterator[Table]:
         raise KeyboardInterrupt(*kept) from None
 
 
-def csv_table(file: IO[str], name: str) -> Table:
+def csv_table(file: IO[str], name: str) -> FileTable:
     """Write CSV with a header to an open text file; ``name`` stands in its errors."""
     with writing(name):
-        return _Counted(_CsvTable(file), name)
+        return FileTable(_CsvTable(file), name)
 
 
-class _Counted:
-    """Counts rows and gives errors the table's name."""
+class FileTable:
+    """Counts rows and gives errors the table's name.
 
-    def __init__(self, table: Table, name: str) -> None:
+    Attributes:
+        partial: the file that holds the rows until the table is complete.
+        rows: how many.
+    """
+
+    def __init__(self, table: _Table, name: str, partial: str = "") -> None:
         self._table, self._name = table, name
-        self.rows = 0
+        self.partial, self.rows = partial, 0
 
     def write(self, record: Record) -> None:
+        """Write one row; it may stay in a buffer until the table is closed."""
         with writing(self._name):
             self._table.write(record)
         self.rows += 1
 
     def close(self) -> None:
+        """Write what is buffered, and close the file."""
         self._table.close()
 
 

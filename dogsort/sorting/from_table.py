@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from typing import TypeAlias
 
 from dogsort.errors import FilingError
 from dogsort.records import Failure, Label
+from dogsort.results.log import Log, Stamp
 from dogsort.results.reading import Row
 
-__all__ = ["Seen", "check_below", "photos_of"]
-
-#: Size in bytes and time in ns of photos when they were classified, by path.
-Seen: TypeAlias = Mapping[str, tuple[int, int]]
+__all__ = ["check_below", "folders_of", "photos_of"]
 
 
 def check_below(rows: Iterable[Row], folder: str) -> None:
@@ -36,15 +33,28 @@ def check_below(rows: Iterable[Row], folder: str) -> None:
             )
 
 
+def folders_of(log: Log | None, below: str) -> list[str]:
+    """Return the folders that the table's photos were found in: PATHs of its run, below a folder.
+
+    Args:
+        log: of the table, if there is one.
+        below: what lies elsewhere is not believed.
+    """
+    paths = [] if log is None else [path for path in log.paths if os.path.isdir(path)]
+    start = os.path.join(os.path.realpath(below), "")
+    return [path for path in paths if os.path.join(os.path.realpath(path), "").startswith(start)]
+
+
 def photos_of(
-    rows: Iterable[Row], labels: Collection[Label], seen: Seen
+    rows: Iterable[Row], labels: Collection[Label], log: Log | None
 ) -> Iterator[tuple[str, Label] | Failure]:
     """Choose the rows whose photos are to be filed.
 
     Args:
         rows: of the table.
         labels: those that are filed.
-        seen: what the photos were when they were classified; for others it is not asked.
+        log: of the table, which tells what the photos were when they were classified. Without, or
+            for a row that it does not hold, that is not asked.
 
     Yields:
         Path and label; a Failure for a photo that has gone or changed since.
@@ -52,14 +62,11 @@ def photos_of(
     for row in rows:
         if row.label is None or row.label not in labels:
             continue
-        try:
-            status = os.stat(row.path)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            yield Failure(row.path, f"gone since it was classified: {reason}")
-            continue
-        was = seen.get(row.path)
-        if was is not None and was != (status.st_size, status.st_mtime_ns):
+        stamp = Stamp.of(row.path)
+        entry = None if log is None else log.entries.get(row.path)
+        if stamp is None:
+            yield Failure(row.path, "gone since it was classified")
+        elif entry is not None and entry.stamp != stamp:
             yield Failure(row.path, "changed since it was classified")
         else:
             yield row.path, row.label
