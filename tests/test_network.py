@@ -130,6 +130,33 @@ def test_torch_engine_gives_what_onnx_gives(cat, dog):
     np.testing.assert_allclose(by_torch, by_onnx, atol=1e-4)
 
 
+class _ScarceMemory(torch.nn.Module):
+    """The network on a GPU that holds few photos at a time."""
+
+    def __init__(self, network, most):
+        super().__init__()
+        self.network, self.most, self.sizes = network, most, []
+
+    def forward(self, pixels):
+        self.sizes.append(len(pixels))
+        if len(pixels) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.network(pixels)
+
+
+def test_a_batch_for_which_memory_lacks_goes_in_halves(cat, dog):
+    engine = TorchEngine(load_weights(), "cpu", "test")
+    pixels = np.stack([decode_image(image, 224) for image in (cat, dog, cat, dog, dog)])
+    whole = engine.probabilities(torch.from_numpy(pixels))
+    engine._network = _ScarceMemory(engine._network, 2)
+    halves = engine.probabilities(torch.from_numpy(pixels))
+    np.testing.assert_allclose(halves, whole, atol=1e-5)
+    assert engine._network.sizes == [5, 3, 2, 1, 2]
+    engine._network.most = 0
+    with pytest.raises(DeviceError, match="too little memory"):
+        engine.probabilities(torch.from_numpy(pixels))
+
+
 def test_manifest_that_is_no_json(copy):
     (copy / MANIFEST_NAME).write_bytes(b"\xff\xfe{")
     with pytest.raises(WeightsError, match="damaged"):

@@ -177,12 +177,34 @@ class TorchEngine:
         self.reason = reason
 
     def probabilities(self, pixels: torch.Tensor) -> Probabilities:
-        """See ``Engine.probabilities``."""
+        """See ``Engine.probabilities``; a batch for which memory lacks goes in halves.
+
+        Raises:
+            DeviceError: if memory lacks for a single photo.
+        """
+        import torch
+
+        try:
+            logits = self._logits(pixels)
+        except torch.OutOfMemoryError as error:
+            if len(pixels) == 1:
+                raise DeviceError(
+                    f"device {self.device}: too little memory; free some or use --device cpu"
+                ) from error
+            logits = None
+        if logits is None:  # outside of the block above, whose error holds on to memory
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            halves = pixels.split((len(pixels) + 1) // 2)
+            return np.concatenate([self.probabilities(half) for half in halves])
+        return probabilities_of(
+            logits, self._weights.temperature_dog, self._weights.temperature_pet
+        )
+
+    def _logits(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         import torch
 
         with torch.inference_mode():
             logits = self._network(pixels.to(self._device, non_blocking=True))
         values: npt.NDArray[np.float32] = logits.float().cpu().numpy()
-        return probabilities_of(
-            values, self._weights.temperature_dog, self._weights.temperature_pet
-        )
+        return values
