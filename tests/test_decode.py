@@ -159,6 +159,22 @@ def test_downscaling_inside_the_jpeg_decoder_changes_next_to_nothing(tmp_path, c
     assert near(decode_file(str(path), 224), decode_image(large, 224)) < 2
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "RGBa"])
+def test_shrinking_large_pictures_in_bands_changes_nothing(dog, mode):
+    large = dog.resize((1501, 1999))
+    large = large.convert("RGBA").convert("RGBa") if mode == "RGBa" else large.convert(mode)
+    # Pillow's own way, on the whole of it
+    square = large.resize((SIZE, SIZE), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    expected = square.convert("RGBA").convert("RGB") if mode == "RGBa" else square.convert("RGB")
+    assert np.array_equal(decode_image(large, SIZE), np.asarray(expected))
+
+
+def test_the_range_of_large_numbers_is_that_of_the_whole_picture(dog):
+    grey = np.asarray(dog.convert("L").resize((1501, 1999)))
+    picture = Image.fromarray(grey.astype(np.int32) * 1000)  # no band holds all of the range
+    assert near(decode_image(picture, SIZE), decode_image(Image.fromarray(grey), SIZE)) < 3
+
+
 def png_header(width: int, height: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (

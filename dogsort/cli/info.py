@@ -34,7 +34,8 @@ def info(weights: str | None, device: str) -> int:
     from rich.text import Text
 
     from dogsort.classifier import Classifier
-    from dogsort.photos.decode import MAX_PIXELS, readable_formats
+    from dogsort.photos.decode import readable_formats
+    from dogsort.photos.limits import MAX_PIXELS
 
     classifier = Classifier(weights, device)
     loaded, engine = classifier.weights, classifier.engine

@@ -195,7 +195,8 @@ class TorchEngine:
         if logits is None:  # outside of the block above, whose error holds on to memory
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-            halves = pixels.split((len(pixels) + 1) // 2)
+            middle = (len(pixels) + 1) // 2
+            halves = (pixels[:middle], pixels[middle:])
             return np.concatenate([self.probabilities(half) for half in halves])
         return probabilities_of(
             logits, self._weights.temperature_dog, self._weights.temperature_pet

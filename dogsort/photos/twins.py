@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from dogsort.errors import UnreadablePhoto
-from dogsort.photos.decode import open_regular_file
+from dogsort.photos.files import open_regular_file
 from dogsort.records import Photo, Record
 
 __all__ = ["Twin", "Twins"]

@@ -1,0 +1,143 @@
+"""What a picture may ask for, found in its header before anything is unpacked.
+
+A file of a few bytes can claim any size. None may take more than about 1 GB of memory, or
+minutes, so that one bad file never stops a run.
+"""
+
+from __future__ import annotations
+
+from operator import mul
+from typing import IO, Any
+
+from PIL import Image
+
+from dogsort.errors import UnreadablePhoto
+
+__all__ = ["MAX_PIXELS", "check_canvas", "check_size"]
+
+#: More pixels than this are refused, whatever the format. It is also where Pillow itself refuses
+#: by default, and leaves room for every camera's full frame but the 200-megapixel mode of a few
+#: telephones.
+MAX_PIXELS = 178_000_000
+
+#: What is left of 1 GB by what does not grow with the picture: the bands that it is shrunk in.
+MAX_BYTES = 950_000_000
+
+#: Decoders keep whole rows, and Pillow a pointer to each: without this, a picture of one row
+#: would take several times what its pixels do.
+MAX_SIDE = 1_000_000
+
+#: Pillow unpacks run-length-coded BMP byte by byte in Python, some 15 million pixels a second.
+MAX_RUN_LENGTH_PIXELS = 20_000_000
+
+#: Bytes of memory for each pixel, as measured with all that is there at once: the decoder's
+#: planes, its answer, Pillow's copies. Second numbers are for alpha, and HEIF's for 4:4:4, too.
+WEBP_BYTES = 16.2
+AVIF_BYTES = (15.0, 20.0)
+HEIF_BYTES = (8.6, 21.0)
+
+ORIENTATION, TILE_WIDTH, TILE_HEIGHT, ROWS_PER_STRIP = 274, 322, 323, 278
+BITS, PHOTOMETRIC, YCBCR = 258, 262, 6
+
+
+def check_size(image: Image.Image) -> None:
+    """Refuse a picture, not unpacked yet, that has no pixels or too many.
+
+    Raises:
+        UnreadablePhoto: with the reason in a few words.
+    """
+    _check_sides(*image.size)
+    size = f"{image.width} x {image.height} pixels"
+    tiles: Any = getattr(image, "tile", None)  # has only what was opened from a file
+    if tiles and tiles[0][0] == "bmp_rle" and image.width * image.height > MAX_RUN_LENGTH_PIXELS:
+        limit = MAX_RUN_LENGTH_PIXELS // 10**6
+        raise UnreadablePhoto(f"{size}, more than {limit} megapixels in run lengths")
+    needed = _bytes_needed(image)
+    if needed > MAX_BYTES:
+        raise UnreadablePhoto(f"{size}, which would take {needed / 10**6:,.0f} MB of memory")
+
+
+def check_canvas(file: IO[bytes]) -> None:
+    """Refuse a WebP file of too many pixels: Pillow takes memory for them when it opens the file.
+
+    Args:
+        file: at its beginning, where it is left.
+
+    Raises:
+        UnreadablePhoto: with the reason in a few words.
+    """
+    head = file.read(30)
+    file.seek(0)
+    if len(head) < 30 or not head.startswith(b"RIFF") or head[8:12] != b"WEBP":
+        return
+    if head[12:16] == b"VP8X":
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+    elif head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (int.from_bytes(head[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    _check_sides(width, height)
+    limit = int(MAX_BYTES / WEBP_BYTES)
+    if width * height > limit:
+        size = f"{width} x {height} pixels"
+        raise UnreadablePhoto(f"{size}, more than {limit // 10**6} megapixels in WebP")
+
+
+def _check_sides(width: int, height: int) -> None:
+    if width * height == 0:
+        raise UnreadablePhoto("a picture without pixels")
+    if width * height > MAX_PIXELS:
+        limit = MAX_PIXELS // 10**6
+        raise UnreadablePhoto(f"{width} x {height} pixels, more than {limit} megapixels")
+    if max(width, height) > MAX_SIDE:
+        raise UnreadablePhoto(f"{width} x {height} pixels, one side more than {MAX_SIDE:,}")
+
+
+def _bytes_needed(image: Image.Image) -> float:
+    """Return about how much memory unpacking takes at its highest."""
+    pixels = image.width * image.height
+    match image.format:
+        case "JPEG" | "MPO":
+            return _coefficients_of_jpeg(image) * 2.0 * pixels
+        case "WEBP":
+            return WEBP_BYTES * pixels
+        case "AVIF":
+            return AVIF_BYTES[image.mode == "RGBA"] * pixels
+        case "HEIF":
+            unusual = image.mode == "RGBA" or image.info.get("chroma") == 444
+            return HEIF_BYTES[unusual] * pixels
+        case "TIFF":
+            return _bytes_of_tiff(image, pixels)
+        case _:
+            return float(_bytes_of(image.mode) * pixels)
+
+
+def _coefficients_of_jpeg(image: Any) -> float:
+    """Return how many there are for each pixel: of a file in several scans, all are kept.
+
+    Pixels count for little beside them, since the decoder shrinks large pictures itself.
+    """
+    _, across, down, _ = zip(*image.layer, strict=True)  # by component
+    return float(sum(map(mul, across, down)) / (max(across) * max(down)))
+
+
+def _bytes_of(mode: str) -> int:
+    return 1 if mode in ("1", "L", "P") else 2 if mode.startswith("I;16") else 4
+
+
+def _bytes_of_tiff(image: Any, pixels: int) -> float:
+    picture = _bytes_of(image.mode) * pixels
+    if image.tag_v2.get(ORIENTATION, 1) != 1:
+        picture *= 2  # Pillow turns the whole of it
+    if not image.tile or image.tile[0][0] != "libtiff":
+        return picture
+    # Beside the picture, libtiff unpacks one tile or strip, whatever size the file says it has.
+    if TILE_WIDTH in image.tag_v2:
+        unit = image.tag_v2[TILE_WIDTH] * image.tag_v2[TILE_HEIGHT]
+    else:
+        unit = min(image.tag_v2.get(ROWS_PER_STRIP, MAX_SIDE) * max(image.size), pixels)
+    bits = image.tag_v2.get(BITS, (1,))
+    samples = len(image.getbands()) if len(bits) == 1 else len(bits)
+    bytes_each = 4.0 if image.tag_v2.get(PHOTOMETRIC) == YCBCR else max(bits) * samples / 8
+    return float(picture + unit * bytes_each)
