@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,8 +16,6 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, TypeVar
-
-from filelock import FileLock, Timeout
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import carry
@@ -52,6 +49,8 @@ def at_work(folder: str) -> Iterator[list[str]]:
     Raises:
         FilingError: if another dogsort is at work there, or the journals cannot be read or written.
     """
+    from filelock import FileLock, Timeout
+
     place = place_of(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -161,6 +160,8 @@ def _who(place: Path) -> str:
 
 def _tell_who(place: Path) -> None:
     """Say in a file who is at work; without, others still find the lock."""
+    import socket
+
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     me = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
     with suppress(OSError):
