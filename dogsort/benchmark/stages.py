@@ -110,9 +110,11 @@ def take_sample(classifier: Classifier, photos: Sequence[Photo]) -> Sample:
         for item in items:
             if isinstance(item, Failure):
                 sample.failures.append(item)
-            elif (content := hash(next(decoded).tobytes())) not in seen:
-                seen.add(content)
-                sample.photos.append(item)
+            if isinstance(item, Photo):
+                content = hash(next(decoded).tobytes())
+                if content not in seen:
+                    seen.add(content)
+                    sample.photos.append(item)
         if len(pixels) and len(sample.batches) < BATCHES_KEPT:
             sample.batches.append(pixels)
         if perf_counter() > end:
