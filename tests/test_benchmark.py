@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dogsort as package
-from dogsort.benchmark.stages import STAGES, limit, take_sample
+from dogsort.benchmark.sample import take_sample
+from dogsort.benchmark.stages import STAGES, limit
 from dogsort.records import Photo
 
 RATES = st.floats(1e-3, 1e6)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dogsort.benchmark.machine import machine, today, versions
-from dogsort.benchmark.stages import Sample, Speed, limit
+from dogsort.benchmark.sample import Sample
+from dogsort.benchmark.stages import Speed, limit
 from dogsort.classifier import Classifier
 
 __all__ = ["figures", "lines"]

@@ -1,74 +1,45 @@
 """Photos per second: each stage alone on all cores, and all of them together.
 
-What is timed are the functions that classify photos, on a sample of somebody's own.
+What is timed are the functions that classify photos.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
+from dogsort.benchmark.sample import Sample
 from dogsort.classifier import Classifier
 from dogsort.network.cores import cores
 from dogsort.photos.decode import decode_file, decode_image, unpacked_file
-from dogsort.records import Failure, Photo, Record
+from dogsort.records import Photo, Record
 from dogsort.results.tables import open_table
 
 if TYPE_CHECKING:
     from PIL import Image
-    from torch import Tensor
 
-__all__ = ["STAGES", "Sample", "Speed", "limit", "measure", "take_sample"]
+__all__ = ["STAGES", "Speed", "limit", "measure"]
 
 T = TypeVar("T")
 
 #: What is measured, in this order.
 STAGES = ("read", "decode", "transform", "infer", "write", "together")
 
-# A sample is bounded in number and in the time that decoding takes, so that any folder is measured
-# in a minute or two. Where batches are large, there are several of them all the same: beginning
-# and end of a run, where not all is at work, would weigh too much.
-MOST_PHOTOS = 1000
-MOST_BATCHES = 16
-MOST_SECONDS = 5.0
-
 # What is kept in memory for the stages that need no files.
-BATCHES_KEPT = 4
 PIXELS_KEPT = 50_000_000  # of unpacked pictures, at most 4 bytes each
 ROWS = 1000
 
 # So often, and for so long in all, a stage is timed at least.
 LEAST_PASSES = 3
 LEAST_SECONDS = 2.0
-
-
-@dataclass(slots=True)
-class Sample:
-    """Photos to measure on, no two of the same content.
-
-    Attributes:
-        photos: those that can be read.
-        failures: those that cannot.
-        batches: pixels of the first, each (N, size, size, 3), uint8.
-    """
-
-    photos: list[Photo] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    batches: list[Tensor] = field(default_factory=list)
-
-    def megabytes(self) -> float:
-        """Return the mean size of a photo's file."""
-        return sum(os.path.getsize(photo.path) for photo in self.photos) / len(self.photos) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,42 +55,6 @@ class Speed:
     stage: str
     photos_per_second: float
     passes: int
-
-
-def take_sample(classifier: Classifier, photos: Sequence[Photo]) -> Sample:
-    """Draw photos, always the same ones of a folder, and decode them once.
-
-    Of several with the same content the first is taken: how often it comes says nothing of speed.
-    """
-    from dogsort.photos.stream import open_stream
-
-    most = max(MOST_PHOTOS, MOST_BATCHES * classifier.batch_size)
-    drawn = np.random.default_rng(0).permutation(len(photos))[:most]
-    stream = open_stream(
-        (photos[index] for index in drawn),
-        classifier.weights.input_size,
-        classifier.batch_size,
-        cores(),
-        pin_memory=classifier.engine.device.startswith("cuda"),
-    )
-    sample = Sample()
-    seen: set[int] = set()
-    end = perf_counter() + MOST_SECONDS
-    for items, pixels in stream:
-        decoded = iter(pixels.numpy())
-        for item in items:
-            if isinstance(item, Failure):
-                sample.failures.append(item)
-            if isinstance(item, Photo):
-                content = hash(next(decoded).tobytes())
-                if content not in seen:
-                    seen.add(content)
-                    sample.photos.append(item)
-        if len(pixels) and len(sample.batches) < BATCHES_KEPT:
-            sample.batches.append(pixels)
-        if perf_counter() > end:
-            break
-    return sample
 
 
 def measure(classifier: Classifier, sample: Sample) -> Iterator[Speed]:

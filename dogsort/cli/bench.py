@@ -52,7 +52,8 @@ def bench(
         talk, device, weights=weights, batch_size=batch_size, workers=workers
     )
     from dogsort.benchmark.report import figures, lines
-    from dogsort.benchmark.stages import STAGES, measure, take_sample
+    from dogsort.benchmark.sample import take_sample
+    from dogsort.benchmark.stages import STAGES, measure
 
     found = list(scan([path], talk.skipped_link))
     photos = [item for item in found if isinstance(item, Photo)]
