@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dogsort.errors import UsageError
-from dogsort.network.engines import Engine, cores, open_engine
+from dogsort.network.cores import cores
+from dogsort.network.engines import Engine, open_engine
 from dogsort.network.weights import Weights, load_weights
 from dogsort.photos.scan import scan
 from dogsort.records import Photo, Prediction, Record
@@ -47,6 +48,7 @@ class Classifier:
         weights: the weights in use, with their manifest.
         engine: what computes, and where.
         bar, species_bar: what a label needs, as in ``verdict.decide``.
+        batch_size: photos at a time.
         workers: threads that decode.
     """
 
@@ -71,7 +73,7 @@ class Classifier:
         else:
             # Whoever sets the bar has the last word, also on what may be a dog beside a cat.
             self.bar, self.species_bar = min_confidence, 0.0
-        self._batch_size = batch_size or self.engine.batch_size
+        self.batch_size = batch_size or self.engine.batch_size
         self.workers = workers or cores()
 
     def predict(
@@ -101,7 +103,7 @@ class Classifier:
         batches = open_stream(
             twins.find(photos),
             self.weights.input_size,
-            self._batch_size,
+            self.batch_size,
             self.workers,
             pin_memory=self.engine.device.startswith("cuda"),
         )
@@ -136,7 +138,7 @@ class Classifier:
         remaining = iter(images)
         size = self.weights.input_size
         while pixels := [
-            decode_image(_as_image(one), size) for one in islice(remaining, self._batch_size)
+            decode_image(_as_image(one), size) for one in islice(remaining, self.batch_size)
         ]:
             for row in self.engine.probabilities(torch.from_numpy(np.stack(pixels))):
                 yield self._record("", row)

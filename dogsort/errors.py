@@ -7,7 +7,7 @@ DogsortError            1  the job could not be done
 ├── DeviceError         1  the device asked for is not there
 ├── OutputError         1  a result could not be written
 ├── FilingError         1  photos could not be moved, copied or linked
-├── DataError           1  labelled photos that cannot be used
+├── DataError           1  photos that nothing can be learned or measured on
 └── UnreadablePhoto     3  one photo could not be read; becomes a Failure record
 """
 
@@ -59,7 +59,7 @@ class FilingError(DogsortError):
 
 
 class DataError(DogsortError):
-    """Labelled photos that cannot be used for training or evaluation."""
+    """Photos that cannot be used for training, evaluation or a benchmark."""
 
 
 class UnreadablePhoto(DogsortError):

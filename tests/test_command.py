@@ -89,6 +89,7 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         (["nowhere"], "nowhere: no such file or folder"),
         (["submit", "nowhere", "-o", "s.csv"], "nowhere: no such file or folder"),
         (["eval", "nowhere"], "nowhere: no such file or folder"),
+        (["bench", "nowhere"], "nowhere: no such file or folder"),
         (["train", "nowhere", "-o", "w"], "nowhere: no such file or folder"),
         ([".", "-o", "out.txt"], ".csv or .jsonl or .parquet"),
         ([".", "--dry-run"], "--dry-run needs one of --move, --copy, --link, --hardlink"),
@@ -270,11 +271,13 @@ def test_info(dogsort):
 
 
 def test_help_and_version_answer_without_torch(dogsort):
-    for arguments in ([], ["--help"], ["--version"], ["submit", "--help"], ["train", "--help"]):
+    commands = (["submit", "--help"], ["train", "--help"], ["bench", "--help"])
+    heavy = {"torch", "torchvision", "pandas", "onnxruntime", "numpy", "PIL", "rich", "filelock"}
+    for arguments in ([], ["--help"], ["--version"], *commands):
         run = dogsort(*arguments, PYTHONPROFILEIMPORTTIME="1")
         assert run.returncode == 0
         imported = {line.split("|")[-1].strip() for line in run.stderr.decode().splitlines()}
-        assert not imported & {"torch", "torchvision", "pandas", "onnxruntime", "numpy", "PIL"}
+        assert not imported & {*heavy, "importlib.metadata"}
         assert run.stdout
 
 

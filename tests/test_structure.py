@@ -29,6 +29,7 @@ ROOMS = (
     "classifier",
     "results",
     "sorting",
+    "benchmark",
     "training",
     "cli",
 )

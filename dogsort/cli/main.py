@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import click
 
+from dogsort.cli.bench import bench
 from dogsort.cli.classify import classify
 from dogsort.cli.eval import evaluate
 from dogsort.cli.file import file
@@ -26,7 +27,7 @@ __all__ = ["COMMANDS", "main"]
 
 #: What the first word may be. Anything else is an option or a PATH of the main job.
 COMMANDS: dict[str, click.Command] = {
-    str(command.name): command for command in (submit, evaluate, train, file, undo, info)
+    str(command.name): command for command in (submit, evaluate, train, file, undo, info, bench)
 }
 
 INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count

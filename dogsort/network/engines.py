@@ -6,13 +6,13 @@ torch is at home. Both compute the same numbers.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dogsort.errors import DeviceError, WeightsError
+from dogsort.network.cores import cores
 from dogsort.network.weights import ONNX_NAME, Weights, load_network
 from dogsort.records import DEVICES
 
@@ -23,7 +23,6 @@ __all__ = [
     "Engine",
     "OnnxEngine",
     "TorchEngine",
-    "cores",
     "open_engine",
     "probabilities_of",
     "torch_device",
@@ -61,13 +60,6 @@ def probabilities_of(
     # exp(-log(1 + exp(-x))) is the sigmoid without overflow.
     result: Probabilities = np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
     return result
-
-
-def cores() -> int:
-    """Return how many CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def open_engine(weights: Weights, device: str = "auto") -> Engine:

@@ -29,6 +29,7 @@ __all__ = [
     "decode_image",
     "decode_whole",
     "readable_formats",
+    "unpacked_file",
 ]
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
@@ -72,11 +73,23 @@ def decode_file(path: str, size: int) -> Pixels:
     Raises:
         UnreadablePhoto: with the reason in a few words.
     """
+    with unpacked_file(path, size) as image:
+        return _upright_pixels(image, size)
+
+
+@contextmanager
+def unpacked_file(path: str, size: int) -> Iterator[Image.Image]:
+    """Do the first half of ``decode_file``: give the picture as its decoder gives it.
+
+    Raises:
+        UnreadablePhoto: with the reason in a few words; also for what fails in the block.
+    """
     with _opened(path) as image:
         # Halves, quarters or eighths inside the JPEG decoder, never below the target:
         # several times faster on camera photos. It does nothing to other formats.
         image.draft(None, (size, size))
-        return _upright_pixels(image, size)
+        image.load()
+        yield image
 
 
 def decode_image(image: Image.Image, size: int) -> Pixels:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -17,8 +16,6 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, TypeVar
-
-from filelock import FileLock, Timeout
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import carry, drop_partials
@@ -55,6 +52,8 @@ def at_work(folder: str) -> Iterator[list[str]]:
     Raises:
         FilingError: if another dogsort is at work there, or the journals cannot be read or written.
     """
+    from filelock import FileLock, Timeout
+
     place = place_of(folder)
     try:
         _make(place)
@@ -187,6 +186,8 @@ def _who(place: Path) -> str:
 
 def _tell_who(place: Path) -> None:
     """Say in a file who is at work; without, others still find the lock."""
+    import socket
+
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     me = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
     with suppress(OSError):

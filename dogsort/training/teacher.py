@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dogsort.errors import DataError
 from dogsort.network.architecture import FEATURES, DogsortNet
-from dogsort.network.engines import cores
+from dogsort.network.cores import cores
 from dogsort.network.weights import sha256_of
 from dogsort.photos.decode import Pixels
 from dogsort.training.frozen_norm import maps_of

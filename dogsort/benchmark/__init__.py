@@ -1,0 +1,1 @@
+"""Photos -> photos per second, on this machine."""
