@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 
 from dogsort.errors import FilingError
+from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.identity import Identity, strays
 from dogsort.sorting.plan import Action
 
-__all__ = ["carry", "clear_up", "drop_partials", "sync_folder"]
+__all__ = ["HalfMoved", "carry", "clear_up", "drop_partials"]
 
 #: What a copy is called until it is whole, in the folder of its target. Short, so that it fits
 #: wherever the photo's own name does; the same for all, so that what a killed run left is found.
@@ -20,8 +21,14 @@ PARTIAL_NAME = ".dogsort.partial"
 
 #: Errors by which a file system says that it has no hard links, or not from here to there.
 NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+if os.name == "nt":
+    NO_HARD_LINK.add(errno.EINVAL)  # what "Incorrect function" becomes, as on memory cards
 
-COPY_BLOCK = 1 << 20  # bytes compared at a time
+COPY_BLOCK = 1 << 20  # bytes copied and compared at a time
+
+
+class HalfMoved(FilingError):
+    """A photo is under both its names, and neither could be taken away."""
 
 
 def carry(source: str, target: str, action: Action) -> None:
@@ -31,72 +38,53 @@ def carry(source: str, target: str, action: Action) -> None:
     has the target's name already keeps it.
 
     Raises:
+        HalfMoved: if it has both names now.
         FilingError: if it could not be filed; it is then where it was, and only there.
     """
     folder = os.path.dirname(target)
     try:
         if not os.path.isdir(folder):
             os.makedirs(folder, exist_ok=True)
+            sync_folder(os.path.dirname(folder))
     except OSError as error:
         raise FilingError(
             f"the folder {folder} cannot be made: {error.strerror or error}"
         ) from error
     try:
-        if action == "link":
-            _link(source, target)
-        elif action == "hardlink":
-            _hardlink(source, target)
-        elif action == "copy":
-            _copy(source, target)
-        else:
-            _move(source, target)
+        _ACTIONS[action](source, target)
     except FileExistsError:
         raise FilingError("its new name was taken in the meantime") from None
     except OSError as error:
         raise FilingError(str(error.strerror or error)) from error
 
 
-def clear_up(source: str, target: str, identity: Identity) -> bool:
+def clear_up(source: str, target: str, identity: Identity) -> None:
     """Make whole a copy to a target that was cut off, where its folder shows one.
-
-    Returns:
-        Whether the folder held the only copy, which now has the target's name.
 
     Raises:
         FilingError: if that cannot be done.
     """
     partial = _partial_beside(target)
     if not os.path.lexists(partial) or strays(target):
-        return False
+        return
     try:
         if identity.size > 0 and os.path.isfile(target) and os.path.getsize(target) == 0:
             os.unlink(target)  # it kept the name for the copy
         if os.path.lexists(source) or os.path.lexists(target) or not identity.is_of(partial):
-            return False
-        _give_name(partial, target)
-        with contextlib.suppress(FileNotFoundError):
+            return
+        _give_name(partial, target)  # the only copy
+        with suppress(FileNotFoundError):
             os.unlink(partial)
     except OSError as error:
         raise FilingError(f"{partial}: cannot be given its name: {error.strerror}") from error
-    return True
 
 
 def drop_partials(targets: Iterable[str]) -> None:
     """Delete unfinished copies beside targets, if there are any: only after ``clear_up``."""
     for partial in {_partial_beside(target) for target in targets}:
         if not strays(partial):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.unlink(partial)
-
-
-def sync_folder(folder: str) -> None:
-    """Put a folder's names on disk, where the system knows how."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _partial_beside(target: str) -> str:
@@ -118,6 +106,7 @@ def _hardlink(source: str, target: str) -> None:
 
 
 def _move(source: str, target: str) -> None:
+    before = os.stat(source, follow_symlinks=False)
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
@@ -125,17 +114,26 @@ def _move(source: str, target: str) -> None:
             raise
         _copy(source, target)
     try:
+        if _stamp(os.stat(source, follow_symlinks=False)) != _stamp(before):
+            raise FilingError("it was changed while it was moved")
         os.unlink(source)
     except FileNotFoundError:
         # Somebody else moved it in the meantime; what is linked elsewhere, too, is theirs.
         if os.lstat(target).st_nlink > 1:
             os.unlink(target)
             raise
-    except BaseException:
+    except BaseException as error:
         # Also on Ctrl-C: a photo is moved or not, never left under both names.
         if os.path.lexists(source):
-            os.unlink(target)
+            try:
+                os.unlink(target)
+            except OSError:
+                raise HalfMoved(f"it is also {target} now, since neither can go") from error
         raise
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _copy(source: str, target: str) -> None:
@@ -146,9 +144,11 @@ def _copy(source: str, target: str) -> None:
     except FileExistsError:
         raise FilingError(f"{partial} is in the way: an unfinished copy, of another run") from None
     try:
-        shutil.copy2(source, partial)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
+        with open(source, "rb") as reader, open(partial, "r+b") as writer:
+            shutil.copyfileobj(reader, writer, COPY_BLOCK)
+            writer.flush()
+            os.fsync(writer.fileno())
+        shutil.copystat(source, partial)
         if not _same_content(source, partial):
             raise FilingError("the copy differs from the original; check the disk")
         _give_name(partial, target)
@@ -156,7 +156,7 @@ def _copy(source: str, target: str) -> None:
         sync_folder(os.path.dirname(target))
     finally:
         # Where that fails, the end of the run tries again; the copy is as good.
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.unlink(partial)
 
 
@@ -167,13 +167,18 @@ def _give_name(partial: str, target: str) -> None:
     except OSError as error:
         if error.errno not in NO_HARD_LINK:
             raise
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        try:
-            os.replace(partial, target)
-        except BaseException:
-            if os.path.lexists(partial):
-                os.unlink(target)
-            raise
+    else:
+        return
+    ours = False
+    try:
+        handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        ours = True
+        os.close(handle)
+        os.replace(partial, target)
+    except BaseException:
+        if ours and os.path.lexists(partial):
+            os.unlink(target)
+        raise
 
 
 def _same_content(first: str, second: str) -> bool:
@@ -184,3 +189,6 @@ def _same_content(first: str, second: str) -> bool:
                 return False
             if not block:
                 return True
+
+
+_ACTIONS = {"move": _move, "copy": _copy, "link": _link, "hardlink": _hardlink}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -35,11 +36,15 @@ class Identity:
         """Read a file's, following links.
 
         Raises:
-            OSError: if it cannot be read.
+            OSError: if it cannot be read, or is none.
         """
         size, digest = 0, hashlib.sha256()
+        # Not waiting, since a named pipe would let us wait for ever.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         # Unbuffered: half the time of a small file.
-        with open(path, "rb", buffering=0) as file:
+        with open(os.open(path, flags), "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "not a file")
             while block := file.read(BLOCK):
                 digest.update(block)
                 size += len(block)

@@ -2,6 +2,7 @@
 
 A journal is a file of JSON lines that is only ever appended to: a head, then for each photo a
 step before it is taken, then its outcome; for each folder its time before the run, and after it.
+Undo appends which steps it is about to take back, and what became of them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import dogsort
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import sync_folder
+from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.plan import Action
+from dogsort.sorting.sidecars import is_sidecar_of
 from dogsort.sorting.steps import FOLDER_NAME, Step, inside, plain, short
 
 __all__ = ["Journal", "Outcome", "filed_into", "journals_of", "place_of"]
@@ -31,6 +33,9 @@ Outcome: TypeAlias = Literal["done", "failed", "undone", "lost"]
 
 _ACTIONS: dict[str, Action] = {name: name for name in get_args(Action)}
 _OUTCOMES: dict[str, Outcome] = {name: name for name in get_args(Outcome)}
+
+#: What reading a line raises if dogsort does not write such lines.
+_SENSELESS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 _NAME = re.compile(r"run-(\d{6,9})\.jsonl")
 
@@ -53,6 +58,7 @@ class Journal:
             it, in ns since 1970; by their absolute paths.
         restored: the times that undo gives back, likewise, once it was begun.
         undoing: whether undoing it was begun.
+        going_back: steps that undo was about to take back when it was stopped.
         closed: whether the run was undone as far as it can be.
         begun: whether there is a head; without, the machine stopped before anything was done.
 
@@ -73,6 +79,7 @@ class Journal:
         self.before: dict[str, int] = {}
         self.after: dict[str, int] = {}
         self.restored: dict[str, int] = {}
+        self.going_back: set[int] = set()
         self.begun = self.undoing = self.closed = False
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -86,8 +93,11 @@ class Journal:
         for number, line in enumerate(content[: self._whole].splitlines(), 1):
             try:
                 self._take(json.loads(line))
-            except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-                raise FilingError(f"{path}: damaged in line {number}; nothing is undone") from error
+            except _SENSELESS as error:
+                raise FilingError(
+                    f"{path}: damaged in line {number}; to go on without it, and without undoing "
+                    "that run, move it elsewhere"
+                ) from error
 
     @classmethod
     def begin(cls, folder: str, action: Action) -> Journal:
@@ -142,6 +152,7 @@ class Journal:
         Not forced onto the disk: the next plan does that; what is missing, the files tell.
         """
         self.outcomes[number] = outcome
+        self.going_back.discard(number)
         with suppress(OSError):
             self._write([b'{"%b": %d}\n' % (outcome.encode("ascii"), number)], sync=False)
 
@@ -157,6 +168,14 @@ class Journal:
             OSError: if it cannot be written.
         """
         self._append({"undoing": True, "restored": self._by_name(restored)})
+
+    def go_back(self, numbers: Sequence[int]) -> None:
+        """Put on disk which steps are about to be taken back, none to say that it is over.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        self._append({"back": list(numbers)})
 
     def end_undo(self) -> None:
         """Put on disk that it is undone as far as it can be; OSError likewise."""
@@ -178,8 +197,6 @@ class Journal:
 
     def _write(self, lines: Iterable[bytes], sync: bool) -> None:
         if self._file is None:
-            if not sync and not lines:
-                return
             file = self.path.open("r+b")
             file.truncate(self._whole)
             file.seek(self._whole)
@@ -190,7 +207,7 @@ class Journal:
             os.fsync(self._file.fileno())
 
     def _take(self, entry: Any) -> None:
-        """Take up one line; ValueError, TypeError, KeyError or IndexError if it makes no sense."""
+        """Take up one line; one of ``_SENSELESS`` if it makes no sense."""
         if not isinstance(entry, dict) or ("journal" in entry) == self.begun:
             raise ValueError("not the line that belongs here")
         if "journal" in entry:
@@ -200,8 +217,7 @@ class Journal:
             self.action = _ACTIONS[entry["action"]]
             self.begun = True
         elif "step" in entry:
-            self.steps.append(Step.read(entry, self.action, self.folder))
-            self.outcomes.append(None)
+            self._take_step(Step.read(entry, self.action, self.folder))
         elif "make" in entry:
             self.made.append(inside(entry["make"], self.folder))
         elif "before" in entry:
@@ -211,13 +227,27 @@ class Journal:
         elif "undoing" in entry:
             self.restored = self._times(entry.get("restored", {}))
             self.undoing = True
+        elif "back" in entry:
+            self.going_back = {self._known(number) for number in entry["back"]}
         elif "closed" in entry:
             self.closed = True
         else:
             ((word, number),) = entry.items()
-            if not 0 <= number < len(self.outcomes):
-                raise IndexError(number)
-            self.outcomes[number] = _OUTCOMES[word]
+            self.outcomes[self._known(number)] = _OUTCOMES[word]
+            self.going_back.discard(number)
+
+    def _take_step(self, step: Step) -> None:
+        if step.sidecar:
+            photo = next((one for one in reversed(self.steps) if not one.sidecar), None)
+            if photo is None or not is_sidecar_of(step.source, photo.source):
+                raise ValueError("what belongs to no photo")
+        self.steps.append(step)
+        self.outcomes.append(None)
+
+    def _known(self, number: Any) -> int:
+        if type(number) is not int or not 0 <= number < len(self.outcomes):
+            raise IndexError(number)
+        return number
 
     def _by_name(self, times: Mapping[str, int]) -> dict[str, int]:
         """Name folders as a journal does; the folder filed into is ``.``."""

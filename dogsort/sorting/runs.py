@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import carry, drop_partials
+from dogsort.sorting.carry import HalfMoved, carry, drop_partials
+from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.identity import folder_times
 from dogsort.sorting.journal import Journal, journals_of, place_of
 from dogsort.sorting.plan import Action, Filing
@@ -57,6 +58,8 @@ def at_work(folder: str) -> Iterator[list[str]]:
     place = place_of(folder)
     try:
         _make(place)
+        if (place / LOCK_NAME).is_symlink():
+            raise FilingError(f"{place / LOCK_NAME}: is a link, and not dogsort's own; delete it")
         lock = FileLock(place / LOCK_NAME, timeout=0)
         lock.acquire()
     except Timeout:
@@ -101,9 +104,11 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
         for filing in remaining:
             yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
     finally:
-        settle(journal)
-        drop_partials(step.target for step in journal.steps)
-        journal.close()
+        try:
+            settle(journal)
+        finally:
+            drop_partials(step.target for step in journal.steps)
+            journal.close()
 
 
 def _carry_batch(
@@ -115,6 +120,8 @@ def _carry_batch(
     size = 0
     for filing in filings:
         try:
+            if filing.belongs_to in unfiled:
+                raise FilingError("its photo was not filed")
             steps.append(Step.of(filing, journal.action, journal.folder, resolved))
         except (FilingError, OSError) as error:
             unfiled.add(filing.source)
@@ -137,6 +144,9 @@ def _carry_batch(
             if filing.belongs_to in unfiled:
                 raise FilingError("its photo was not filed")
             carry(step.source, step.target, journal.action)
+        except HalfMoved as error:  # which the end of the run tries to settle
+            unfiled.add(filing.source)
+            yield filing, error
         except FilingError as error:
             unfiled.add(filing.source)
             journal.note(number, "failed")
@@ -150,11 +160,11 @@ def _folders_to_make(steps: Sequence[Step]) -> list[str]:
     """Return the folders that steps need and that are not there, outer ones first."""
     missing: dict[str, None] = {}
     for folder in {os.path.dirname(step.target): None for step in steps}:
-        chain, outer = [], folder
+        inner_first, outer = [], folder
         while outer not in missing and not os.path.lexists(outer):
-            chain.append(outer)
+            inner_first.append(outer)
             outer = os.path.dirname(outer)
-        missing |= dict.fromkeys(reversed(chain))
+        missing |= dict.fromkeys(reversed(inner_first))
     return list(missing)
 
 
@@ -173,6 +183,7 @@ def _make(place: Path) -> None:
     times = place.parent.stat()
     with suppress(FileExistsError):
         place.mkdir()
+        sync_folder(str(place.parent))
         os.utime(place.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 

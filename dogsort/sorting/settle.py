@@ -1,13 +1,18 @@
-"""After a run or an undo that was killed: make whole what it left half-way."""
+"""After a run or an undo that was killed: make whole what it left half-way.
+
+Only what was about to be done when it stopped is looked at. What a file holds decides, not its
+name, and nothing is deleted that is not there twice.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import clear_up, drop_partials
-from dogsort.sorting.identity import folder_times, same_name
-from dogsort.sorting.journal import Journal
+from dogsort.sorting.identity import Identity, folder_times, leads_to, same_name, strays
+from dogsort.sorting.journal import Journal, Outcome
 from dogsort.sorting.plan import Action
 from dogsort.sorting.steps import Step
 
@@ -20,80 +25,99 @@ def settle(journal: Journal) -> list[str]:
     Raises:
         FilingError: if that cannot be done, or cannot be written down.
     """
-    said = []
+    said = _settle_filing(journal) + _settle_undo(journal)
+    times_are_missing = journal.before and not journal.after and not journal.undoing
+    if said or times_are_missing:
+        try:
+            journal.end(folder_times(journal.before))
+        except OSError as error:
+            raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
+    return said
+
+
+def _settle_filing(journal: Journal) -> list[str]:
     unsettled = journal.unsettled()
+    if not unsettled:
+        return []
     steps = [journal.steps[number] for number in unsettled]
     for step in steps:
         if step.identity is not None:
             clear_up(step.source, step.target, step.identity)
     drop_partials(step.target for step in steps)
+    said = []
     for number, step in zip(unsettled, steps, strict=True):
-        journal.note(number, "done" if _was_taken(step, journal.action) else "failed")
-    if unsettled:
-        done = journal.outcomes.count("done")
-        said.append(
-            f"an earlier run here, begun {journal.started}, was stopped: {done} of its files are "
-            "filed, the others were not; dogsort undo takes it back"
-        )
-    if (
-        journal.undoing
-        and not journal.closed
-        and journal.action == "move"
-        and _settle_undo(journal)
-    ):
-        said = ["an earlier undo here was stopped half-way; dogsort undo goes on"]
-    if not unsettled and not said and (journal.after or journal.undoing or not journal.before):
-        return said
-    try:
-        journal.end(folder_times(journal.before))
-    except OSError as error:
-        raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
+        outcome = _outcome(step, journal.action)
+        if outcome is None:
+            said.append(f"{step.source}: cannot be reached, so it is not known if it was filed")
+        else:
+            journal.note(number, outcome)
+    done = journal.outcomes.count("done")
+    said.insert(
+        0,
+        f"an earlier run here, begun {journal.started}, was stopped: {done} of its files are "
+        "filed, the others were not; dogsort undo takes it back",
+    )
     return said
 
 
-def _was_taken(step: Step, action: Action) -> bool:
-    """Tell whether a step was taken; a move half taken is taken back."""
+def _outcome(step: Step, action: Action) -> Outcome | None:
+    """Tell what became of a step, after taking back a move half taken; None if nobody can."""
+    if strays(step.source) or strays(step.target):
+        return None
+    if action == "link":
+        return "done" if leads_to(step.target, step.source) else "failed"
+    assert step.identity is not None
+    is_there = step.identity.is_of(step.target)
     if action != "move":
-        return os.path.lexists(step.target)
-    if not os.path.lexists(step.source):
-        return True
-    _drop_second_name(step)
-    return False
+        return "done" if is_there else "failed"
+    if is_there and step.identity.is_of(step.source):
+        _keep_one(step.source, step.target, step.identity)
+        return "failed"
+    source_is_gone = not os.path.lexists(step.source)
+    if is_there or (source_is_gone and os.path.lexists(step.target)):  # perhaps edited since
+        return "done"
+    # Without its folder, such as a memory card's, nobody can tell whether it is gone.
+    return None if source_is_gone and not os.path.isdir(os.path.dirname(step.source)) else "failed"
 
 
-def _settle_undo(journal: Journal) -> bool:
+def _settle_undo(journal: Journal) -> list[str]:
     """Make whole a move that was being taken back; tell whether there was one."""
-    found = False
-    steps = [
-        (number, step)
-        for number, step in enumerate(journal.steps)
-        if journal.outcomes[number] == "done"
-    ]
-    for _, step in steps:
+    numbers = sorted(journal.going_back)
+    if not numbers or journal.closed or journal.action != "move":
+        return []
+    steps = [journal.steps[number] for number in numbers]
+    for step in steps:
         assert step.identity is not None
         clear_up(step.target, step.source, step.identity)
-    drop_partials(step.source for _, step in steps)
-    for number, step in steps:
-        if not os.path.lexists(step.source):
+    drop_partials(step.source for step in steps)
+    for number, step in zip(numbers, steps, strict=True):
+        identity = step.identity
+        assert identity is not None
+        if strays(step.source) or strays(step.target) or not identity.is_of(step.source):
             continue
-        _drop_second_name(step)
-        assert step.identity is not None
-        if not os.path.lexists(step.target) and step.identity.is_of(step.source):
+        if identity.is_of(step.target):
+            _keep_one(step.source, step.target, identity)
+        if not os.path.lexists(step.target):
             journal.note(number, "undone")
-            found = True
-    return found
+    with suppress(OSError):  # or it is looked at once more
+        journal.go_back([])
+    return ["an earlier undo here was stopped half-way; dogsort undo goes on"]
 
 
-def _drop_second_name(step: Step) -> None:
-    """Delete the target of a photo that is whole, and the same, under both its names."""
-    assert step.identity is not None
-    if same_name(step.source, step.target):
+def _keep_one(source: str, target: str, identity: Identity) -> None:
+    """Delete the target of a photo that a move left under both names.
+
+    A copy with a time of its own is somebody else's, and stays.
+    """
+    if same_name(source, target):
         return
-    if step.identity.is_of(step.source) and step.identity.is_of(step.target):
-        try:
-            os.unlink(step.target)
-        except OSError as error:
-            raise FilingError(
-                f"{step.target}: half moved, and cannot be deleted: {error.strerror}; "
-                f"{step.source} is the same photo"
-            ) from error
+    one, other = os.lstat(source), os.lstat(target)
+    if not os.path.samestat(one, other) and one.st_mtime_ns != other.st_mtime_ns:
+        return
+    try:
+        os.unlink(target)
+    except OSError as error:
+        raise FilingError(
+            f"{target}: half moved, and cannot be deleted: {error.strerror}; "
+            f"{source} is the same photo, of {identity.size} bytes"
+        ) from error

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 
-__all__ = ["Sidecars", "is_sidecar_name"]
+__all__ = ["Sidecars", "is_sidecar_name", "is_sidecar_of"]
 
 #: Suffixes of what has a photo's stem: IMG_1.xmp, and IMG_1.mov, beside IMG_1.jpg.
 WITH_STEM = frozenset(
@@ -48,3 +48,10 @@ class Sidecars:
 def is_sidecar_name(name: str) -> bool:
     """Tell whether a file of this name may belong to a photo."""
     return os.path.splitext(name)[1].lower() in WITH_STEM | WITH_NAME
+
+
+def is_sidecar_of(path: str, photo: str) -> bool:
+    """Tell whether a file, by its name and its folder, belongs to a photo."""
+    (folder, name), (place, photo_name) = os.path.split(path), os.path.split(photo)
+    stem = os.path.splitext(photo_name)[0]
+    return folder == place and is_sidecar_name(name) and name.startswith(stem + ".")

@@ -70,10 +70,15 @@ class Step:
         if not target.startswith(below):
             raise FilingError(f"{os.path.dirname(filing.target)} is a link that leads elsewhere")
         is_inside = source.startswith(below)
-        if not is_inside and not _known(source):
-            raise FilingError("from elsewhere, only files with a photo's suffix are filed")
-        if source.startswith(os.path.join(folder, FOLDER_NAME, "")):
+        if not is_inside and not _may_come_from_outside(source):
+            raise FilingError(
+                "from outside the folder filed into, only files with a photo's suffix are filed, "
+                "and none from hidden folders"
+            )
+        if (is_inside and _is_ours(source[len(below) :])) or _is_ours(target[len(below) :]):
             raise FilingError(f"what lies in {FOLDER_NAME} is dogsort's own")
+        if not os.path.isfile(source):
+            raise FilingError("not a file")
         identity = None if action == "link" else Identity.of(source)
         sidecar = filing.belongs_to is not None
         return cls(source, target, filing.label, identity, sidecar, is_inside)
@@ -101,12 +106,14 @@ class Step:
         identity = None
         if action != "link":
             identity = Identity(int(entry["size"]), str(entry["sha256"]))
+            if identity.size < 0:
+                raise ValueError("a size below nothing")
         target, given = inside(entry["target"], folder), entry["source"]
         is_inside = not os.path.isabs(given)
         source = inside(given, folder) if is_inside else plain(given)
         # Nobody's journal shall make undo put just anything just anywhere.
         if os.path.splitext(target)[1] != os.path.splitext(source)[1] or not (
-            is_inside or _known(source)
+            is_inside or _may_come_from_outside(source)
         ):
             raise ValueError("names that filing does not give")
         sidecar = entry.get("sidecar", False) is True
@@ -121,7 +128,8 @@ def short(path: str, folder: str) -> str:
 
 def inside(path: str, folder: str) -> str:
     """Return a journal's relative path as absolute; ValueError if it leads out of the folder."""
-    if os.path.isabs(path) or path.split(os.sep, maxsplit=1)[0] in (os.pardir, FOLDER_NAME):
+    drive, rest = os.path.splitdrive(path)
+    if drive or rest.startswith(("/", os.sep)) or os.pardir in rest.split(os.sep) or _is_ours(rest):
         raise ValueError("a path that leads out of the folder")
     return os.path.join(folder, plain(path))
 
@@ -133,7 +141,14 @@ def plain(path: str) -> str:
     return path
 
 
-def _known(path: str) -> bool:
-    """Tell whether a name is one of those that dogsort files from anywhere."""
-    ending = os.path.splitext(path)[1]
-    return not ending or is_photo_name("a" + ending) or is_sidecar_name("a" + ending)
+def _is_ours(path: str) -> bool:
+    """Tell whether a path leads through a folder of journals; some systems do not tell case."""
+    return FOLDER_NAME in path.casefold().split(os.sep)
+
+
+def _may_come_from_outside(path: str) -> bool:
+    """Tell whether a file may be filed from outside, and undo may put one there."""
+    folder, name = os.path.split(path)
+    if any(part.startswith(".") for part in folder.split(os.sep)):
+        return False
+    return is_photo_name(name) or (is_sidecar_name(name) and not name.startswith("."))

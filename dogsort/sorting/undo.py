@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import carry, drop_partials
+from dogsort.sorting.carry import HalfMoved, carry, drop_partials
 from dogsort.sorting.identity import folder_times, leads_to, same_name, strays
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
-from dogsort.sorting.runs import Outcomes
+from dogsort.sorting.runs import BATCH_FILES, Outcomes
 from dogsort.sorting.steps import Step
 
 __all__ = ["take_back"]
@@ -28,31 +29,48 @@ def take_back(journal: Journal) -> Outcomes[Step]:
     """
     if journal.unsettled():
         raise FilingError(f"{journal.path}: does not tell yet what was done; nothing is undone")
-    blocked = False
+    blocked = half_moved = False
     restored = journal.restored if journal.undoing else _times_to_restore(journal)
     try:
         _write(journal, lambda: journal.begin_undo(restored))
-        for number in reversed(range(len(journal.steps))):
-            if journal.outcomes[number] != "done":
-                continue
+        done = [number for number, outcome in enumerate(journal.outcomes) if outcome == "done"]
+        for number in _announced(journal, done[::-1]):
             step = journal.steps[number]
             try:
                 lost = _undo(step, journal.action)
+            except HalfMoved as error:
+                blocked = half_moved = True  # and stays announced, so that it is settled
+                yield step, error
             except FilingError as error:
                 blocked = True
                 yield step, error
-                continue
-            journal.note(number, "lost" if lost else "undone")
-            yield step, lost
+            else:
+                journal.note(number, "lost" if lost else "undone")
+                yield step, lost
+        if not half_moved:
+            _write(journal, lambda: journal.go_back([]))
         if not blocked:
-            for folder in reversed(journal.made):
-                with suppress(OSError):  # not empty: somebody uses it
-                    os.rmdir(folder)
+            _remove(journal.made)
             _restore_times(journal)
             _write(journal, journal.end_undo)
     finally:
         drop_partials(step.source for step in journal.steps)
         journal.close()
+
+
+def _announced(journal: Journal, numbers: list[int]) -> Iterator[int]:
+    """Pass steps on once it is on disk that they are about to be taken back."""
+    for first in range(0, len(numbers), BATCH_FILES):
+        batch = numbers[first : first + BATCH_FILES]
+        _write(journal, partial(journal.go_back, batch))
+        yield from batch
+
+
+def _remove(folders: list[str]) -> None:
+    for folder in reversed(folders):
+        if os.path.realpath(folder) == folder:
+            with suppress(OSError):  # not empty: somebody uses it
+                os.rmdir(folder)
 
 
 def _write(journal: Journal, what: Callable[[], None]) -> None:
