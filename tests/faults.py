@@ -1,9 +1,10 @@
 """Run as a program: file or undo in many copies of a small folder, and strike in each once.
 
-``python faults.py PLACE ELSEWHERE ACTION file|undo FAULT`` strikes before the first file operation,
-in the next copy before the second, and so on, until a run ends without. After each, what must hold
-is checked: no content is lost or, after a move, doubled; undo gives back the tree. It prints how
-many strikes there were.
+``python faults.py PLACE ELSEWHERE ACTION file|undo|recover FAULT`` strikes before the first file
+operation, in the next copy before the second, and so on, until a run ends without. After each, what
+must hold is checked: no content is lost or, after a move, doubled; undo gives back the tree. With
+``recover`` it kills a run at every moment, and then the next one, which makes whole what the first
+one left, at every moment of that. It prints how many strikes there were.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 from itertools import count
 from pathlib import Path
@@ -69,6 +71,13 @@ class Strike:
                 (place / name).parent.mkdir(exist_ok=True)
                 if not (place / name).exists():
                     (place / name).write_bytes(INTRUDER)
+                    with planted(self.folder).open("a") as file:
+                        file.write(f"{place / name}\n")
+
+
+def planted(folder: Path) -> Path:
+    """Where it stands which names an intruder took."""
+    return folder.with_name(f"{folder.name}.planted")
 
 
 def run(what: str, folder: Path, to: Path, action: str) -> None:
@@ -76,8 +85,11 @@ def run(what: str, folder: Path, to: Path, action: str) -> None:
     try:
         if what == "file":
             file_all(folder, LABELS, action, to)
-        else:
+        elif what == "undo":
             undo(to)
+        else:
+            with at_work(str(to)):
+                pass
     except FilingError:
         pass
 
@@ -114,6 +126,9 @@ def check(fault: str, folder: Path, to: Path, action: str, before: dict[str, Any
         assert sorted(set(everything())) == sorted(everything()), everything()
     for _ in "12":  # an undo that was struck may have left one run more
         undo(to)
+    if fault == "taken" and planted(folder).exists():
+        for name in planted(folder).read_text().splitlines():
+            assert Path(name).read_bytes() == INTRUDER, name
     if fault in ("gone", "taken"):
         assert expected <= set(everything())
         return
@@ -128,26 +143,46 @@ def check(fault: str, folder: Path, to: Path, action: str, before: dict[str, Any
         assert after == before, after
 
 
-def main(place: Path, elsewhere: Path, action: str, what: str, fault: str) -> None:
+def main(place: Path, elsewhere: Path, how: str, what: str, fault: str) -> None:
     """Strike at every moment."""
-    if "without" in action:
+    action = how.split(maxsplit=1)[0]
+    if "without" in how:
         os.link = no_hard_links  # type: ignore[assignment]
+    strikes = 0
     for moment in count(1):
         folder, to = place / str(moment), elsewhere / str(moment)
         plant(folder, PHOTOS)
         to.mkdir(exist_ok=True)
         before = tree(folder)
         if what == "undo":
-            file_all(folder, LABELS, action.split(maxsplit=1)[0], to)
-        was_struck = struck(Strike(fault, moment, folder, to), what, action.split(maxsplit=1)[0])
+            file_all(folder, LABELS, action, to)
+        if what == "recover":
+            if not struck(Strike("kill", moment, folder, folder), "file", action):
+                print(strikes)
+                return
+            strikes += recover(folder, action, before)
+            continue
+        was_struck = struck(Strike(fault, moment, folder, to), what, action)
         try:
-            check(fault, folder, to, action.split(maxsplit=1)[0], before)
+            check(fault, folder, to, action, before)
         except BaseException as error:
             error.add_note(f"after {fault} before operation {moment}")
             raise
         if not was_struck:
             print(moment - 1)
             return
+
+
+def recover(killed: Path, action: str, before: dict[str, Any]) -> int:
+    """Kill what makes a killed run whole, at every moment; return how many there were."""
+    for moment in count(1):
+        folder = killed.with_name(f"{killed.name}-{moment}")
+        subprocess.run(["/bin/cp", "-a", killed, folder], check=True)
+        was_struck = struck(Strike("kill", moment, folder, folder), "recover", action)
+        check("kill", folder, folder, action, before)
+        if not was_struck:
+            return moment - 1
+    raise AssertionError("count() ended")
 
 
 def no_hard_links(*_: Any, **__: Any) -> None:

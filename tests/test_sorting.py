@@ -184,6 +184,49 @@ def test_what_has_the_name_keeps_it(tmp_path, action):
     assert files_below(tmp_path) == {"a.jpg": b"photo", "dog/a.jpg": b"other"}
 
 
+def other_file_system(monkeypatch):
+    def link(*_, **__):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", link)
+
+
+def test_a_photo_that_is_changed_while_it_is_moved_stays(tmp_path, monkeypatch):
+    source, target = prepare(tmp_path)
+    other_file_system(monkeypatch)
+    sync = os.fsync
+
+    def save(descriptor: int) -> None:
+        """An editor saves while the copy's name goes onto the disk."""
+        if os.path.exists(target):
+            Path(source).write_bytes(b"edited")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", save)
+    with pytest.raises(FilingError, match="changed while it was moved"):
+        carry(source, target, "move")
+    assert files_below(tmp_path) == {"a.jpg": b"edited"}
+
+
+@pytest.mark.parametrize("same_file_system", [True, False])
+def test_permissions_and_attributes_stay(tmp_path, monkeypatch, same_file_system):
+    source, target = prepare(tmp_path)
+    if not same_file_system:
+        other_file_system(monkeypatch)
+    os.chmod(source, 0o640)
+    attributes = {}
+    if hasattr(os, "setxattr"):
+        try:
+            os.setxattr(source, "user.rating", b"5")
+            attributes = {"user.rating": b"5"}
+        except OSError:
+            pass  # this file system has none
+    carry(source, target, "move")
+    assert os.stat(target).st_mode & 0o777 == 0o640
+    assert os.stat(target).st_mtime_ns == 10**18
+    assert {name: os.getxattr(target, name) for name in attributes} == attributes
+
+
 @pytest.mark.parametrize("action", ["move", "copy"])
 def test_a_photo_that_is_gone_is_told(tmp_path, action):
     source, target = prepare(tmp_path)

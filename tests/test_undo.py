@@ -200,6 +200,76 @@ def test_times_may_shift_and_links_be_copied(tmp_path):
     assert tree(tmp_path) == before
 
 
+def forget(folder: Path, word: str = "done") -> None:
+    """Take what was noted out of the journals: what a run leaves that was killed."""
+    for journal in (folder / FOLDER_NAME).glob("run-*"):
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(b"".join(line for line in lines if f'"{word}"'.encode() not in line))
+
+
+def look(folder: Path) -> list[str]:
+    """What the next run says of the one that was killed."""
+    with at_work(str(folder)) as found:
+        return found
+
+
+def test_settling_deletes_nothing_behind_a_link(tmp_path):
+    plant(tmp_path, {"album/a.jpg": b"one", "pictures/a.jpg": b"one"})
+    os.utime(tmp_path / "pictures" / "a.jpg", ns=(10**18, 10**18))
+    file_all(tmp_path / "album", {"a.jpg": "dog"}, "copy")
+    shutil.rmtree(tmp_path / "album" / "dog")
+    (tmp_path / "album" / "dog").symlink_to("../pictures")
+    (journal,) = (tmp_path / "album" / FOLDER_NAME).glob("run-*")
+    journal.write_bytes(journal.read_bytes().replace(b'"copy"', b'"move"'))
+    forget(tmp_path / "album")
+    before = tree(tmp_path / "album"), tree(tmp_path / "pictures")
+    assert "it is not known" in look(tmp_path / "album")[1]
+    with pytest.raises(FilingError, match="does not tell yet"):
+        undo(tmp_path / "album")
+    assert (tree(tmp_path / "album"), tree(tmp_path / "pictures")) == before
+
+
+def test_a_copy_made_by_hand_after_a_kill_stays(tmp_path):
+    plant(tmp_path, {"a.jpg": b"one", "b.jpg": b"two"})
+    file_all(tmp_path, {"a.jpg": "dog"}, "move")
+    (tmp_path / "dog" / "a.jpg").rename(tmp_path / "a.jpg")
+    forget(tmp_path)  # as if it had been killed before the move
+    (tmp_path / "dog" / "a.jpg").write_bytes(b"one")
+    look(tmp_path)
+    assert contents(tmp_path) == [b"one", b"one", b"two"]
+
+
+def test_a_photo_whose_old_name_is_taken_anew_is_not_forgotten(tmp_path):
+    plant(tmp_path, {"a.jpg": b"one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, "move")
+    forget(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"new")
+    assert "1 of its files are filed" in look(tmp_path)[0]
+    ((_, error),) = undo(tmp_path)
+    assert "its old name is taken" in str(error)
+    # Restored by a backup, it is the same photo; the one that was filed keeps its time, and stays.
+    (tmp_path / "a.jpg").write_bytes(b"one")
+    ((_, error),) = undo(tmp_path)
+    assert "its old name is taken" in str(error)
+    assert look(tmp_path) == []
+    assert (tmp_path / "dog" / "a.jpg").stat().st_mtime_ns == 10**18
+
+
+def test_what_lay_on_a_card_that_is_not_there_is_told_when_it_is(tmp_path):
+    plant(tmp_path / "card", {"a.jpg": b"one"})
+    file_all(tmp_path / "card", {"a.jpg": "dog"}, "move", to=tmp_path / "sorted")
+    (tmp_path / "sorted" / "dog" / "a.jpg").rename(tmp_path / "card" / "a.jpg")
+    forget(tmp_path / "sorted")  # as if it had been killed before the move
+    (tmp_path / "card").rename(tmp_path / "pulled")
+    said = look(tmp_path / "sorted")
+    assert "0 of its files are filed" in said[0]
+    assert "a.jpg: cannot be reached" in said[1]
+    (tmp_path / "pulled").rename(tmp_path / "card")
+    assert len(look(tmp_path / "sorted")) == 1
+    assert undo(tmp_path / "sorted") == []
+    assert (tmp_path / "card" / "a.jpg").exists()
+
+
 HEAD = {"journal": 1, "started": "2026-01-01T00:00:00+00:00", "action": "move"}
 STEP = {
     "step": 0,
@@ -233,6 +303,18 @@ STEP = {
         [HEAD, STEP, {"done": 1}],
         [HEAD, STEP, {"done": "0"}],
         [HEAD, {"eaten": 0}],
+        [HEAD, {"before": []}],
+        [HEAD, {"after": {".": -1}}],
+        [HEAD, {"undoing": True, "restored": 5}],
+        [HEAD, STEP | {"size": float("inf")}],
+        [HEAD, STEP | {"size": -1}],
+        [HEAD, STEP, {"back": [1]}],
+        [HEAD, STEP | {"source": "/home/me/bashrc", "target": "dog/bashrc"}],
+        [HEAD, STEP | {"source": "/home/me/.ssh/a.jpg"}],
+        [HEAD, STEP | {"source": "/home/me/.a.jpg", "target": "dog/.a.jpg"}],
+        [HEAD, STEP | {"source": "/srv/app.json", "target": "dog/app.json", "sidecar": True}],
+        [HEAD, STEP, STEP | {"source": "b.xmp", "target": "dog/b.xmp", "sidecar": True}],
+        [HEAD, STEP | {"target": "dog/.DOGSORT/a.jpg"}],
     ],
 )
 def test_journals_that_dogsort_does_not_write_are_refused(tmp_path, lines):
@@ -246,10 +328,14 @@ def test_journals_that_dogsort_does_not_write_are_refused(tmp_path, lines):
 def test_nothing_is_written_through_links(tmp_path):
     plant(tmp_path, {"precious": b"one"})
     (tmp_path / "album" / FOLDER_NAME).mkdir(parents=True)
-    for name in ("at-work.json", "run-000001.jsonl"):
+    for name in ("at-work.json", "run-000001.jsonl"):  # and, below, the lock
         (tmp_path / "album" / FOLDER_NAME / name).symlink_to(tmp_path / "precious")
     with pytest.raises(FilingError, match="not a file"):
         undo(tmp_path / "album")
+    (tmp_path / "locked" / FOLDER_NAME).mkdir(parents=True)
+    (tmp_path / "locked" / FOLDER_NAME / "lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(FilingError, match="lock: is a link"):
+        undo(tmp_path / "locked")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / FOLDER_NAME).symlink_to(tmp_path / "album")
     with pytest.raises(FilingError, match="is a link"):
@@ -379,6 +465,20 @@ FAULTS = ("ENOSPC", "EACCES", "EROFS", "EIO", "gone", "taken")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ["move", "move without hard links"])
+def test_recovery_is_killed_at_every_operation(tmp_path, action):
+    run = subprocess.run(
+        [sys.executable, "faults.py", tmp_path, tmp_path, action, "recover", "kill"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    assert int(run.stdout) > 100
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize(
     "fault", ["kill", *(pytest.param(fault, marks=pytest.mark.slow) for fault in FAULTS)]
 )
@@ -414,6 +514,15 @@ def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
     assert (tmp_path / "a.xmp").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").mkdir()
+    for action in ACTIONS:
+        outcomes = file_all(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"}, action)
+        assert [str(error) for _, error in outcomes] == ["not a file"] * 2
+
+
 def test_two_at_once(tmp_path):
     plant(tmp_path, PHOTOS)
     with at_work(str(tmp_path)):
@@ -441,9 +550,27 @@ def test_the_command(dogsort, album):
     again = dogsort("undo", album)
     assert again.returncode == 1
     assert "everything that was filed is undone already" in again.stderr.decode()
+    # What can never be put back is no reason not to go on to the run before.
+    (album / "home").mkdir()
+    (album / "kitten.jpeg").rename(album / "home" / "kitten.jpeg")
+    (album / "home").rename(album.parent / "home")
+    assert dogsort(album.parent / "home", "--move", "--to", album).returncode == 0
+    assert dogsort(album, "--move", "--quiet").returncode == 0
+    assert dogsort("undo", album).returncode == 0
+    (album.parent / "home").rename(album.parent / "away")
+    assert dogsort("undo", album).returncode == 3
+    listed = dogsort("undo", album, "--list").stdout.decode().splitlines()
+    assert [line.split("  ")[-1] for line in listed] == ["undone", "filed", "undone"]
+    (album.parent / "away").rename(album.parent / "home")
+    (album / "cat" / "kitten.jpeg").unlink()
+    gone = dogsort("undo", album)
+    assert gone.returncode == 3
+    assert "it is no longer there" in gone.stderr.decode()
+    listed = dogsort("undo", album, "--list").stdout.decode()
+    assert "1 cat  undone, but for 1 lost" in listed
     nothing = dogsort("undo", cwd=album / "..")
     assert nothing.returncode == 1
-    assert "nothing was filed" in nothing.stderr.decode()
+    assert "nothing was filed into it" in nothing.stderr.decode()
     assert not (album.parent / FOLDER_NAME).exists()
     with at_work(str(album)):
         busy = dogsort(album, "--move")

@@ -23,7 +23,7 @@ __all__ = ["undo"]
 @click.option("--list", "only_list", is_flag=True, help="Only tell which runs there were.")
 @talk_options
 def undo(folder: str, only_list: bool, quiet: bool, verbose: bool, no_progress: bool) -> int:
-    """Put back what the last --move, --copy or --link under FOLDER did.
+    """Put back what the last --move, --copy, --link or --hardlink into FOLDER filed.
 
     Once more goes back to the run before. A file that was changed since stays where it is, nothing
     is overwritten, and what could not be put back is named.
@@ -35,22 +35,29 @@ def undo(folder: str, only_list: bool, quiet: bool, verbose: bool, no_progress: 
             talk.data(_line(journal))
         return 0
     if not journals_of(folder):
-        raise FilingError(f"{folder}: nothing was filed from or into this folder")
+        raise FilingError(f"{folder}: nothing was filed into it; name the folder that --to named")
     with at_work(folder) as found:
         for line in found:
             talk.warn(printable(line))
         journals = [journal for journal in journals_of(folder) if not journal.closed]
         if not journals:
             raise FilingError(f"{folder}: everything that was filed is undone already")
-        return _take_back(journals[-1], talk)
+        code = 0
+        # Of what nothing more can be put back now, the runs before are not kept from it.
+        for journal in reversed(journals):
+            back, left = _take_back(journal, talk)
+            code = SOME_FAILED if left else code
+            if back or not left:
+                break
+        return code
 
 
-def _take_back(journal: Journal, talk: Talk) -> int:
-    """Undo one run; return the exit code."""
+def _take_back(journal: Journal, talk: Talk) -> tuple[int, int]:
+    """Undo one run; return how many files were put back, and how many could not be."""
     back, left = 0, 0
     total = journal.outcomes.count("done")
     try:
-        with closing(take_back(journal)) as outcomes, talk.bar("photo", total) as advance:
+        with closing(take_back(journal)) as outcomes, talk.bar("file", total) as advance:
             for step, error in outcomes:
                 if error is None:
                     back += 1
@@ -62,10 +69,10 @@ def _take_back(journal: Journal, talk: Talk) -> int:
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{back} of {total} photos are put back; the same command goes on"
+            f"{back} of {total} files are put back; the same command goes on"
         ) from None
-    talk.say(f"undone: {_line(journal)}" if not left else f"put back: {back} photos; {left} not")
-    return SOME_FAILED if left else 0
+    talk.say(f"undone: {_line(journal)}" if not left else f"put back: {back} files; {left} not")
+    return back, left
 
 
 def _line(journal: Journal) -> str:
@@ -75,5 +82,11 @@ def _line(journal: Journal) -> str:
         if outcome != "failed" and not step.sidecar:
             labels[step.label] += 1
     what = ", ".join(f"{count} {label}" for label, count in labels.items()) or "nothing"
-    state = "undone" if journal.closed else "filed"
+    outcomes = Counter(journal.outcomes)
+    if outcomes["lost"]:
+        state = f"undone, but for {outcomes['lost']} lost"
+    elif journal.closed:
+        state = "undone"
+    else:
+        state = "undone in part" if outcomes["undone"] else "filed"
     return f"{journal.started}  {journal.action}  {what}  {state}"
