@@ -256,22 +256,41 @@ def many(folder: Path, count: int) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2])
-def test_stopped_while_filing(dogsort, tmp_path, signals):
-    """Whenever it is stopped, what was filed is said and can be taken back."""
+@pytest.mark.parametrize(
+    ("signals", "moment"),
+    [
+        ([signal.SIGINT], "cat/00000.jpg"),
+        ([signal.SIGTERM], "cat/00500.jpg"),
+        ([signal.SIGINT] * 2, "dog/02001.jpg"),
+        ([signal.SIGTERM, signal.SIGINT], "dog/01001.jpg"),
+    ],
+)
+def test_stopped_while_filing_and_while_undoing(dogsort, tmp_path, signals, moment):
+    """Whenever it is stopped, what was done is said, and nothing is lost."""
     album = tmp_path / "album"
     many(album, 3000)
     before = tree(album)
-    process = started("file", tmp_path / "p.csv", "--move", "--to", album)
-    while not (album / "cat" / "00100.jpg").exists():
-        assert process.poll() is None, process.stderr.read().decode()
-    for number in signals:
-        process.send_signal(number)
-    _, text = process.communicate(timeout=60)
-    assert process.returncode == 130
+
+    def stop(arguments: list[object], moment: Path, appears: bool) -> bytes:
+        process = started(*arguments)
+        while moment.exists() != appears:
+            assert process.poll() is None, process.stderr.read().decode()
+        for number in signals:
+            process.send_signal(number)
+        _, text = process.communicate(timeout=60)
+        assert process.returncode == 130, text
+        assert b"Traceback" not in text
+        assert contents(album) == sorted(b"%d" % number for number in range(3000))
+        return text
+
+    filing = ["file", tmp_path / "p.csv", "--move", "--to", album]
+    text = stop(filing, album / moment, appears=True)
     assert b"of 3000 files were moved, the others are as they were; dogsort undo" in text
-    assert b"Traceback" not in text
-    assert contents(album) == sorted(b"%d" % number for number in range(3000))
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+    assert dogsort(*filing).returncode == 0
+    text = stop(["undo", album], album / moment, appears=False)
+    assert b"of 3000 files are put back; the same command goes on" in text
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
 
@@ -282,6 +301,13 @@ def test_a_closed_pipe_ends_quietly(album):
     assert run.stdout == b"path,label,p_dog,p_pet,confidence,error\n"
     assert b"Traceback" not in run.stderr
     assert b"this should not happen" not in run.stderr
+
+
+def at_work_on_photos(album: Path, command: list[object], journals: int) -> bool:
+    found = sorted((album / ".dogsort").glob("run-*"))
+    if command[0] == "file":
+        return len(found) > journals
+    return any(b"undoing" in journal.read_bytes() for journal in found[-1:])
 
 
 @pytest.mark.slow
@@ -299,8 +325,12 @@ def test_killed_at_random_moments_on_real_photos(dogsort, data, tmp_path):
     killed = 0
     while killed < 10:
         for command in (["file", table, "--move", "--to", album], ["undo", album]):
+            journals = len(list((album / ".dogsort").glob("run-*")))
             process = started(*command)
-            time.sleep(rng.uniform(0.1, 0.6))
+            # Until it is at work on the photos: an undo says so in the journal of its run.
+            while process.poll() is None and not at_work_on_photos(album, command, journals):
+                pass
+            time.sleep(rng.uniform(0, 0.02))
             process.kill()
             process.communicate()
             killed += process.returncode == -signal.SIGKILL
