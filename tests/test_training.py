@@ -125,7 +125,7 @@ def test_cache_leaves_out_what_cannot_be_read(tmp_path, album):
 @given(seed=st.integers(0, 2**32))
 def test_augmented_photos_keep_shape_and_are_repeatable(seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)
-    first, second = (augment(pixels, 40, random.Random(seed), mild=seed % 2 == 0) for _ in "ab")
+    first, second = (augment(pixels, 40, random.Random(seed)) for _ in "ab")
     assert first.shape == (40, 40, 3)
     assert first.dtype == np.uint8
     assert (first == second).all()
@@ -357,7 +357,7 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     readable_formats()
     photos = find_labelled([str(labelled)])
     start = read_start(str(load_weights().folder))
-    recipe = Recipe(epochs=2, finish_epochs=1)
+    recipe = Recipe(epochs=3)
 
     class Stopping(Watcher):
         """Stops the run as Ctrl-C would, once so many epochs are done."""
@@ -396,7 +396,7 @@ def test_train_goes_on_where_it_was_stopped(dogsort, labelled, tmp_path):
     assert not (tmp_path / "whole" / ".dogsort-decoded").exists()
     with open(tmp_path / "whole" / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["phase"] for row in rows] == ["head", "whole", "whole", "finish"]
+    assert [row["phase"] for row in rows] == ["head", "whole", "whole", "whole"]
     # Photos or recipe that differ are no continuation.
     with pytest.raises(KeyboardInterrupt):
         run("other", 1)
@@ -464,7 +464,7 @@ def test_two_processes_train_one_network(labelled, tmp_path):
     """As several GPUs do, here on the CPU: the outcome is that of a single process."""
     # Without dropout, whose draws differ; with pets only, since each process takes the first
     # neuron's mean over its own pets.
-    recipe = {"dropout": 0.0, "collage_share": 0.0, "neither_repeats": 0, "finish_epochs": 0}
+    recipe = {"dropout": 0.0, "collage_share": 0.0, "neither_repeats": 0}
     recipe |= {"batch_size": 2, "average_decay": 0.0}
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     weights = []
@@ -515,11 +515,11 @@ def test_the_recipe_of_the_bundled_weights_can_be_followed():
 
 
 def test_crops_grow_to_the_last_epoch():
-    recipe = Recipe(head_epochs=1, epochs=6, finish_epochs=1)
+    recipe = Recipe(head_epochs=1, epochs=7)
     sizes = [recipe.crop_size(epoch) for epoch in range(recipe.all_epochs)]
     assert sizes == sorted(sizes)
-    assert (sizes[0], *sizes[-2:]) == (128, 192, 224)
+    assert (sizes[0], sizes[-1]) == (128, 192)
     assert all(size % 32 == 0 for size in sizes)
     phases = [recipe.phase(epoch) for epoch in range(recipe.all_epochs)]
-    assert phases == ["head", *["whole"] * 6, "finish"]
-    assert Recipe(head_epochs=1, epochs=0, finish_epochs=0).crop_size(0) == Recipe().last_crop
+    assert phases == ["head", *["whole"] * 7]
+    assert Recipe(head_epochs=1, epochs=0).crop_size(0) == Recipe().last_crop

@@ -30,19 +30,17 @@ CHANCE_ERASE = 0.15
 CHANCE_ROTATE = 0.2
 
 CROP_AREA = (0.4, 1.0)  # share of the photo's area that a random crop keeps
-MILD_CROP_AREA = (0.8, 1.0)
 CROP_STRETCH = 4 / 3  # how far its shape may be stretched either way
 COLLAGE_CUT = (1 / 3, 2 / 3)  # share of a collage's side that its first photo gets
 
 
-def augment(pixels: Pixels, size: int, rng: random.Random, mild: bool = False) -> Pixels:
+def augment(pixels: Pixels, size: int, rng: random.Random) -> Pixels:
     """Return a randomly changed copy of a photo.
 
     Args:
         pixels: (H, W, 3), uint8, RGB.
         size: side of the result.
         rng: where the randomness comes from.
-        mild: keep nearly the whole photo, upright; its packaging still changes.
 
     Returns:
         (size, size, 3), uint8, RGB.
@@ -50,26 +48,24 @@ def augment(pixels: Pixels, size: int, rng: random.Random, mild: bool = False) -
     image = Image.fromarray(pixels)
     if rng.random() < CHANCE_BORDER:
         image = _border(image, rng)
-    if not mild and rng.random() < CHANCE_ROTATE:
+    if rng.random() < CHANCE_ROTATE:
         image = image.rotate(rng.uniform(-15, 15), Image.Resampling.BILINEAR)
-    box = _crop_box(image.size, MILD_CROP_AREA if mild else CROP_AREA, rng)
+    box = _crop_box(image.size, rng)
     image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     if rng.random() < CHANCE_FLIP:
         image = ImageOps.mirror(image)
     image = _colour(image, rng)
     image = _degrade(image, rng)
     result = np.array(image)
-    if not mild and rng.random() < CHANCE_ERASE:
+    if rng.random() < CHANCE_ERASE:
         _erase(result, rng)
     return result
 
 
-def _crop_box(
-    shape: tuple[int, int], areas: tuple[float, float], rng: random.Random
-) -> tuple[float, float, float, float]:
+def _crop_box(shape: tuple[int, int], rng: random.Random) -> tuple[float, float, float, float]:
     """Random resized crop (Szegedy et al. 2014, arXiv:1409.4842, section 6)."""
     width, height = shape
-    area = rng.uniform(*areas)
+    area = rng.uniform(*CROP_AREA)
     stretch = math.exp(rng.uniform(-math.log(CROP_STRETCH), math.log(CROP_STRETCH)))
     w = min(1.0, math.sqrt(area * stretch)) * width
     h = min(1.0, math.sqrt(area / stretch)) * height

@@ -30,18 +30,17 @@ def make_optimizer(
     if phase == "head":
         groups = [{"params": head, "lr": recipe.head_rate}]
     else:
-        rate = recipe.rate if phase == "whole" else recipe.finish_rate
         # Early blocks know what all pictures share, and get lower rates.
         last = len(network.features) - 1
         groups = [
             {
                 "params": list(block.parameters()),
-                "lr": rate * recipe.layer_decay ** (last - index),
+                "lr": recipe.rate * recipe.layer_decay ** (last - index),
             }
             for index, block in enumerate(network.features)
             if index >= recipe.frozen_blocks
         ]
-        groups.append({"params": head, "lr": rate * recipe.head_factor})
+        groups.append({"params": head, "lr": recipe.rate * recipe.head_factor})
     rise = max(1, round(recipe.warmup * steps))
 
     def factor(step: int) -> float:

@@ -10,8 +10,8 @@ from dogsort.errors import DataError
 
 __all__ = ["Phase", "Recipe", "read_recipe"]
 
-#: The head alone on frozen features; the whole network; the whole network on whole photos.
-Phase: TypeAlias = Literal["head", "whole", "finish"]
+#: The head alone on frozen features; the whole network.
+Phase: TypeAlias = Literal["head", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,6 @@ class Recipe:
     head_rate: float = 1e-3
     rate: float = 2e-4  # of the last block; the head's is higher by the factor
     head_factor: float = 5.0
-    # Last, whole photos nearly as they are, at the size of classification: what random crops
-    # made of them, the network shall forget (FixRes, again).
-    finish_epochs: int = 1
-    finish_crop: int = 224
-    finish_rate: float = 4e-5
     layer_decay: float = 0.94  # each block's rate is this share of the next one's
     warmup: float = 0.05  # share of the steps over which the rate rises
     weight_decay: float = 0.02
@@ -57,28 +52,24 @@ class Recipe:
 
     @property
     def all_epochs(self) -> int:
-        """How many epochs there are in the three phases: head, whole, finish."""
-        return self.head_epochs + self.epochs + self.finish_epochs
+        """How many epochs there are in both phases: head, whole."""
+        return self.head_epochs + self.epochs
 
     def phase(self, epoch: int) -> Phase:
         """Return what is trained in an epoch, counted from 0."""
-        if epoch < self.head_epochs:
-            return "head"
-        return "whole" if epoch < self.head_epochs + self.epochs else "finish"
+        return "head" if epoch < self.head_epochs else "whole"
 
     def phase_epochs(self, phase: Phase) -> int:
         """Return how many epochs a phase has."""
-        return {"head": self.head_epochs, "whole": self.epochs, "finish": self.finish_epochs}[phase]
+        return {"head": self.head_epochs, "whole": self.epochs}[phase]
 
     def crop_size(self, epoch: int) -> int:
         """Return the side of training crops in an epoch, counted from 0.
 
         It rises evenly, in steps of 32, by which the features shrink.
         """
-        if self.phase(epoch) == "finish":
-            return self.finish_crop
         step = 32
-        last = self.head_epochs + self.epochs - 1
+        last = self.all_epochs - 1
         share = epoch / last if last > 0 else 1.0
         size = self.first_crop + (self.last_crop - self.first_crop) * share
         return max(step, round(size / step) * step)
@@ -94,13 +85,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0, 0.99),
     "head_epochs": (0, 10_000),
     "epochs": (0, 10_000),
-    "finish_epochs": (0, 10_000),
-    "finish_crop": (32, 1024),
     "frozen_blocks": (0, 19),
     "batch_size": (1, 65536),
     "head_rate": (0, 1),
     "rate": (0, 1),
-    "finish_rate": (0, 1),
     "head_factor": (0, 1000),
     "layer_decay": (0, 1),
     "warmup": (0, 1),

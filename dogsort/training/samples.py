@@ -31,7 +31,6 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __init__(self, cache: PixelCache, recipe: Recipe, epoch: int) -> None:
         self.cache, self.recipe, self.epoch = cache, recipe, epoch
         self.size = recipe.crop_size(epoch)
-        self.mild = recipe.phase(epoch) == "finish"
         self.dog, self.pet = cache.targets()
         repeats = np.where(self.pet > 0, 1, recipe.neither_repeats)
         self.indices = np.repeat(np.arange(len(self.pet)), repeats)
@@ -54,9 +53,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         dogs, pets = [self.dog[index]], [self.pet[index]]
         if rng.random() < self.recipe.collage_share:
             other = self._companion(index, rng)
-            pixels = collage(
-                pixels, augment(self.cache.pixels(other), self.size, rng, self.mild), rng
-            )
+            pixels = collage(pixels, self._augmented(other, rng), rng)
             shown = COLLAGE
             dogs.append(self.dog[other])
             pets.append(self.pet[other])
@@ -66,7 +63,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return torch.from_numpy(pixels), torch.tensor([dog, pet, pet]), torch.tensor(shown)
 
     def _augmented(self, index: int, rng: random.Random) -> Pixels:
-        return augment(self.cache.pixels(index), self.size, rng, self.mild)
+        return augment(self.cache.pixels(index), self.size, rng)
 
     def _companion(self, index: int, rng: random.Random) -> int:
         others = self.indices
