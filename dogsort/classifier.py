@@ -96,17 +96,12 @@ class Classifier:
 
     def predict_photos(self, photos: Iterable[Photo | Record]) -> Iterator[Record]:
         """Classify what a scan found, each content once; records among it keep their place."""
-        from dogsort.photos.stream import open_stream
+        from dogsort.photos.stream import stream
         from dogsort.photos.twins import Twin, Twins
 
         twins = Twins()
-        batches = open_stream(
-            twins.find(photos),
-            self.weights.input_size,
-            self.batch_size,
-            self.workers,
-            pin_memory=self.engine.device.startswith("cuda"),
-        )
+        found = twins.find(photos)
+        batches = stream(found, self.weights.input_size, self.batch_size, self.workers)
         for items, pixels in batches:
             rows = iter(self.engine.probabilities(pixels) if len(pixels) else ())
             for item in items:
@@ -131,8 +126,6 @@ class Classifier:
             ValueError: for an array of another shape or dtype.
             UnreadablePhoto: for a picture without pixels, with too many, or from a damaged file.
         """
-        import torch
-
         from dogsort.photos.decode import decode_image
 
         remaining = iter(images)
@@ -140,7 +133,7 @@ class Classifier:
         while pixels := [
             decode_image(_as_image(one), size) for one in islice(remaining, self.batch_size)
         ]:
-            for row in self.engine.probabilities(torch.from_numpy(np.stack(pixels))):
+            for row in self.engine.probabilities(np.stack(pixels)):
                 yield self._record("", row)
 
     def _record(self, path: str, row: npt.NDArray[np.float32]) -> Prediction:

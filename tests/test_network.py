@@ -39,10 +39,9 @@ def test_onnx_and_torch_agree(cat, dog):
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in range(2)]
     pixels = np.stack([decode_image(dog, size), decode_image(cat, size), *noise])
-    batch = torch.from_numpy(pixels)
-    by_onnx = open_engine(weights, "cpu").probabilities(batch)
+    by_onnx = open_engine(weights, "cpu").probabilities(pixels)
     with torch.inference_mode():
-        logits = load_network(weights)(batch).numpy()
+        logits = load_network(weights)(torch.from_numpy(pixels)).numpy()
     by_torch = probabilities_of(logits, weights.temperature_dog, weights.temperature_pet)
     assert by_onnx.shape == (4, 2)
     assert by_onnx.dtype == np.float32
@@ -124,9 +123,8 @@ def test_torch_engine_gives_what_onnx_gives(cat, dog):
     # Its usual place is a GPU; the way there is the same on any device.
     weights = load_weights()
     pixels = np.stack([decode_image(one, weights.input_size) for one in (dog, cat)])
-    batch = torch.from_numpy(pixels)
-    by_torch = TorchEngine(weights, "cpu", "test").probabilities(batch)
-    by_onnx = open_engine(weights, "cpu").probabilities(batch)
+    by_torch = TorchEngine(weights, "cpu", "test").probabilities(pixels)
+    by_onnx = open_engine(weights, "cpu").probabilities(pixels)
     np.testing.assert_allclose(by_torch, by_onnx, atol=1e-4)
 
 
@@ -147,14 +145,14 @@ class _ScarceMemory(torch.nn.Module):
 def test_a_batch_for_which_memory_lacks_goes_in_halves(cat, dog):
     engine = TorchEngine(load_weights(), "cpu", "test")
     pixels = np.stack([decode_image(image, 224) for image in (cat, dog, cat, dog, dog)])
-    whole = engine.probabilities(torch.from_numpy(pixels))
+    whole = engine.probabilities(pixels)
     engine._network = _ScarceMemory(engine._network, 2)
-    halves = engine.probabilities(torch.from_numpy(pixels))
+    halves = engine.probabilities(pixels)
     np.testing.assert_allclose(halves, whole, atol=1e-5)
     assert engine._network.sizes == [5, 3, 2, 1, 2]
     engine._network.most = 0
     with pytest.raises(DeviceError, match="too little memory"):
-        engine.probabilities(torch.from_numpy(pixels))
+        engine.probabilities(pixels)
 
 
 def test_manifest_that_is_no_json(copy):

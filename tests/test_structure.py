@@ -92,6 +92,17 @@ def test_importing_dogsort_imports_nothing_heavy():
     assert run.stdout.strip() == b"[]"
 
 
+def test_a_run_on_the_cpu_imports_no_torch():
+    code = (
+        "import sys, dogsort\n"
+        "records = list(dogsort.Classifier(device='cpu').predict(sys.argv[1]))\n"
+        "print(len(records), [m for m in ('torch', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    photos = ROOT / "examples" / "photos"
+    run = subprocess.run([sys.executable, "-c", code, photos], capture_output=True, check=True)
+    assert run.stdout.strip() == b"6 []"
+
+
 def test_every_command_and_option_is_in_the_readme():
     readme = (ROOT / "README.md").read_text()
     for name, command in {"": classify, **COMMANDS}.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dogsort
 from dogsort.network.cores import cores
+from dogsort.network.gpu import may_have_gpu
 
 __all__ = ["machine", "today", "versions"]
 
@@ -44,6 +45,8 @@ def _cpu_model() -> str:
 
 
 def _gpu_name() -> str | None:
+    if not may_have_gpu():
+        return None
     import torch
 
     if torch.cuda.is_available():

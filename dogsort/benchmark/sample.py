@@ -15,7 +15,7 @@ from dogsort.network.cores import cores
 from dogsort.records import Failure, Photo
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from dogsort.photos.decode import Pixels
 
 __all__ = ["Sample", "take_sample"]
 
@@ -41,7 +41,7 @@ class Sample:
 
     photos: list[Photo] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    batches: list[Tensor] = field(default_factory=list)
+    batches: list[Pixels] = field(default_factory=list)
 
     def megabytes(self) -> float:
         """Return the mean size of a photo's file."""
@@ -53,22 +53,21 @@ def take_sample(classifier: Classifier, photos: Sequence[Photo]) -> Sample:
 
     Of several with the same content the first is taken: how often it comes says nothing of speed.
     """
-    from dogsort.photos.stream import open_stream
+    from dogsort.photos.stream import stream
 
     most = max(MOST_PHOTOS, MOST_BATCHES * classifier.batch_size)
     drawn = np.random.default_rng(0).permutation(len(photos))[:most]
-    stream = open_stream(
+    batches = stream(
         (photos[index] for index in drawn),
         classifier.weights.input_size,
         classifier.batch_size,
         cores(),
-        pin_memory=classifier.engine.device.startswith("cuda"),
     )
     sample = Sample()
     seen: set[int] = set()
     end = perf_counter() + MOST_SECONDS
-    for items, pixels in stream:
-        decoded = iter(pixels.numpy())
+    for items, pixels in batches:
+        decoded = iter(pixels)
         for item in items:
             if isinstance(item, Failure):
                 sample.failures.append(item)

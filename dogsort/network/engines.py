@@ -6,18 +6,16 @@ torch is at home. Both compute the same numbers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from dogsort.errors import DeviceError, WeightsError
 from dogsort.network.cores import cores
+from dogsort.network.gpu import may_have_gpu
 from dogsort.network.weights import ONNX_NAME, Weights, load_network
 from dogsort.records import DEVICES
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = [
     "Engine",
@@ -47,8 +45,8 @@ class Engine(Protocol):
     reason: str
     batch_size: int
 
-    def probabilities(self, pixels: torch.Tensor) -> Probabilities:
-        """Compute (N, 2) probabilities of an (N, H, W, 3) uint8 tensor in CPU memory."""
+    def probabilities(self, pixels: Batch) -> Probabilities:
+        """Compute (N, 2) probabilities of pixels (N, H, W, 3), uint8."""
         ...
 
 
@@ -90,6 +88,8 @@ def torch_device(device: str) -> str:
     Raises:
         DeviceError: if it is not.
     """
+    if device == "auto" and not may_have_gpu():
+        return "cpu"
     import torch
 
     gpus = [
@@ -137,9 +137,9 @@ class OnnxEngine:
         self.device = "cpu"
         self.reason = reason
 
-    def probabilities(self, pixels: torch.Tensor) -> Probabilities:
+    def probabilities(self, pixels: Batch) -> Probabilities:
         """See ``Engine.probabilities``."""
-        (logits,) = self._session.run(None, {self._input: pixels.numpy()})
+        (logits,) = self._session.run(None, {self._input: pixels})
         return probabilities_of(
             logits, self._weights.temperature_dog, self._weights.temperature_pet
         )
@@ -168,7 +168,7 @@ class TorchEngine:
         self.device = f"{device} ({name})" if name else device
         self.reason = reason
 
-    def probabilities(self, pixels: torch.Tensor) -> Probabilities:
+    def probabilities(self, pixels: Batch) -> Probabilities:
         """See ``Engine.probabilities``; a batch for which memory lacks goes in halves.
 
         Raises:
@@ -194,10 +194,13 @@ class TorchEngine:
             logits, self._weights.temperature_dog, self._weights.temperature_pet
         )
 
-    def _logits(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    def _logits(self, pixels: Batch) -> npt.NDArray[np.float32]:
         import torch
 
+        batch = torch.from_numpy(pixels)
+        if self._device.type == "cuda":
+            batch = batch.pin_memory()
         with torch.inference_mode():
-            logits = self._network(pixels.to(self._device, non_blocking=True))
+            logits = self._network(batch.to(self._device, non_blocking=True))
         values: npt.NDArray[np.float32] = logits.float().cpu().numpy()
         return values

@@ -1,0 +1,35 @@
+"""Is it worth asking torch for a GPU? Importing it takes longer than many a run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+
+__all__ = ["may_have_gpu"]
+
+#: The driver's library, as CUDA's own programs load it.
+CUDA_DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
+
+#: What AMD's driver makes; torch calls such a GPU CUDA, too.
+AMD_DEVICE = "/dev/kfd"
+
+
+def may_have_gpu() -> bool:
+    """Tell whether torch might find a GPU; False only where it could not."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    return os.path.exists(AMD_DEVICE) or _cuda_devices() > 0
+
+
+def _cuda_devices() -> int:
+    """Ask NVIDIA's driver how many GPUs this process may use."""
+    try:
+        driver = ctypes.CDLL(CUDA_DRIVER)
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value
