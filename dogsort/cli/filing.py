@@ -205,7 +205,7 @@ def file_photos(planner: Planner, talk: Talk) -> int:
 def _say_what_stays(planner: Planner, talk: Talk) -> None:
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
-    for path in planner.shared():
+    for path in planner.shared:
         talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
     for source, name in planner.already.items():
         talk.detail(f"{printable(source)}: already there as {printable(name)}")
