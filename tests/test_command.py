@@ -101,7 +101,10 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         ([".", "--null"], "--null needs PATH -"),
         (["sumbit", "."], "dogsort submit"),
         (["-q", "submit", "."], "dogsort submit"),
-        (["photo.csv", "-o", "photo.csv"], "photo.csv: is a photo to be read"),
+        (
+            ["photo.csv", "-o", "photo.csv"],
+            "photo.csv: is to be read itself; write to another file",
+        ),
         ([".", "--move", "--unsure-to", "cat"], "--unsure-to 'cat'"),
         (["submit", ".", "-o", "1.jpg"], ".csv"),
         ([".", ".", "--move"], "--move needs --to FOLDER"),

@@ -16,6 +16,11 @@ import pytest
 from conftest import EXAMPLES, files_below
 from test_undo import contents, plant, tree
 
+from dogsort.records import Prediction
+from dogsort.results.log import Entry, Stamp
+from dogsort.results.log_file import LogFile
+from dogsort.results.tables import open_table
+
 DOG, CAT = EXAMPLES / "running_dog.jpeg", EXAMPLES / "kitten.jpeg"
 
 
@@ -100,6 +105,9 @@ def test_tables_of_spreadsheets_are_read(dogsort, album):
         ("path,label\nalbum/out/x.jpg,cat\n", "album/out/x.jpg does not lie below ."),
         ("path,label\n/etc/passwd,cat\n", "p.csv: line 2: /etc/passwd does not lie below ."),
         ("path,label\nalbum/..,cat\n", "does not lie below"),
+        ("path,label\n../outside.jpg,cat\n", "paths count from the current folder"),
+        ("path,label\nx/../.DogSort/run-000009.jsonl,dog\n", ".dogsort is dogsort's own"),
+        ("path,label\nalbum/x.jpg,dog\n./album/x.jpg,cat\n", "line 3: ./album/x.jpg is there tw"),
     ],
 )
 def test_tables_that_make_no_sense_or_lead_outside_file_nothing(dogsort, album, text, message):
@@ -127,6 +135,136 @@ def test_json_that_makes_no_sense(dogsort, tmp_path, line):
     run = dogsort("file", "p.parquet", "--move", "--to", ".", cwd=tmp_path)
     assert run.returncode == 1
     assert "no Parquet file" in run.stderr.decode()
+
+
+def table_of(folder: Path, labels: dict[str, str]) -> Path:
+    table = folder / "p.csv"
+    table.write_text("path,label\n" + "".join(f"{name},{word}\n" for name, word in labels.items()))
+    return table
+
+
+def test_rows_that_are_not_filed_keep_what_belongs_to_their_photos(dogsort, tmp_path):
+    names = ("i.jpg", "i.heic", "i.xmp", "k.jpg", "k.heic", "k.xmp", "m.jpg", "m.heic", "m.xmp")
+    plant(tmp_path, {name: name.encode() for name in (*names, "a.jpg")})
+    (tmp_path / "l.jpg").symlink_to("a.jpg")
+    (tmp_path / "m.jpg").unlink()
+    table_of(
+        tmp_path,
+        {"i.jpg": "dog", "i.heic": "neither", "k.jpg": "dog", "k.heic": "cat"}
+        | {"m.jpg": "", "m.heic": "dog", "a.jpg": "dog", "l.jpg": ""},
+    )
+    log = LogFile(str(tmp_path / "p.csv.1.partial"), "w", ["."])
+    log.add("k.heic", Entry(Stamp(6, 1), 0.0, 1.0))
+    log.complete(str(tmp_path / "p.csv"))
+    run = dogsort("file", "p.csv", "--move", cwd=tmp_path)
+    said = run.stderr.decode()
+    assert run.returncode == 3, said
+    assert "k.heic: not filed: changed since it was classified" in said
+    for name in ("i.xmp", "k.xmp"):
+        assert f"{name}: stays, since not all photos of its name go the same way" in said
+    # What is gone keeps nothing back.
+    assert sorted(path for path in files_below(tmp_path) if path.startswith("dog")) == [
+        f"dog/{name}" for name in ("i.jpg", "k.jpg", "m.heic", "m.xmp")
+    ]
+    assert (tmp_path / "l.jpg").read_bytes() == b"a.jpg"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
+@pytest.mark.parametrize("action", ["move", "copy", "link", "hardlink"])
+def test_what_a_table_names_and_is_no_file(dogsort, tmp_path, action):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    table_of(tmp_path, {"pipe.jpg": "dog", "folder.jpg": "cat"})
+    run = dogsort("file", "p.csv", f"--{action}", "--to", "out", cwd=tmp_path)
+    assert run.returncode == 3
+    assert [line for line in run.stderr.decode().splitlines() if "not filed" in line] == [
+        "pipe.jpg: not filed: not a file",
+        "folder.jpg: not filed: not a file",
+    ]
+
+
+def test_a_table_without_a_log_keeps_the_tree(dogsort, tmp_path):
+    plant(tmp_path, {"album/2019/x.jpg": b"x"})
+    table_of(tmp_path, {"album/2019/x.jpg": "dog"})
+    run = dogsort("file", "p.csv", "--copy", "--keep-tree", "--to", "out", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr.decode()
+    assert (tmp_path / "out/dog/album/2019/x.jpg").exists()
+    # Also from a folder below, whose rows lead up first.
+    (tmp_path / "below").mkdir()
+    table_of(tmp_path, {"../album/2019/x.jpg": "dog"})
+    command = ("file", "../p.csv", "--copy", "--keep-tree", "--to", "out")
+    run = dogsort(*command, cwd=tmp_path / "below")
+    assert run.returncode == 0, run.stderr.decode()
+    assert (tmp_path / "below/out/dog/album/2019/x.jpg").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_what_was_put_right_by_hand_stays(dogsort, tmp_path, options):
+    names = ("a.jpg", "2018/b.jpg", "2019/c.jpg")
+    plant(tmp_path, {name: name.encode() for name in names})
+    move = ("file", "p.csv", "--move", "--keep-tree", "--to", ".")
+    table_of(tmp_path, dict.fromkeys(names[1:], "dog"))
+    assert dogsort(*move, cwd=tmp_path).returncode == 0
+    # Somebody saw a cat there; a table of everything still says what the network thinks.
+    (tmp_path / "dog" / "2019" / "cat.jpg").write_bytes(b"cat")
+    rows = {"dog/2018/b.jpg": "cat", "dog/2019/cat.jpg": "cat", "dog/2019/c.jpg": "dog"}
+    table_of(tmp_path, rows | {"a.jpg": "cat"})
+    run = dogsort(*move, *options, "-v", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr.decode()
+    said = run.stderr.decode()
+    assert said.count("dog: folders in it that earlier runs filed into are passed over") == 1
+    assert "dog/2018: passed over" in said
+    if options:
+        assert run.stdout.decode().splitlines()[1:] == ["move,a.jpg,./cat/a.jpg,cat,,5"]
+        return
+    assert (tmp_path / "cat" / "a.jpg").exists()
+    assert (tmp_path / "dog" / "2019" / "cat.jpg").exists()
+    # Who names the folder itself means it.
+    run = dogsort(*move, "--photos", "dog/2019", cwd=tmp_path)
+    assert run.returncode == 1  # for the other rows
+    table_of(tmp_path, {"dog/2019/cat.jpg": "cat"})
+    assert dogsort(*move, "--photos", "dog/2019", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "cat" / "cat.jpg").exists()
+
+
+def test_names_that_are_no_utf8_need_csv(dogsort, tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    with open_table(str(tmp_path / "p.jsonl")) as table:
+        table.write(Prediction(name, "dog", 1.0, 1.0, 1.0))
+    run = dogsort("file", "p.jsonl", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 3
+    assert "a name that is no UTF-8, which needs a .csv table" in run.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--unsure-to", "Dog"), "--unsure-to 'Dog': is the folder of others"),
+        (("--unsure-to", "x", "--neither-to", "X"), "--neither-to 'X': is the folder of others"),
+        (("-n", "-o", "p.csv"), "p.csv: is to be read itself"),
+    ],
+)
+def test_names_that_clash(dogsort, tmp_path, options, message):
+    table = table_of(tmp_path, {"a.jpg": "dog"})
+    before = table.read_bytes()
+    run = dogsort("file", "p.csv", "--move", "--to", ".", *options, cwd=tmp_path)
+    assert run.returncode == 2
+    assert message in run.stderr.decode()
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_all_conflicts_are_named(dogsort, tmp_path, options):
+    plant(tmp_path, {name: name.encode() for name in ("a.jpg", "b.jpg", "dog/a.jpg", "dog/b.jpg")})
+    table_of(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"})
+    before = tree(tmp_path)
+    command = ("file", "p.csv", "--move", "--to", ".", "--on-conflict", "fail", "-v")
+    run = dogsort(*command, *options, cwd=tmp_path)
+    assert run.returncode == 1
+    for name in ("a.jpg", "b.jpg"):
+        assert f"{name}: another file has the name ./dog/{name}" in run.stderr.decode()
+    assert "of 2 photos the name is taken, so nothing is filed" in run.stderr.decode()
+    assert tree(tmp_path) == before
 
 
 def test_sub_folders_are_kept_below_the_label(dogsort, album):

@@ -21,6 +21,14 @@ from dogsort.network.weights import bundled_folder
 from dogsort.results.log import Entry, Stamp, log_of, read_log
 from dogsort.results.log_file import LogFile
 
+#: What a run that was killed leaves: partial file, weights, PATH.
+LEFT_BEHIND = """
+import sys
+from dogsort.results.log import Entry, Stamp
+from dogsort.results.log_file import LogFile
+LogFile(sys.argv[1], sys.argv[2], sys.argv[3:]).add("x.jpg", Entry(Stamp(1, 1), 0.5, 0.5))
+"""
+
 MANY = 120
 SMALL_BATCHES = ("--batch-size", "4", "--workers", "1")
 
@@ -122,6 +130,20 @@ def test_what_other_calls_left_stays(dogsort, many, album, tmp_path):
     assert foreign.exists()
     assert (tmp_path / "p.csv.1.partial").exists()
     assert taken_over(dogsort(many, "-o", table, "--resume")) >= 10
+
+
+def test_what_the_same_call_left_in_another_folder_stays(dogsort, album, tmp_path, classifier):
+    for number, home in enumerate(("one", "two"), 1):
+        (tmp_path / home).mkdir()
+        partial = tmp_path / f"p.csv.{number}.partial"
+        partial.write_text("rows")
+        command = [sys.executable, "-c", LEFT_BEHIND, partial, classifier.weights.identity, "album"]
+        subprocess.run([str(word) for word in command], cwd=tmp_path / home, check=True)
+    album.rename(tmp_path / "two" / "album")
+    run = dogsort("album", "-o", tmp_path / "p.csv", "--resume", cwd=tmp_path / "two")
+    assert run.returncode == 0, run.stderr.decode()
+    assert sorted(path.name for path in tmp_path.glob("*.partial")) == ["p.csv.1.partial"]
+    assert logs(tmp_path) == [".p.csv.1.partial.dogsort", ".p.csv.dogsort"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

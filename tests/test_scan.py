@@ -75,12 +75,14 @@ def test_folders_are_passed_over_below_others_only(tmp_path):
     for place in ("", "dog", "cat", "dog/old"):
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
         (tmp_path / place / "a.jpg").touch()
-    dog = str(tmp_path / "dog")
-    found = [
-        str(Path(item.path).relative_to(tmp_path)) for item in scan([str(tmp_path)], None, [dog])
-    ]
+    dog, said = str(tmp_path / "dog"), []
+    gone = str(tmp_path / "gone")
+    items = scan([str(tmp_path)], None, [dog, gone], said.append)
+    found = [str(Path(item.path).relative_to(tmp_path)) for item in items]
     assert found == ["a.jpg", os.path.join("cat", "a.jpg")]
-    assert len(list(scan([dog], None, [dog]))) == 2
+    assert said == [dog]
+    assert len(list(scan([dog], None, [dog], said.append))) == 2
+    assert said == [dog]
 
 
 def test_links_to_folders_are_named_but_not_followed(tmp_path):

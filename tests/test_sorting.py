@@ -125,7 +125,7 @@ def test_a_sidecar_of_two_photos_that_part_stays():
     for path, label in (("q/a.jpg", "dog"), ("q/a.heic", "cat")):
         planner.add(path, label)
     assert [filing.source for filing in planner.filings()] == ["q/a.jpg", "q/a.jpg.xmp", "q/a.heic"]
-    assert planner.shared() == ["q/a.xmp"]
+    assert planner.shared == ["q/a.xmp"]
     # Where they go together, so does it, once.
     together = plan(("q/a.jpg", "dog"), ("q/a.heic", "dog"), disk=disk)
     assert together == {
@@ -135,6 +135,63 @@ def test_a_sidecar_of_two_photos_that_part_stays():
         "q/a.jpg",
         "q/a.jpg.xmp",
     }
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_sidecar_never_leaves_a_photo_that_stays(order):
+    """Whichever of its photos is met first, and for whatever reason one of them stays."""
+    photos = [("q/i.jpg", "dog"), ("q/i.heic", "dog")][::order]
+    taken = {"q/i.xmp", os.path.join("p", "dog", "i.jpg")}
+    for files, wishes in (
+        (Disk(taken), {"on_conflict": "skip"}),
+        (Disk(taken, same={("q/i.jpg", "p/dog/i.jpg")}), {}),
+        (Disk({"q/i.xmp"}, links={"q/link": "q/i.jpg"}), {}),
+    ):
+        planner = Planner(Wishes("move", "p", **wishes), files)
+        for path, label in [*photos, ("q/link", "dog")] if files.links else photos:
+            planner.add(path, label)
+        assert [filing.source for filing in planner.filings()] == ["q/i.heic"]
+        assert planner.shared == ["q/i.xmp"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("taken", ["i.jpg", "i.heic", "i.xmp", "i.heic.json"])
+def test_photos_of_one_stem_that_go_together_keep_one(order, taken):
+    names = ["i.jpg", "i.heic", "i.xmp", "i.heic.json"]
+    disk = Disk({*(f"q/{name}" for name in names), os.path.join("p", "dog", taken)})
+    photos = [("q/i.jpg", "dog"), ("q/i.heic", "dog"), ("z/i.jpg", "dog")][::order]
+    targets = plan(*photos, disk=disk)
+    stem = targets["q/i.jpg"].removesuffix(".jpg")
+    assert {targets[f"q/{name}"] for name in names} == {stem + name[1:] for name in names}
+    assert stem.endswith(")")
+    # Not where the file system may take two for one.
+    twins = plan(("q/a.jpg", "dog"), ("q/a.JPG", "dog"), disk=Disk({"q/a.xmp"}))
+    assert twins == {"q/a.jpg": "p/dog/a.jpg", "q/a.JPG": "p/dog/a (2).JPG"}
+
+
+def test_the_same_photo_twice_is_filed_once():
+    same = Disk(same={("y/a.jpg", "x/a.jpg"), ("z/A.jpg", "x/a.jpg")})
+    photos = [("x/a.jpg", "dog"), ("y/a.jpg", "dog"), ("z/A.jpg", "dog"), ("z/b.jpg", "dog")]
+    for action in ("move", "copy", "hardlink"):
+        planner = Planner(Wishes(action, "p"), same)
+        for path, label in photos:
+            planner.add(path, label)
+        assert [filing.source for filing in planner.filings()] == ["x/a.jpg", "z/b.jpg"]
+        assert planner.already.keys() == {"y/a.jpg", "z/A.jpg"}
+        assert {name.replace(os.sep, "/") for name in planner.already.values()} == {"p/dog/a.jpg"}
+        assert planner.conflicts == {}
+    # Of links to two files, each one counts.
+    assert len(plan(*photos, disk=same, action="link")) == 4
+
+
+@pytest.mark.parametrize("root", [".", "./", "q", "x/../q", os.path.abspath("q")])
+def test_the_tree_is_kept_however_the_folder_is_named(root):
+    below = "q/2019/" if root in (".", "./") else "2019/"
+    for path in ("q/2019/a.jpg", "./q/2019/a.jpg", "q/x/../2019/a.jpg"):
+        targets = plan((path, "dog"), keep_tree=[root, "other"])
+        assert targets == {path: f"p/dog/{below}a.jpg"}
+    # What was named by itself has no tree.
+    assert plan(("b/c/a.jpg", "dog"), keep_tree=["q"]) == {"b/c/a.jpg": "p/dog/a.jpg"}
 
 
 NAMES = st.sampled_from(["a.jpg", "A.jpg", "a (2).jpg", "a (2) (2).jpg", "b"])

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import dogsort
-from dogsort.cli.filing import file_photos, filing_options, show_plan, wishes_of
+from dogsort.cli.filing import file_photos, filing_options, passed_over, show_plan, wishes_of
 from dogsort.cli.options import (
     HELP,
     SOME_FAILED,
@@ -104,14 +104,13 @@ def classify(
     planner = None if wishes is None else Planner(wishes, Disk())
     talk = Talk(quiet, verbose, no_progress)
     filed: list[str] = []
+    say_passed_over = None if wishes is None else passed_over(wishes.folder, talk)
     with ExitStack() as stack:
         if planner is not None and not dry_run:
             for found in stack.enter_context(at_work(planner.wishes.folder)):
                 talk.warn(printable(found))
         if planner is not None:
             filed = filed_into(planner.wishes.folder)
-        for place in filed:
-            talk.say(f"{printable(place)}: an earlier run filed into it, passed over")
         classifier = open_classifier(
             talk,
             device,
@@ -124,7 +123,8 @@ def classify(
         summary = Summary()
         try:
             with _rows(output, talk, planner is not None, run, dry_run) as write:
-                photos = scan(_expand(paths, null), talk.skipped_link, filed)
+                names = _expand(paths, null)
+                photos = scan(names, talk.skipped_link, filed, say_passed_over)
                 looked_up = photos if run is None else run.recall(photos)
                 counted = None if "-" in paths else scan(paths, pass_over=filed)
                 for record in talk.watch(classifier.predict_photos(looked_up), counted):

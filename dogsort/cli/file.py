@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dogsort.cli.filing import file_photos, filing_options, show_plan, wishes_of
+from dogsort.cli.filing import file_photos, filing_options, passed_over, show_plan, wishes_of
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.errors import UsageError
 from dogsort.photos.scan import check_paths
@@ -19,7 +19,8 @@ from dogsort.results.reading import read_table
 from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.from_table import check_below, folders_of, photos_of
+from dogsort.sorting.from_table import check_below, folders_of, photos_of, walked
+from dogsort.sorting.journal import filed_into
 from dogsort.sorting.plan import Planner
 from dogsort.sorting.runs import at_work
 
@@ -73,7 +74,13 @@ def file(
         if not dry_run:
             for found in stack.enter_context(at_work(wishes.folder)):
                 talk.warn(printable(found))
-        for photo in photos_of(rows, wishes.folders().keys(), log):
+        found_below = walked(
+            rows,
+            roots or [below],
+            filed_into(wishes.folder),
+            passed_over(wishes.folder, talk),
+        )
+        for photo in photos_of(found_below, wishes.folders().keys(), log):
             if isinstance(photo, Failure):
                 talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
                 failed += 1

@@ -18,10 +18,10 @@ from dogsort.results.output import complete_file, writing
 from dogsort.results.summary import printable, size_text
 from dogsort.results.tables import open_text
 from dogsort.sorting.plan import FILED, Action, Filing, OnConflict, Planner, Wishes
-from dogsort.sorting.preview import total_size, write_plan
+from dogsort.sorting.preview import sizes_of, write_plan
 from dogsort.sorting.runs import Outcomes, carry_out
 
-__all__ = ["file_photos", "filing_options", "show_plan", "wishes_of"]
+__all__ = ["file_photos", "filing_options", "passed_over", "show_plan", "wishes_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -135,7 +135,8 @@ def _action(options: Mapping[str, Any]) -> Action | None:
 def _check_name(option: str, name: str | None, taken: Sequence[str | None]) -> None:
     if name is None:
         return
-    if name in taken:
+    # Some file systems take Dog for dog.
+    if name.casefold() in [other.casefold() for other in taken if other is not None]:
         raise UsageError(f"{option} {name!r}: is the folder of others")
     if name in ("", ".", "..") or os.path.basename(name) != name or name.startswith("."):
         raise UsageError(f"{option} {name!r}: give the name of a folder, neither a path nor hidden")
@@ -154,19 +155,20 @@ def _check_folders(folder: str, below: Iterable[str]) -> None:
 
 def show_plan(planner: Planner, output: str | None, talk: Talk) -> None:
     """Say what would be done: how much, to stderr; each step, as the table of this run."""
-    filings, action = planner.filings(), planner.wishes.action
+    filings, action = _filings(planner, talk), planner.wishes.action
+    sizes = sizes_of(filings)
     if output is not None and output != "-":
         with complete_file(output) as partial, writing(output), open_text(partial) as file:
-            write_plan(filings, action, file)
+            write_plan(filings, sizes, action, file)
     elif output == "-" or sys.stdout is None or not sys.stdout.isatty():
         with writing("standard output"):
-            write_plan(filings, action, stdout_for_rows())
+            write_plan(filings, sizes, action, stdout_for_rows())
     else:
         for filing in filings:
             talk.data(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
     _say_what_stays(planner, talk)
     counts = Counter(_kind(filing) for filing in filings)
-    talk.say(f"would be {PAST[action]}: {_counted(counts)}, {size_text(total_size(filings))}")
+    talk.say(f"would be {PAST[action]}: {_counted(counts)}, {size_text(sum(sizes))}")
 
 
 def file_photos(planner: Planner, talk: Talk) -> int:
@@ -175,7 +177,7 @@ def file_photos(planner: Planner, talk: Talk) -> int:
     Raises:
         KeyboardInterrupt: if interrupted; it says how far the filing came.
     """
-    filings, wishes = planner.filings(), planner.wishes
+    filings, wishes = _filings(planner, talk), planner.wishes
     _say_what_stays(planner, talk)
     past = PAST[wishes.action]
     undo = f"dogsort undo {shlex.quote(printable(wishes.folder))}"
@@ -202,21 +204,52 @@ def file_photos(planner: Planner, talk: Talk) -> int:
     return failed
 
 
+def passed_over(folder: str, talk: Talk) -> Callable[[str], None]:
+    """Return what says that earlier runs filed into a place, once for each folder in ``folder``."""
+    real = os.path.join(os.path.realpath(folder), "")
+    said: set[str] = set()
+
+    def say(place: str) -> None:
+        first, _, inner = os.path.realpath(place).removeprefix(real).partition(os.sep)
+        outer = printable(os.path.join(folder, first))
+        if not inner:
+            talk.say(f"{outer}: an earlier run filed into it, passed over")
+            return
+        if first not in said:  # with --keep-tree, there may be hundreds
+            talk.say(f"{outer}: folders in it that earlier runs filed into are passed over")
+        said.add(first)
+        talk.detail(f"{printable(place)}: passed over")
+
+    return say
+
+
 def _say_what_stays(planner: Planner, talk: Talk) -> None:
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
-    for path in planner.shared():
+    for path in planner.shared:
         talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
     for source, name in planner.already.items():
         talk.detail(f"{printable(source)}: already there as {printable(name)}")
     if planner.already:
         talk.say(f"already there, so left where they are: {len(planner.already)}")
-    for source, name in planner.conflicts.items():
-        talk.detail(f"{printable(source)}: another file has the name {printable(name)}")
+    _name_conflicts(planner, talk)
     if planner.conflicts:
         stay = planner.wishes.on_conflict == "skip"
         what = "so left where they are" if stay else "so filed under other names"
         talk.say(f"names that another file has, {what}: {len(planner.conflicts)}")
+
+
+def _filings(planner: Planner, talk: Talk) -> list[Filing]:
+    try:
+        return planner.filings()
+    except FilingError:
+        _name_conflicts(planner, talk)
+        raise
+
+
+def _name_conflicts(planner: Planner, talk: Talk) -> None:
+    for source, name in planner.conflicts.items():
+        talk.detail(f"{printable(source)}: another file has the name {printable(name)}")
 
 
 def _kind(filing: Filing) -> str:

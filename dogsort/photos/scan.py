@@ -37,6 +37,7 @@ def scan(
     paths: Iterable[str],
     on_skipped_link: Callable[[str], None] | None = None,
     pass_over: Iterable[str] = (),
+    on_passed_over: Callable[[str], None] | None = None,
 ) -> Iterator[Photo | Failure]:
     """Walk files and folders.
 
@@ -50,12 +51,13 @@ def scan(
         paths: files and folders, in the order to be walked; consumed lazily.
         on_skipped_link: called with the path of each link to a folder that was not followed.
         pass_over: folders not to be walked where they lie below another one.
+        on_passed_over: called with the path of each folder that was not walked for that.
 
     Yields:
         A Photo for each file to look at; a Failure for each path that cannot be followed
         (gone, no permission, a loop of links).
     """
-    walk = _Walk(on_skipped_link or (lambda path: None), pass_over)
+    walk = _Walk(on_skipped_link or _say_nothing, pass_over, on_passed_over or _say_nothing)
     for path in paths:
         yield from walk.start(path)
 
@@ -63,8 +65,13 @@ def scan(
 class _Walk:
     """One scan: remembers the folders walked and the files given, to take each path once."""
 
-    def __init__(self, on_skipped_link: Callable[[str], None], pass_over: Iterable[str]) -> None:
-        self.on_skipped_link = on_skipped_link
+    def __init__(
+        self,
+        on_skipped_link: Callable[[str], None],
+        pass_over: Iterable[str],
+        on_passed_over: Callable[[str], None],
+    ) -> None:
+        self.on_skipped_link, self.on_passed_over = on_skipped_link, on_passed_over
         self.pass_over = {os.path.realpath(path) for path in pass_over}
         self.folders_seen: set[tuple[int, int]] = set()  # (device, inode)
         self.files_given: set[tuple[str, str]] = set()  # real folder, name
@@ -113,7 +120,9 @@ class _Walk:
             found = os.path.join(path, entry.name)
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    if not self.pass_over or os.path.realpath(found) not in self.pass_over:
+                    if self.pass_over and os.path.realpath(found) in self.pass_over:
+                        self.on_passed_over(found)
+                    else:
                         below.append(found)
                 elif entry.is_symlink() and entry.is_dir():
                     yield from self.link_to_folder(found)
@@ -144,6 +153,10 @@ class _Walk:
         except OSError:
             return False
         return is_photo_name(name) and (status.st_dev, status.st_ino) in self.folders_seen
+
+
+def _say_nothing(path: str) -> None:
+    pass
 
 
 def _reason(error: OSError) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "Entry",
     "Log",
     "Stamp",
+    "current_folder",
     "log_of",
     "open_safely",
     "read_log",
@@ -69,17 +70,27 @@ class Log:
     Attributes:
         weights: ``Weights.identity`` of those that were used.
         paths: the PATHs of the call, as they were given.
+        current: the folder that they count from; empty if that is not known.
         entries: what was found out, by the photo's path as in its row.
     """
 
     weights: str
     paths: tuple[str, ...]
+    current: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
 def log_of(table: str) -> str:
     """Return where the log of a complete table lies; a link to a table is followed."""
     return hidden_log(os.path.realpath(table))
+
+
+def current_folder() -> str:
+    """Return the folder that paths count from; nothing if somebody deleted it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def read_log(path: str) -> Log | None:
@@ -116,10 +127,10 @@ def open_safely(path: str, flags: int) -> BinaryIO:
 
 def _head(line: bytes) -> Log | None:
     match _values(line):
-        case {"log": number, "weights": str(weights), "paths": list(paths)} if (
+        case {"log": number, "weights": str(weights), "paths": list(paths), **rest} if (
             number == FORMAT_VERSION
         ):
-            return Log(weights, tuple(map(str, paths)))
+            return Log(weights, tuple(map(str, paths)), str(rest.get("current", "")))
     return None
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 import dogsort
-from dogsort.results.log import FORMAT_VERSION, Entry, log_of, open_safely
+from dogsort.results.log import FORMAT_VERSION, Entry, current_folder, log_of, open_safely
 from dogsort.results.output import hidden_log, writing
 
 if sys.platform != "win32":
@@ -44,7 +44,7 @@ class LogFile:
             with suppress(OSError):  # without locks, ``is_being_written`` cannot tell, and says so
                 _lock(self._file)
             try:
-                self._write(head | {"paths": list(paths)})
+                self._write(head | {"paths": list(paths), "current": current_folder()})
             except OSError:
                 self.stop()
                 raise

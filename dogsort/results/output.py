@@ -82,7 +82,7 @@ def check_not_input(target: str, inputs: Iterable[str]) -> None:
     """Raise UsageError if ``target`` is one of the files that are to be read."""
     real = os.path.realpath(target)
     if any(os.path.realpath(path) == real for path in inputs):
-        raise UsageError(f"{target}: is a photo to be read; write to another file")
+        raise UsageError(f"{target}: is to be read itself; write to another file")
 
 
 def check_writable(target: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from dogsort.records import Photo, Prediction, Record
-from dogsort.results.log import Entry, Log, Stamp, read_log
+from dogsort.results.log import Entry, Log, Stamp, current_folder, read_log
 from dogsort.results.log_file import LogFile, is_being_written
 from dogsort.results.output import hidden_log
 from dogsort.results.tables import FileTable, open_table
@@ -57,9 +57,15 @@ class Run:
                 others = True
                 continue
             self.known.update(log.entries)
-            if file != table and log.paths == self.paths:
+            if file != table and self._is_call_of(log):
                 self._stopped.append(file)
         return others
+
+    def _is_call_of(self, log: Log) -> bool:
+        """Tell whether a log is of this call: the same PATH may be another one elsewhere."""
+        here = current_folder()
+        theirs = [os.path.join(log.current, path) for path in log.paths]
+        return theirs == [os.path.join(here, path) for path in self.paths]
 
     def recall(self, items: Iterable[Photo | Record]) -> Iterator[Photo | Record]:
         """Pass items on, lazily, a Prediction in the place of each photo known and unchanged."""

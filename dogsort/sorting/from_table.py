@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 
 from dogsort.errors import FilingError
 from dogsort.records import Failure, Label
 from dogsort.results.log import Log, Stamp
 from dogsort.results.reading import Row
+from dogsort.sorting.steps import FOLDER_NAME
 
-__all__ = ["check_below", "folders_of", "photos_of"]
+__all__ = ["check_below", "folders_of", "photos_of", "walked"]
+
+CHANGED = "changed since it was classified"
 
 
 def check_below(rows: Iterable[Row], folder: str) -> None:
     """Refuse a table that names what lies outside of a folder: it may come from anybody.
+
+    Likewise one that names a photo twice, or what lies in a folder of journals.
 
     Raises:
         FilingError: naming the row.
     """
     resolved = cache(os.path.realpath)
     below = os.path.join(resolved(folder), "")
+    seen: dict[str, Row] = {}
     for row in rows:
         place, name = os.path.split(row.path)
-        if name in ("", os.curdir, os.pardir) or not os.path.join(
-            resolved(place or os.curdir), name
-        ).startswith(below):
+        real = os.path.join(resolved(place or os.curdir), name)
+        if name in ("", os.curdir, os.pardir) or not real.startswith(below):
             raise FilingError(
-                f"{row.place}: {row.path} does not lie below {folder}, so nothing is filed; "
-                "if you trust the table, name the folder of its photos with --photos"
+                f"{row.place}: {row.path} does not lie below {folder}, so nothing is filed; paths "
+                "count from the current folder, and if you trust the table, name the folder of its "
+                "photos with --photos"
             )
+        if FOLDER_NAME in real[len(below) :].casefold().split(os.sep):
+            raise FilingError(
+                f"{row.place}: {row.path}: what lies in {FOLDER_NAME} is dogsort's own, so nothing "
+                "is filed"
+            )
+        if real in seen:
+            raise FilingError(
+                f"{row.place}: {row.path} is there twice, also as {seen[real].path}, so nothing is "
+                "filed"
+            )
+        seen[real] = row
 
 
 def folders_of(log: Log | None, below: str) -> list[str]:
@@ -45,10 +62,48 @@ def folders_of(log: Log | None, below: str) -> list[str]:
     return [path for path in paths if os.path.join(os.path.realpath(path), "").startswith(start)]
 
 
+def walked(
+    rows: Iterable[Row],
+    roots: Iterable[str],
+    filed: Collection[str],
+    on_passed_over: Callable[[str], None],
+) -> Iterator[Row]:
+    """Leave out the rows that a scan would not have found: somebody may have sorted there by hand.
+
+    Args:
+        rows: of the table.
+        roots: the folders to be walked.
+        filed: folders that earlier runs filed into, absolute, without links; like a scan, this
+            passes over them where they lie below a root.
+        on_passed_over: called with each of them that holds a row.
+    """
+    starts = {os.path.realpath(root) for root in roots}
+    told: set[str] = set()
+
+    @cache
+    def passed_over(place: str) -> str | None:
+        found, here = None, os.path.realpath(place)
+        while here not in starts:
+            if here in filed:
+                found = here
+            if here == os.path.dirname(here):
+                return None  # below no root: named by itself
+            here = os.path.dirname(here)
+        return found
+
+    for row in rows:
+        place = passed_over(os.path.dirname(row.path) or os.curdir)
+        if place is None:
+            yield row
+        elif place not in told:
+            told.add(place)
+            on_passed_over(place)
+
+
 def photos_of(
     rows: Iterable[Row], labels: Collection[Label], log: Log | None
-) -> Iterator[tuple[str, Label] | Failure]:
-    """Choose the rows whose photos are to be filed.
+) -> Iterator[tuple[str, Label | None] | Failure]:
+    """Look what became of the photos in rows.
 
     Args:
         rows: of the table.
@@ -57,16 +112,24 @@ def photos_of(
             for a row that it does not hold, that is not asked.
 
     Yields:
-        Path and label; a Failure for a photo that has gone or changed since.
+        A Failure for a photo that was to be filed and cannot be. Path and label of all that are
+        there, for what belongs to several photos asks for each; None for one that has changed.
     """
     for row in rows:
-        if row.label is None or row.label not in labels:
-            continue
-        stamp = Stamp.of(row.path)
-        entry = None if log is None else log.entries.get(row.path)
-        if stamp is None:
-            yield Failure(row.path, "gone since it was classified")
-        elif entry is not None and entry.stamp != stamp:
-            yield Failure(row.path, "changed since it was classified")
-        else:
-            yield row.path, row.label
+        reason = _why_not(row, log)
+        if reason is not None and row.label in labels:
+            yield Failure(row.path, reason)
+        if reason in (None, CHANGED):
+            yield row.path, row.label if reason is None else None
+
+
+def _why_not(row: Row, log: Log | None) -> str | None:
+    """Return why a photo is not to be filed; None if nothing is against it."""
+    stamp = Stamp.of(row.path)
+    if stamp is None:
+        escaped = ", or a name that is no UTF-8, which needs a .csv table"
+        return "gone since it was classified" + (escaped if "\\x" in row.path else "")
+    if not os.path.isfile(row.path):
+        return "not a file"
+    entry = None if log is None else log.entries.get(row.path)
+    return None if entry is None or entry.stamp == stamp else CHANGED

@@ -38,11 +38,11 @@ class Sidecars:
             if suffix.lower() in WITH_NAME:
                 self._with_name[stem].append(name)
 
-    def of(self, photo: str) -> dict[str, str]:
-        """Return what belongs to a photo: name, and what follows the photo's stem in it."""
+    def of(self, photo: str) -> list[str]:
+        """Return the names of what belongs to a photo; they begin with the photo's stem."""
         stem = os.path.splitext(photo)[0]
         names = [*self._with_stem.get(stem, ()), *self._with_name.get(photo, ())]
-        return {name: name[len(stem) :] for name in names if name != photo}
+        return [name for name in names if name != photo]
 
 
 def is_sidecar_name(name: str) -> bool:

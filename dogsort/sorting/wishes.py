@@ -1,0 +1,50 @@
+"""What is to be done with photos, as the user asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from dogsort.records import Label
+
+__all__ = ["FILED", "Action", "OnConflict", "Wishes"]
+
+Action: TypeAlias = Literal["move", "copy", "link", "hardlink"]
+
+#: What is done where another file has the name: take another name, leave the photo, or all.
+OnConflict: TypeAlias = Literal["rename", "skip", "fail"]
+
+#: Labels that are filed, into folders of their name.
+FILED: tuple[Label, ...] = ("dog", "cat")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is to be done with photos.
+
+    Attributes:
+        action: how they are filed.
+        folder: below it lie the folders ``dog`` and ``cat``.
+        unsure_to, neither_to: names of the folders for unsure photos, and for those with neither;
+            None leaves them where they are.
+        keep_tree: the folders whose sub-folders are kept below the label; None files all photos of
+            a label into one folder.
+        sidecars: whether what belongs to a photo goes with it.
+        on_conflict: what is done where another file has the name.
+    """
+
+    action: Action
+    folder: str
+    unsure_to: str | None = None
+    neither_to: str | None = None
+    keep_tree: Sequence[str] | None = None
+    sidecars: bool = True
+    on_conflict: OnConflict = "rename"
+
+    def folders(self) -> dict[Label, str]:
+        """Return the folder of each label that is filed."""
+        names: dict[Label, str | None] = {label: label for label in FILED}
+        names |= {"unsure": self.unsure_to, "neither": self.neither_to}
+        return {label: os.path.join(self.folder, name) for label, name in names.items() if name}
