@@ -503,10 +503,11 @@ def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
     plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about it"})
     planner = Planner(Wishes("move", str(tmp_path)), Disk())
     planner.add(str(tmp_path / "a.jpg"), "dog")
+    filings = planner.filings()
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "a.jpg").write_bytes(b"taken in between")
     with at_work(str(tmp_path)):
-        outcomes = list(carry_out(planner.filings(), "move", str(tmp_path)))
+        outcomes = list(carry_out(filings, "move", str(tmp_path)))
     assert [str(error) for _, error in outcomes] == [
         "its new name was taken in the meantime",
         "its photo was not filed",
