@@ -207,6 +207,37 @@ def test_no_two_photos_get_one_name_and_none_that_exists(sources, there):
     assert not {target.replace(os.sep, "/") for target in existing} & set(targets)
 
 
+STEMMED = st.sampled_from(["i.jpg", "i.JPG", "i.heic", "I.jpg"])
+PLACES = st.tuples(st.sampled_from("xy"), STEMMED).map("/".join)
+
+
+@given(
+    labels=st.dictionaries(PLACES, st.sampled_from(["dog", "cat", None])),
+    there=st.sets(st.sampled_from(["i.jpg", "i.heic", "i.xmp", "i (2).jpg", "I.JPG.json"])),
+    same=st.sets(st.tuples(PLACES, st.one_of(PLACES, st.just("p/dog/i.jpg")))),
+    action=st.sampled_from(["move", "copy"]),
+    on_conflict=st.sampled_from(["rename", "skip"]),
+)
+def test_what_belongs_to_photos_goes_as_all_of_them_do(labels, there, same, action, on_conflict):
+    sidecars = {"i.xmp": ".", "I.xmp": ".", "i.jpg.json": ".jpg.", "i.JPG.xmp": ".JPG."}
+    beside = {f"{place}/{name}" for place in "xy" for name in sidecars}
+    existing = {os.path.join("p", "dog", name) for name in there}
+    targets = plan(
+        *labels.items(),
+        disk=Disk({*labels, *beside, *existing}, same=same),
+        action=action,
+        on_conflict=on_conflict,
+    )
+    assert len({target.casefold() for target in targets.values()}) == len(targets)
+    assert not {target.replace(os.sep, "/") for target in existing} & set(targets.values())
+    for sidecar in beside & targets.keys():
+        stem, name = sidecar[: len("x/i")], sidecar[len("x/") :]
+        owners = [path for path in labels if f"{path}.".startswith(stem + sidecars[name])]
+        assert owners
+        new = targets[sidecar].removesuffix(sidecar[len(stem) :])
+        assert all(targets.get(path) == new + path[len(stem) :] for path in owners)
+
+
 def prepare(tmp_path: Path) -> tuple[str, str]:
     (tmp_path / "a.jpg").write_bytes(b"photo")
     os.utime(tmp_path / "a.jpg", ns=(10**18, 10**18))

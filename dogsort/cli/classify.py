@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 import dogsort
-from dogsort.cli.filing import file_photos, filing_options, passed_over, show_plan, wishes_of
+from dogsort.cli.filing import filing_options, wishes_of
+from dogsort.cli.filing_words import file_photos, passed_over, show_plan
 from dogsort.cli.options import (
     HELP,
     SOME_FAILED,

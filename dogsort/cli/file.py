@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from dogsort.cli.filing import file_photos, filing_options, passed_over, show_plan, wishes_of
+from dogsort.cli.filing import filing_options, wishes_of
+from dogsort.cli.filing_words import file_photos, passed_over, show_plan
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.errors import UsageError
 from dogsort.photos.scan import check_paths

@@ -1,38 +1,21 @@
-"""Filing, for ``dogsort PATH... --move`` and ``dogsort file``: options, carrying out, words."""
+"""The options of filing, for ``dogsort PATH... --move`` and ``dogsort file``."""
 
 from __future__ import annotations
 
 import os
-import shlex
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from typing import Any, TypeVar, get_args
 
 import click
 
-from dogsort.cli.options import Talk, stdout_for_rows
 from dogsort.errors import FilingError, UsageError
-from dogsort.results.output import complete_file, writing
-from dogsort.results.summary import printable, size_text
-from dogsort.results.tables import open_text
-from dogsort.sorting.plan import FILED, Action, Filing, OnConflict, Planner, Wishes
-from dogsort.sorting.preview import sizes_of, write_plan
-from dogsort.sorting.runs import Outcomes, carry_out
+from dogsort.sorting.plan import FILED, Action, OnConflict, Wishes
 
-__all__ = ["file_photos", "filing_options", "passed_over", "show_plan", "wishes_of"]
+__all__ = ["filing_options", "wishes_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PAST: dict[Action, str] = {
-    "move": "moved",
-    "copy": "copied",
-    "link": "linked",
-    "hardlink": "linked",
-}
-
-ONE_OF = ", ".join(f"--{action}" for action in PAST)
+ONE_OF = ", ".join(f"--{action}" for action in get_args(Action))
 
 
 def filing_options(command: F) -> F:
@@ -121,7 +104,7 @@ def wishes_of(
 
 def _action(options: Mapping[str, Any]) -> Action | None:
     """Return what to do with photos; None if nothing, and then nothing may be said of it."""
-    chosen: list[Action] = [action for action in PAST if options[action]]
+    chosen: list[Action] = [action for action in get_args(Action) if options[action]]
     if len(chosen) > 1:
         raise UsageError(f"give only one of {ONE_OF}")
     if chosen:
@@ -151,110 +134,3 @@ def _check_folders(folder: str, below: Iterable[str]) -> None:
         inside = os.path.join(os.path.realpath(folder), "")
         if place != folder and not os.path.realpath(place).startswith(inside):
             raise FilingError(f"{place}: is a link that leads out of {folder}")
-
-
-def show_plan(planner: Planner, output: str | None, talk: Talk) -> None:
-    """Say what would be done: how much, to stderr; each step, as the table of this run."""
-    filings, action = _filings(planner, talk), planner.wishes.action
-    sizes = sizes_of(filings)
-    if output is not None and output != "-":
-        with complete_file(output) as partial, writing(output), open_text(partial) as file:
-            write_plan(filings, sizes, action, file)
-    elif output == "-" or sys.stdout is None or not sys.stdout.isatty():
-        with writing("standard output"):
-            write_plan(filings, sizes, action, stdout_for_rows())
-    else:
-        for filing in filings:
-            talk.data(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
-    _say_what_stays(planner, talk)
-    counts = Counter(_kind(filing) for filing in filings)
-    talk.say(f"would be {PAST[action]}: {_counted(counts)}, {size_text(sum(sizes))}")
-
-
-def file_photos(planner: Planner, talk: Talk) -> int:
-    """Carry out a plan; return how many files could not be filed.
-
-    Raises:
-        KeyboardInterrupt: if interrupted; it says how far the filing came.
-    """
-    filings, wishes = _filings(planner, talk), planner.wishes
-    _say_what_stays(planner, talk)
-    past = PAST[wishes.action]
-    undo = f"dogsort undo {shlex.quote(printable(wishes.folder))}"
-    outcomes: Outcomes[Filing] = carry_out(filings, wishes.action, wishes.folder)
-    done: Counter[str] = Counter()
-    failed = 0
-    try:
-        with closing(outcomes), talk.bar("file", len(filings)) as advance:
-            for filing, error in outcomes:
-                source = printable(filing.source)
-                if error is not None:
-                    talk.warn(f"{source}: not filed: {printable(str(error))}")
-                    failed += 1
-                else:
-                    done[_kind(filing)] += 1
-                    talk.detail(f"{wishes.action} {source} -> {printable(filing.target)}")
-                advance()
-    except KeyboardInterrupt:
-        so_far = f"{done.total()} of {len(filings)} files were {past}"
-        raise KeyboardInterrupt(f"{so_far}, the others are as they were; {undo}") from None
-    talk.say(f"{past}: {_counted(done)}" + (f"; {failed} could not be" if failed else ""))
-    if done:
-        talk.say(f"to take it back: {undo}")
-    return failed
-
-
-def passed_over(folder: str, talk: Talk) -> Callable[[str], None]:
-    """Return what says that earlier runs filed into a place, once for each folder in ``folder``."""
-    real = os.path.join(os.path.realpath(folder), "")
-    said: set[str] = set()
-
-    def say(place: str) -> None:
-        first, _, inner = os.path.realpath(place).removeprefix(real).partition(os.sep)
-        outer = printable(os.path.join(folder, first))
-        if not inner:
-            talk.say(f"{outer}: an earlier run filed into it, passed over")
-            return
-        if first not in said:  # with --keep-tree, there may be hundreds
-            talk.say(f"{outer}: folders in it that earlier runs filed into are passed over")
-        said.add(first)
-        talk.detail(f"{printable(place)}: passed over")
-
-    return say
-
-
-def _say_what_stays(planner: Planner, talk: Talk) -> None:
-    for target, link in planner.links.items():
-        talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
-    for path in planner.shared:
-        talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
-    for source, name in planner.already.items():
-        talk.detail(f"{printable(source)}: already there as {printable(name)}")
-    if planner.already:
-        talk.say(f"already there, so left where they are: {len(planner.already)}")
-    _name_conflicts(planner, talk)
-    if planner.conflicts:
-        stay = planner.wishes.on_conflict == "skip"
-        what = "so left where they are" if stay else "so filed under other names"
-        talk.say(f"names that another file has, {what}: {len(planner.conflicts)}")
-
-
-def _filings(planner: Planner, talk: Talk) -> list[Filing]:
-    try:
-        return planner.filings()
-    except FilingError:
-        _name_conflicts(planner, talk)
-        raise
-
-
-def _name_conflicts(planner: Planner, talk: Talk) -> None:
-    for source, name in planner.conflicts.items():
-        talk.detail(f"{printable(source)}: another file has the name {printable(name)}")
-
-
-def _kind(filing: Filing) -> str:
-    return "sidecar" if filing.belongs_to else filing.label
-
-
-def _counted(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"

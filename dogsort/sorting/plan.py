@@ -72,7 +72,7 @@ class Planner:
             source, name = next(iter(self.conflicts.items()))
             raise FilingError(
                 f"{name}: is there already, and is not {source}; of {len(self.conflicts)} photos "
-                "the name is taken, so nothing is filed; -v names them all"
+                "the name is taken, so nothing is filed"
             )
         gone = {filing.source for filing in plan}
         self.shared = [
