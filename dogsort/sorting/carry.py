@@ -41,21 +41,32 @@ def carry(source: str, target: str, action: Action) -> None:
         HalfMoved: if it has both names now.
         FilingError: if it could not be filed; it is then where it was, and only there.
     """
-    folder = os.path.dirname(target)
     try:
-        if not os.path.isdir(folder):
-            os.makedirs(folder, exist_ok=True)
-            sync_folder(os.path.dirname(folder))
-    except OSError as error:
-        raise FilingError(
-            f"the folder {folder} cannot be made: {error.strerror or error}"
-        ) from error
-    try:
-        _ACTIONS[action](source, target)
+        try:
+            _ACTIONS[action](source, target)
+        except FileNotFoundError:
+            # Seldom, so it is not asked before each file whether its folder is there.
+            if not _make_folder(os.path.dirname(target)):
+                raise
+            _ACTIONS[action](source, target)
     except FileExistsError:
         raise FilingError("its new name was taken in the meantime") from None
     except OSError as error:
         raise FilingError(str(error.strerror or error)) from error
+
+
+def _make_folder(folder: str) -> bool:
+    """Make a folder; tell whether that was needed."""
+    if os.path.isdir(folder):
+        return False
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise FilingError(
+            f"the folder {folder} cannot be made: {error.strerror or error}"
+        ) from error
+    sync_folder(os.path.dirname(folder))
+    return True
 
 
 def clear_up(source: str, target: str, identity: Identity) -> None:

@@ -48,6 +48,8 @@ class Identity:
             while block := file.read(BLOCK):
                 digest.update(block)
                 size += len(block)
+                if len(block) < BLOCK:
+                    break  # the end, without asking once more
         return cls(size, digest.hexdigest())
 
     def is_of(self, path: str, follow: bool = False) -> bool:

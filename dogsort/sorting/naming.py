@@ -170,6 +170,8 @@ class Namer:
 
     def _same(self, source: str, name: str) -> str | None:
         """Return the name of what is, or will be, there if it is the same; None if it is not."""
+        if not self._is_taken(name):
+            return None
         promised = self._promised.get(name.casefold())
         if self._wishes.action == "link":
             real = self._files.realpath(source)

@@ -108,13 +108,15 @@ class Planner:
             place, name = os.path.split(path)
             stem, suffix = os.path.splitext(name)
             key = (place, stem, folder, "")
-            if key in groups and suffix.casefold() in map(
-                str.casefold, groups[key].photos.values()
-            ):
+            group = groups.get(key)
+            if group is not None and suffix.casefold() in map(str.casefold, group.photos.values()):
                 key = (place, stem, folder, suffix)  # a.jpg beside a.JPG: not under one stem
-            group = groups.setdefault(key, Group(folder, label, stem, {}, {}))
+                group = groups.get(key)
+            if group is None:
+                group = groups[key] = Group(folder, label, stem, {}, {})
             group.photos[path] = suffix
-            group.owners.update((other, owners[other]) for other in self._belonging(path))
+            if owners:
+                group.owners.update((other, owners[other]) for other in self._belonging(path))
         yield from groups.values()
 
     def _folder_for(self, path: str, label: Label | None) -> str | None:

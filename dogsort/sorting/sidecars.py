@@ -40,6 +40,8 @@ class Sidecars:
 
     def of(self, photo: str) -> list[str]:
         """Return the names of what belongs to a photo; they begin with the photo's stem."""
+        if not self._with_stem and not self._with_name:
+            return []
         stem = os.path.splitext(photo)[0]
         names = [*self._with_stem.get(stem, ()), *self._with_name.get(photo, ())]
         return [name for name in names if name != photo]

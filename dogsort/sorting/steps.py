@@ -77,8 +77,8 @@ class Step:
             )
         if (is_inside and _is_ours(source[len(below) :])) or _is_ours(target[len(below) :]):
             raise FilingError(f"what lies in {FOLDER_NAME} is dogsort's own")
-        if not os.path.isfile(source):
-            raise FilingError("not a file")
+        if action == "link" and not os.path.isfile(source):
+            raise FilingError("not a file")  # others are read, which tells
         identity = None if action == "link" else Identity.of(source)
         sidecar = filing.belongs_to is not None
         return cls(source, target, filing.label, identity, sidecar, is_inside)
