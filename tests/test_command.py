@@ -166,6 +166,14 @@ def test_full_disk(dogsort, album, tmp_path):
     assert "Traceback" not in run.stderr.decode()
 
 
+def test_nothing_is_left_in_the_home_of_the_user(dogsort, album, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    run = dogsort(album, HOME=str(home), XDG_CACHE_HOME="", ORT_DISABLE_TELEMETRY="0", CI="")
+    assert run.returncode == 0
+    assert list(home.rglob("*")) == []
+
+
 def steps_of(run) -> list[str]:
     """What a dry run says on stdout, and a real one with --verbose on stderr."""
     rows = csv.DictReader(io.StringIO(run.stdout.decode()))

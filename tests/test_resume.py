@@ -331,3 +331,19 @@ def test_other_files_are_no_logs(tmp_path, content):
     assert read_log(str(tmp_path / "log")) is None
     assert read_log(str(tmp_path)) is None
     assert read_log(str(tmp_path / "nothing")) is None
+
+
+def test_a_table_that_somebody_corrected_is_not_written_anew(dogsort, album, tmp_path):
+    table = tmp_path / "p.csv"
+    assert dogsort(album, "-o", table).returncode == 0
+    assert dogsort(album, "-o", table, "--resume").returncode == 0
+    corrected = table.read_text().replace(",cat,", ",dog,")
+    table.write_text(corrected)
+    run = dogsort(album, "-o", table, "--resume", "--move")
+    assert run.returncode == 1
+    assert "p.csv: was changed since it was made" in run.stderr.decode()
+    assert table.read_text() == corrected
+    assert not (album / "dog").exists()
+    table.unlink()
+    assert dogsort(album, "-o", table, "--resume").returncode == 0
+    assert ",cat," in table.read_text()

@@ -104,8 +104,9 @@ def test_a_move_leaves_links_and_what_they_lead_to():
 
 
 def test_what_belongs_to_a_photo_goes_with_it():
-    belonging = ("a.xmp", "a.jpg.json", "a.MOV", "a.NEF")
-    others = ("a.txt", "ab.xmp", "b.jpg.json", "a.jpg.mov", "c.xmp")
+    takeout = ("a.jpg.supplemental-metadata.json", "a.jpg.suppl.json")
+    belonging = ("a.xmp", "a.jpg.json", "a.MOV", "a.NEF", *takeout)
+    others = ("a.txt", "a.jpg.other.json", "ab.xmp", "b.jpg.json", "a.jpg.mov", "c.xmp")
     photos = [("q/a.jpg", "dog"), ("q/b.jpg", "neither")]
     disk = Disk({f"q/{name}" for name in (*belonging, *others)})
     expected = {f"q/{name}": f"p/dog/{name}" for name in ("a.jpg", *sorted(belonging))}

@@ -546,7 +546,7 @@ def test_the_command(dogsort, album):
     assert "move  2 cat, 1 dog  filed" in listed.stdout.decode()
     undone = dogsort("undo", album)
     assert undone.returncode == 0, undone.stderr.decode()
-    assert "undone: " in undone.stderr.decode()
+    assert "2 cat, 1 dog  undone" in undone.stderr.decode()
     assert tree(album) == before
     again = dogsort("undo", album)
     assert again.returncode == 1
@@ -568,7 +568,7 @@ def test_the_command(dogsort, album):
     assert gone.returncode == 3
     assert "it is no longer there" in gone.stderr.decode()
     listed = dogsort("undo", album, "--list").stdout.decode()
-    assert "1 cat  undone, but for 1 lost" in listed
+    assert "1 cat  undone, but for 1 changed or gone since" in listed
     nothing = dogsort("undo", cwd=album / "..")
     assert nothing.returncode == 1
     assert "nothing was filed into it" in nothing.stderr.decode()

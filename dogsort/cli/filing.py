@@ -81,7 +81,10 @@ def wishes_of(
         return None
     folder = default if options["to"] is None else options["to"]
     if folder is None:
-        raise UsageError(f"--{action} needs --to FOLDER unless the PATH is one folder")
+        raise UsageError(
+            f"--{action} needs --to FOLDER unless the PATH is one folder, or the "
+            "table has its log beside it"
+        )
     if folder == "":
         raise UsageError("--to: the name of the folder is empty")
     if options["keep_tree"] and not roots:

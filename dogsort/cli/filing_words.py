@@ -72,7 +72,8 @@ def file_photos(planner: Planner, talk: Talk) -> int:
                 advance()
     except KeyboardInterrupt:
         so_far = f"{done.total()} of {len(filings)} files were {past}"
-        raise KeyboardInterrupt(f"{so_far}, the others are as they were; {undo}") from None
+        others = f"the others are as they were; to take it back: {undo}"
+        raise KeyboardInterrupt(f"{so_far}, {others}") from None
     talk.say(f"{past}: {_counted(done)}" + (f"; {failed} could not be" if failed else ""))
     if done:
         talk.say(f"to take it back: {undo}")
@@ -106,7 +107,8 @@ def _say_what_stays(planner: Planner, talk: Talk) -> None:
     for source, name in planner.already.items():
         talk.detail(f"{printable(source)}: already there as {printable(name)}")
     if planner.already:
-        talk.say(f"already there, so left where they are: {len(planner.already)}")
+        count = len(planner.already)
+        talk.say(f"the same as what is there, or as another one, so not filed again: {count}")
     _name_conflicts(planner, talk)
     if planner.conflicts:
         stay = planner.wishes.on_conflict == "skip"

@@ -71,7 +71,7 @@ def _take_back(journal: Journal, talk: Talk) -> tuple[int, int]:
         raise KeyboardInterrupt(
             f"{back} of {total} files are put back; the same command goes on"
         ) from None
-    talk.say(f"undone: {_line(journal)}" if not left else f"put back: {back} files; {left} not")
+    talk.say(_line(journal) if not left else f"put back: {back} files; {left} not")
     return back, left
 
 
@@ -84,7 +84,7 @@ def _line(journal: Journal) -> str:
     what = ", ".join(f"{count} {label}" for label, count in labels.items()) or "nothing"
     outcomes = Counter(journal.outcomes)
     if outcomes["lost"]:
-        state = f"undone, but for {outcomes['lost']} lost"
+        state = f"undone, but for {outcomes['lost']} changed or gone since"
     elif journal.closed:
         state = "undone"
     else:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dogsort.errors import DeviceError, WeightsError
 from dogsort.network.cores import cores
 from dogsort.network.gpu import may_have_gpu
+from dogsort.network.runtime import onnx_runtime
 from dogsort.network.weights import ONNX_NAME, Weights, load_network
 from dogsort.records import DEVICES
 
@@ -113,7 +114,7 @@ class OnnxEngine:
     batch_size = 32  # chosen on 2 cores; not yet measured on more
 
     def __init__(self, weights: Weights, reason: str) -> None:
-        import onnxruntime
+        onnxruntime = onnx_runtime()
 
         path = weights.checked_file(ONNX_NAME)
         options = onnxruntime.SessionOptions()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from dogsort.network.weights import sha256_of
 from dogsort.results.output import hidden_log
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Log",
     "Stamp",
     "current_folder",
+    "digest_of",
     "log_of",
     "open_safely",
     "read_log",
@@ -72,12 +75,22 @@ class Log:
         paths: the PATHs of the call, as they were given.
         current: the folder that they count from; empty if that is not known.
         entries: what was found out, by the photo's path as in its row.
+        table: SHA-256 of the complete table; empty if it was not completed.
     """
 
     weights: str
     paths: tuple[str, ...]
     current: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
+    table: str = ""
+
+
+def digest_of(table: str) -> str:
+    """Return the SHA-256 of a table, in hexadecimal; nothing if it cannot be read."""
+    try:
+        return sha256_of(Path(table))
+    except OSError:
+        return ""
 
 
 def log_of(table: str) -> str:
@@ -104,9 +117,16 @@ def read_log(path: str) -> Log | None:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return None
             log = _head(file.readline())
-            if log is not None:
-                log.entries.update(entry for line in file if (entry := _entry(line)) is not None)
-            return log
+            if log is None:
+                return None
+            table = ""
+            for line in file:
+                entry = _entry(line)
+                if entry is not None:
+                    log.entries.update([entry])
+                else:
+                    table = _table(line) or table
+            return replace(log, table=table)
     except OSError:
         return None
 
@@ -145,6 +165,13 @@ def _entry(line: bytes) -> tuple[str, Entry] | None:
         } if 0.0 <= p_dog <= 1.0 and 0.0 <= p_pet <= 1.0:
             return path, Entry(Stamp(size, mtime_ns), p_dog, p_pet)
     return None
+
+
+def _table(line: bytes) -> str:
+    match _values(line):
+        case {"table": str(digest)}:
+            return digest
+    return ""
 
 
 def _values(line: bytes) -> Any:

@@ -10,7 +10,14 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 import dogsort
-from dogsort.results.log import FORMAT_VERSION, Entry, current_folder, log_of, open_safely
+from dogsort.results.log import (
+    FORMAT_VERSION,
+    Entry,
+    current_folder,
+    digest_of,
+    log_of,
+    open_safely,
+)
 from dogsort.results.output import hidden_log, writing
 
 if sys.platform != "win32":
@@ -61,6 +68,7 @@ class LogFile:
         """Put it on disk, and give it the name that belongs to the complete table."""
         name = log_of(table)
         with writing(name):
+            self._write({"table": digest_of(table)})
             os.fsync(self._file.fileno())
             self._file.close()
             os.replace(self.path, name)

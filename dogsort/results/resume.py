@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from dogsort.errors import OutputError
 from dogsort.records import Photo, Prediction, Record
-from dogsort.results.log import Entry, Log, Stamp, current_folder, read_log
+from dogsort.results.log import Entry, Log, Stamp, current_folder, digest_of, read_log
 from dogsort.results.log_file import LogFile, is_being_written
 from dogsort.results.output import hidden_log
 from dogsort.results.tables import FileTable, open_table
@@ -49,10 +50,18 @@ class Run:
 
         Returns:
             Whether there were any with other weights, which count for nothing.
+
+        Raises:
+            OutputError: if the table was changed since it was made: that would be lost.
         """
         others = False
         table = os.path.realpath(self.table)
         for file, log in _earlier(table):
+            if file == table and log.table not in ("", digest_of(table)) and os.path.exists(table):
+                raise OutputError(
+                    f"{self.table}: was changed since it was made, and --resume would write it "
+                    "anew; file by it with dogsort file, or move it away"
+                )
             if log.weights != self.weights:
                 others = True
                 continue

@@ -71,8 +71,8 @@ class Planner:
         if self.conflicts and self.wishes.on_conflict == "fail":
             source, name = next(iter(self.conflicts.items()))
             raise FilingError(
-                f"{name}: is there already, and is not {source}; of {len(self.conflicts)} photos "
-                "the name is taken, so nothing is filed"
+                f"{source}: the name {name} is another photo's, there already or of this run; "
+                f"so it is with {len(self.conflicts)} in all, and nothing is filed"
             )
         gone = {filing.source for filing in plan}
         self.shared = [

@@ -20,6 +20,9 @@ WITH_STEM = frozenset(
 #: Suffixes of what has a photo's whole name: IMG_1.jpg.json beside IMG_1.jpg.
 WITH_NAME = frozenset((".json", ".xmp"))
 
+#: What Google Takeout puts between a photo's whole name and .json, cut off where that gets long.
+TAKEOUT = ".supplemental-metadata"
+
 
 class Sidecars:
     """The sidecars in one folder.
@@ -36,7 +39,9 @@ class Sidecars:
             if suffix.lower() in WITH_STEM:
                 self._with_stem[stem].append(name)
             if suffix.lower() in WITH_NAME:
-                self._with_name[stem].append(name)
+                photo, between = os.path.splitext(stem)
+                is_takeout = len(between) > 1 and TAKEOUT.startswith(between)
+                self._with_name[photo if is_takeout else stem].append(name)
 
     def of(self, photo: str) -> list[str]:
         """Return the names of what belongs to a photo; they begin with the photo's stem."""

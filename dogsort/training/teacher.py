@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dogsort.errors import DataError
 from dogsort.network.architecture import FEATURES, DogsortNet
 from dogsort.network.cores import cores
+from dogsort.network.runtime import onnx_runtime
 from dogsort.network.weights import sha256_of
 from dogsort.photos.decode import Pixels
 from dogsort.training.frozen_norm import maps_of
@@ -38,7 +39,7 @@ class Teacher:
     """
 
     def __init__(self, location: str) -> None:
-        import onnxruntime
+        onnxruntime = onnx_runtime()
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores()
