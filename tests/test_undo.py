@@ -524,6 +524,29 @@ def test_what_is_no_file_is_named_and_not_waited_for(tmp_path):
         assert {str(error) for _, error in outcomes} <= {"not a file", "Is a directory"}
 
 
+def test_interrupted_between_the_two_names(tmp_path, monkeypatch):
+    plant(tmp_path, {"a.jpg": b"one", "b.jpg": b"two"})
+    before, link = tree(tmp_path), os.link
+
+    def interrupted(*arguments, **options):
+        link(*arguments, **options)
+        monkeypatch.setattr(os, "link", link)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        file_all(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"}, "move")
+    assert contents(tmp_path) == [b"one", b"two"]
+    file_all(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"}, "move")
+    monkeypatch.setattr(os, "link", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        undo(tmp_path)
+    assert contents(tmp_path) == [b"one", b"two"]
+    undo(tmp_path)
+    undo(tmp_path)
+    assert tree(tmp_path) == before
+
+
 def test_two_at_once(tmp_path):
     plant(tmp_path, PHOTOS)
     with at_work(str(tmp_path)):

@@ -158,5 +158,7 @@ class Planner:
         place, name = os.path.split(path)
         if place not in self._sidecars:
             self._sidecars[place] = Sidecars(self._files.names(place))
+        if not self._sidecars[place]:
+            return []
         others = (os.path.join(place, other) for other in self._sidecars[place].of(name))
         return [other for other in others if other not in self._photos]

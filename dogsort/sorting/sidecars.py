@@ -43,10 +43,12 @@ class Sidecars:
                 is_takeout = len(between) > 1 and TAKEOUT.startswith(between)
                 self._with_name[photo if is_takeout else stem].append(name)
 
+    def __bool__(self) -> bool:
+        """Tell whether there are any, which most folders have none of."""
+        return bool(self._with_stem or self._with_name)
+
     def of(self, photo: str) -> list[str]:
         """Return the names of what belongs to a photo; they begin with the photo's stem."""
-        if not self._with_stem and not self._with_name:
-            return []
         stem = os.path.splitext(photo)[0]
         names = [*self._with_stem.get(stem, ()), *self._with_name.get(photo, ())]
         return [name for name in names if name != photo]

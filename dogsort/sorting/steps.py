@@ -143,7 +143,8 @@ def plain(path: str) -> str:
 
 def _is_ours(path: str) -> bool:
     """Tell whether a path leads through a folder of journals; some systems do not tell case."""
-    return FOLDER_NAME in path.casefold().split(os.sep)
+    # The first question is the cheap one.
+    return FOLDER_NAME in path.casefold() and FOLDER_NAME in path.casefold().split(os.sep)
 
 
 def _may_come_from_outside(path: str) -> bool:

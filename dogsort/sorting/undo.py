@@ -13,6 +13,7 @@ from dogsort.sorting.identity import folder_times, leads_to, same_name, strays
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
 from dogsort.sorting.runs import BATCH_FILES, Outcomes
+from dogsort.sorting.settle import settle
 from dogsort.sorting.steps import Step
 
 __all__ = ["take_back"]
@@ -54,8 +55,11 @@ def take_back(journal: Journal) -> Outcomes[Step]:
             _restore_times(journal)
             _write(journal, journal.end_undo)
     finally:
-        drop_partials(step.source for step in journal.steps)
-        journal.close()
+        try:
+            settle(journal)  # on Ctrl-C, no photo is left under both its names
+        finally:
+            drop_partials(step.source for step in journal.steps)
+            journal.close()
 
 
 def _announced(journal: Journal, numbers: list[int]) -> Iterator[int]:
