@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from dogsort.errors import FilingError
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.journal import Journal, journals_of
+from dogsort.sorting.journal import Journal
+from dogsort.sorting.journals import journals_of
 from dogsort.sorting.plan import Planner, Wishes
 from dogsort.sorting.runs import at_work, carry_out
 from dogsort.sorting.steps import FOLDER_NAME

@@ -31,7 +31,7 @@ from dogsort.results.resume import Run
 from dogsort.results.summary import Summary, printable, record_line
 from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.journal import filed_into
+from dogsort.sorting.journals import filed_into
 from dogsort.sorting.plan import Planner
 from dogsort.sorting.runs import at_work
 

@@ -21,7 +21,7 @@ from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.from_table import check_below, folders_of, photos_of, walked
-from dogsort.sorting.journal import filed_into
+from dogsort.sorting.journals import filed_into
 from dogsort.sorting.plan import Planner
 from dogsort.sorting.runs import at_work
 

@@ -11,7 +11,8 @@ from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.errors import FilingError
 from dogsort.photos.scan import check_paths
 from dogsort.results.summary import printable
-from dogsort.sorting.journal import Journal, journals_of
+from dogsort.sorting.journal import Journal
+from dogsort.sorting.journals import journals_of
 from dogsort.sorting.runs import at_work
 from dogsort.sorting.undo import take_back
 

@@ -22,9 +22,9 @@ from dogsort.errors import FilingError
 from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.plan import Action
 from dogsort.sorting.sidecars import is_sidecar_of
-from dogsort.sorting.steps import FOLDER_NAME, Step, inside, plain, short
+from dogsort.sorting.steps import Step, inside, plain, short
 
-__all__ = ["Journal", "Outcome", "filed_into", "journals_of", "place_of"]
+__all__ = ["Journal", "Outcome", "name_of", "run_of"]
 
 FORMAT_VERSION = 1
 
@@ -72,7 +72,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.folder = str(path.parent.parent)
-        self.run = _number_of(path.name)
+        self.run = run_of(path.name)
         self.steps: list[Step] = []
         self.outcomes: list[Outcome | None] = []
         self.made: list[str] = []
@@ -100,15 +100,12 @@ class Journal:
                 ) from error
 
     @classmethod
-    def begin(cls, folder: str, action: Action) -> Journal:
-        """Begin a new run in a folder, whose ``FOLDER_NAME`` is there already.
+    def create(cls, path: Path, action: Action) -> Journal:
+        """Create the file of a new run, with its head.
 
         Raises:
-            OSError: if it cannot be written.
+            OSError: if it cannot be written, or is there already.
         """
-        place = place_of(folder)
-        run = max((_number_of(name) for name in os.listdir(place)), default=0) + 1
-        path = place / f"run-{run:06}.jsonl"
         head = {
             "journal": FORMAT_VERSION,
             "dogsort": dogsort.__version__,
@@ -119,7 +116,7 @@ class Journal:
             file.write(_line(head))
             file.flush()
             os.fsync(file.fileno())
-        sync_folder(str(place))
+        sync_folder(str(path.parent))
         return cls(path)
 
     def plan(
@@ -266,59 +263,17 @@ class Journal:
         return times
 
 
-def journals_of(folder: str) -> list[Journal]:
-    """Return the journals of a folder, the oldest first.
-
-    Raises:
-        FilingError: if one cannot be read.
-    """
-    place = place_of(folder)
-    try:
-        names = os.listdir(place)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise FilingError(f"{place}: cannot be looked into: {error.strerror}") from error
-    journals = [Journal(place / name) for name in names if _NAME.fullmatch(name)]
-    return sorted((one for one in journals if one.begun), key=lambda journal: journal.run)
-
-
-def filed_into(folder: str) -> list[str]:
-    """Return the folders that runs, but for those undone, filed photos into: sorted, absolute.
-
-    Raises:
-        FilingError: if a journal cannot be read.
-    """
-    return sorted(
-        {
-            os.path.dirname(step.target)
-            for journal in journals_of(folder)
-            for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
-            if outcome == "done" and not journal.closed
-        }
-    )
-
-
-def place_of(folder: str) -> Path:
-    """Return where the journals of a folder lie.
-
-    Raises:
-        FilingError: if that is a link, which may lead to others' files, or cannot be told.
-    """
-    try:
-        place = Path(os.path.realpath(folder), FOLDER_NAME)
-        if place.is_symlink():
-            raise FilingError(f"{place}: is a link, and not dogsort's own folder; delete it")
-    except OSError as error:
-        raise FilingError(f"{folder}: cannot be looked into: {error.strerror}") from error
-    return place
-
-
-def _number_of(name: str) -> int:
-    match = _NAME.fullmatch(name)
-    return int(match[1]) if match else 0
-
-
 def _line(entry: dict[str, Any]) -> bytes:
     # ASCII: names that are no UTF-8 come through as escaped surrogates.
     return json.dumps(entry).encode("ascii") + b"\n"
+
+
+def name_of(run: int) -> str:
+    """Return the name of a run's journal."""
+    return f"run-{run:06}.jsonl"
+
+
+def run_of(name: str) -> int:
+    """Return the number of the run whose journal has this name; 0 for any other file."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else 0

@@ -21,7 +21,8 @@ from dogsort.errors import FilingError
 from dogsort.sorting.carry import HalfMoved, carry, drop_partials
 from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.identity import folder_times
-from dogsort.sorting.journal import Journal, journals_of, place_of
+from dogsort.sorting.journal import Journal
+from dogsort.sorting.journals import begin_journal, journals_of, place_of
 from dogsort.sorting.plan import Action, Filing
 from dogsort.sorting.settle import settle
 from dogsort.sorting.steps import Step
@@ -94,7 +95,7 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
     if not filings:
         return
     try:
-        journal = Journal.begin(folder, action)
+        journal = begin_journal(folder, action)
     except OSError as error:
         raise FilingError(f"{folder}: no journal can be written: {error.strerror}") from error
     remaining = iter(filings)

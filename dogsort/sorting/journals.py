@@ -1,0 +1,72 @@
+"""The journals of a folder: one for each run that filed into it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dogsort.errors import FilingError
+from dogsort.sorting.journal import Journal, name_of, run_of
+from dogsort.sorting.steps import FOLDER_NAME
+from dogsort.sorting.wishes import Action
+
+__all__ = ["begin_journal", "filed_into", "journals_of", "place_of"]
+
+
+def begin_journal(folder: str, action: Action) -> Journal:
+    """Begin the journal of a new run in a folder, whose ``FOLDER_NAME`` is there already.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    place = place_of(folder)
+    run = max(map(run_of, os.listdir(place)), default=0) + 1
+    return Journal.create(place / name_of(run), action)
+
+
+def journals_of(folder: str) -> list[Journal]:
+    """Return the journals of a folder, the oldest first.
+
+    Raises:
+        FilingError: if one cannot be read.
+    """
+    place = place_of(folder)
+    try:
+        names = os.listdir(place)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise FilingError(f"{place}: cannot be looked into: {error.strerror}") from error
+    journals = [Journal(place / name) for name in names if run_of(name)]
+    return sorted((one for one in journals if one.begun), key=lambda journal: journal.run)
+
+
+def filed_into(folder: str) -> list[str]:
+    """Return the folders that runs, but for those undone, filed photos into: sorted, absolute.
+
+    Raises:
+        FilingError: if a journal cannot be read.
+    """
+    return sorted(
+        {
+            os.path.dirname(step.target)
+            for journal in journals_of(folder)
+            for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
+            if outcome == "done" and not journal.closed
+        }
+    )
+
+
+def place_of(folder: str) -> Path:
+    """Return where the journals of a folder lie.
+
+    Raises:
+        FilingError: if that is a link, which may lead to others' files, or cannot be told.
+    """
+    try:
+        place = Path(os.path.realpath(folder), FOLDER_NAME)
+        if place.is_symlink():
+            raise FilingError(f"{place}: is a link, and not dogsort's own folder; delete it")
+    except OSError as error:
+        raise FilingError(f"{folder}: cannot be looked into: {error.strerror}") from error
+    return place
