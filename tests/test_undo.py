@@ -202,9 +202,9 @@ def test_times_may_shift_and_links_be_copied(tmp_path):
     assert tree(tmp_path) == before
 
 
-def forget(folder: Path) -> None:
+def forget(folder: Path, run: str = "*") -> None:
     """Take what was noted out of the journals: what a run leaves that was killed."""
-    for journal in (folder / FOLDER_NAME).glob("run-*"):
+    for journal in (folder / FOLDER_NAME).glob(f"run-{run}.jsonl"):
         lines = journal.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if b'"done"' not in line and b'"ended"' not in line]
         journal.write_bytes(b"".join(kept))
