@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dogsort.errors import FilingError
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import Journal
-from dogsort.sorting.journals import journals_of
+from dogsort.sorting.journals import journals_of, stopped_runs
 from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
 from dogsort.sorting.runs import carry_out
@@ -561,6 +561,24 @@ def test_interrupted_between_the_two_names(tmp_path, monkeypatch):
         undo(tmp_path)
     assert contents(tmp_path) == [b"one", b"two"]
     undo(tmp_path)
+    undo(tmp_path)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_interrupted_undo_is_gone_on_with_unasked_only_of_a_killed_run(tmp_path, action, killed):
+    plant(tmp_path, PHOTOS)
+    before = tree(tmp_path)
+    file_all(tmp_path, LABELS, action)
+    if killed:
+        forget(tmp_path)
+    with at_work(str(tmp_path)):
+        outcomes = take_back(journals_of(str(tmp_path))[0])
+        next(outcomes)
+        outcomes.close()
+    assert bool(stopped_runs(str(tmp_path))) == killed
+    assert [line.split("; ")[1] for line in look(tmp_path)] == ["that goes on now"] * killed
     undo(tmp_path)
     assert tree(tmp_path) == before
 

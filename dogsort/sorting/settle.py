@@ -90,10 +90,16 @@ def _outcome(step: Step, action: Action) -> Outcome | None:
 
 
 def _settle_undo(journal: Journal) -> None:
-    """Make whole a move that was being taken back."""
-    numbers = sorted(journal.going_back)
-    if not numbers or journal.action != "move":
+    """Make whole what was being taken back; of a copy or a link, nothing is ever half-way."""
+    if not journal.going_back:
         return
+    if journal.action == "move":
+        _settle_moves_back(journal, sorted(journal.going_back))
+    with suppress(FilingError):  # or it is looked at once more
+        journal.go_back([])
+
+
+def _settle_moves_back(journal: Journal, numbers: list[int]) -> None:
     steps = [journal.steps[number] for number in numbers]
     for step in steps:
         assert step.identity is not None
@@ -108,8 +114,6 @@ def _settle_undo(journal: Journal) -> None:
             _keep_one(step.source, step.target, identity)
         if not os.path.lexists(step.target):
             journal.note(number, "undone")
-    with suppress(FilingError):  # or it is looked at once more
-        journal.go_back([])
 
 
 def _keep_one(source: str, target: str, identity: Identity) -> None:
