@@ -1,10 +1,12 @@
 """Run as a program: file or undo in many copies of a small folder, and strike in each once.
 
-``python faults.py PLACE ELSEWHERE ACTION file|undo|recover FAULT`` strikes before the first file
-operation, in the next copy before the second, and so on, until a run ends without. After each, what
-must hold is checked: no content is lost or, after a move, doubled; undo gives back the tree. With
-``recover`` it kills a run at every moment, and then the next one, which makes whole what the first
-one left, at every moment of that. It prints how many strikes there were.
+``python faults.py PLACE ELSEWHERE ACTION file|undo|recover FAULT file|undo|turns EVERY`` strikes
+before the first file operation, in the next copy before the second (or, with EVERY 3, the fourth),
+and so on, until a run ends without. After each, what must hold is checked: no content is lost or,
+after a move, doubled. What the user does next is undo, which gives back the tree; or to file, which
+files everything, and then one undo gives back the tree; or both in turns. With ``recover`` it kills
+a run at every moment, and then the next one, which takes back the first one, at every moment of
+that. It prints how many strikes there were. All are the real commands, in processes of their own.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from test_undo import LABELS, PHOTOS, contents, file_all, plant, tree, undo
+from test_undo import LABELS, PHOTOS, contents, plant, tree
 
-from dogsort.errors import FilingError
-from dogsort.sorting.runs import at_work
+from dogsort.cli.main import COMMANDS
+from dogsort.cli.options import Talk
+from dogsort.cli.taking_back import turn_to_file
+from dogsort.errors import DogsortError
+from dogsort.sorting.lock import at_work
 
 #: Operations on files that Python tells its audit hooks, before it carries them out.
 WATCHED = frozenset(
@@ -80,18 +85,23 @@ def planted(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.planted")
 
 
-def run(what: str, folder: Path, to: Path, action: str) -> None:
-    """File, or undo; what cannot be done may be said."""
+def run(what: str, folder: Path, to: Path, action: str) -> int:
+    """File, undo, or only take back what was killed; what cannot be done may be said."""
     try:
-        if what == "file":
-            file_all(folder, LABELS, action, to)
-        elif what == "undo":
-            undo(to)
+        if what == "recover":
+            with turn_to_file(str(to), Talk(quiet=True), dry_run=False) as left:
+                return left
+        if what == "undo":
+            arguments = [str(to)]
         else:
-            with at_work(str(to)):
-                pass
-    except FilingError:
-        pass
+            table = folder.parent / "tables" / f"{folder.name}.csv"
+            table.parent.mkdir(exist_ok=True)
+            rows = "".join(f"{folder / name},{label}\n" for name, label in LABELS.items())
+            table.write_text(f"path,label\n{rows}")
+            arguments = [str(table), f"--{action}", "--photos", str(folder), "--to", str(to)]
+        return COMMANDS[what].main([*arguments, "--quiet"], standalone_mode=False)
+    except DogsortError as error:
+        return error.exit_code
 
 
 def struck(strike: Strike, what: str, action: str) -> bool:
@@ -111,8 +121,13 @@ def struck(strike: Strike, what: str, action: str) -> bool:
     return code != 0
 
 
-def check(fault: str, folder: Path, to: Path, action: str, before: dict[str, Any]) -> None:
-    """Check what must hold whatever happened."""
+def check(
+    fault: str, folder: Path, to: Path, action: str, before: dict[str, Any], filed: Any
+) -> None:
+    """Check what must hold whatever happened.
+
+    ``filed`` is what must be where after the next run; None if there is none before undo.
+    """
     places = {folder, to}
     expected = set(PHOTOS.values()) - ({b"three"} if fault == "gone" else set())
 
@@ -120,12 +135,20 @@ def check(fault: str, folder: Path, to: Path, action: str, before: dict[str, Any
         return [one for place in places for one in contents(place) if one != INTRUDER]
 
     assert expected <= set(everything())
+    if filed is not None:
+        # If all was filed before the end, the photos are gone from where the table says.
+        assert run("file", folder, to, action) in (0, 3)
+        assert files(folder, to) == filed
+        assert run("undo", folder, to, action) == 0
+        assert tree(folder) == before, tree(folder)
+        assert to == folder or tree(to) == {}
+        return
     with at_work(str(to)):  # makes whole what was left half-way
         pass
     if action == "move":
         assert sorted(set(everything())) == sorted(everything()), everything()
     for _ in "12":  # an undo that was struck may have left one run more
-        undo(to)
+        run("undo", folder, to, action)
     if fault == "taken" and planted(folder).exists():
         for name in planted(folder).read_text().splitlines():
             assert Path(name).read_bytes() == INTRUDER, name
@@ -143,46 +166,64 @@ def check(fault: str, folder: Path, to: Path, action: str, before: dict[str, Any
         assert after == before, after
 
 
-def main(place: Path, elsewhere: Path, how: str, what: str, fault: str) -> None:
+def main(
+    place: Path, elsewhere: Path, how: str, what: str, fault: str, after: str, every: int
+) -> None:
     """Strike at every moment."""
     action = how.split(maxsplit=1)[0]
     if "without" in how:
         os.link = no_hard_links  # type: ignore[assignment]
-    strikes = 0
-    for moment in count(1):
+    strikes, filed = 0, None
+    for moment in count(0, every):  # the first strikes never: it tells where everything goes
         folder, to = place / str(moment), elsewhere / str(moment)
         plant(folder, PHOTOS)
         to.mkdir(exist_ok=True)
         before = tree(folder)
-        if what == "undo":
-            file_all(folder, LABELS, action, to)
-        if what == "recover":
-            if not struck(Strike("kill", moment, folder, folder), "file", action):
-                print(strikes)
-                return
-            strikes += recover(folder, action, before)
+        if filed is None or what == "undo":
+            assert run("file", folder, to, action) == 0
+        if filed is None:
+            filed = files(folder, to)
             continue
-        was_struck = struck(Strike(fault, moment, folder, to), what, action)
-        try:
-            check(fault, folder, to, action, before)
-        except BaseException as error:
-            error.add_note(f"after {fault} before operation {moment}")
-            raise
+        now = filed if after == "file" or (after == "turns" and moment % 2) else None
+        if what == "recover":
+            was_struck = struck(Strike(fault, moment, folder, to), "file", action)
+            strikes += recover(folder, action, before, filed, every) if was_struck else 0
+        else:
+            was_struck = struck(Strike(fault, moment, folder, to), what, action)
+            try:
+                check(fault, folder, to, action, before, now)
+            except BaseException as error:
+                error.add_note(f"after {fault} before operation {moment}")
+                raise
+            strikes += was_struck
         if not was_struck:
-            print(moment - 1)
+            print(strikes)
             return
 
 
-def recover(killed: Path, action: str, before: dict[str, Any]) -> int:
-    """Kill what makes a killed run whole, at every moment; return how many there were."""
-    for moment in count(1):
+def recover(killed: Path, action: str, before: dict[str, Any], filed: Any, every: int) -> int:
+    """Kill what takes back a killed run, at every moment; return how many there were."""
+    for strikes in count():
+        moment = 1 + every * strikes
         folder = killed.with_name(f"{killed.name}-{moment}")
         subprocess.run(["/bin/cp", "-a", killed, folder], check=True)
         was_struck = struck(Strike("kill", moment, folder, folder), "recover", action)
-        check("kill", folder, folder, action, before)
+        try:
+            check("kill", folder, folder, action, before, filed)
+        except BaseException as error:
+            error.add_note(f"after kills before operations {killed.name} and {moment}")
+            raise
         if not was_struck:
-            return moment - 1
+            return strikes
     raise AssertionError("count() ended")
+
+
+def files(*places: Path) -> list[dict[str, object]]:
+    """Which files there are, without the times of anything."""
+    return [
+        {name: what for name, (what, _) in tree(place).items() if what != "folder"}
+        for place in places
+    ]
 
 
 def no_hard_links(*_: Any, **__: Any) -> None:
@@ -191,4 +232,4 @@ def no_hard_links(*_: Any, **__: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:6])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:7], int(sys.argv[7]))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import EXAMPLES, files_below
-from test_undo import contents, plant, tree
+from test_undo import contents, forget, plant, tree
 
 from dogsort.records import Prediction
 from dogsort.results.log import Entry, Stamp
@@ -436,6 +436,197 @@ def test_stopped_while_filing_and_while_undoing(dogsort, tmp_path, signals, mome
     assert tree(album) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_a_killed_run_is_taken_back_by_the_next_one(dogsort, tmp_path):
+    """Also if that is interrupted while it does so; then one undo gives back what was before."""
+    album = tmp_path / "album"
+    many(album, 3000)
+    before = tree(album)
+    filing = ["file", tmp_path / "p.csv", "--move", "--to", album]
+    process = started(*filing)
+    while not (album / "dog" / "02001.jpg").exists():
+        assert process.poll() is None, process.stderr.read().decode()
+    process.kill()
+    process.communicate()
+    planned = dogsort(*filing, "--dry-run")
+    assert b"has not ended; if it was killed, the next one takes it back first" in planned.stderr
+    process = started(*filing)
+    while not (album / "02001.jpg").exists():
+        assert process.poll() is None, process.stderr.read().decode()
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert b"files are put back; the same command goes on" in text
+    run = dogsort(*filing)
+    said = run.stderr.decode().splitlines()
+    assert run.returncode == 0, said
+    assert "was taken back only in part; that goes on now" in said[0]
+    assert said[1].endswith("  undone")
+    assert "moved: 1500 cat, 1500 dog" in said
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+    assert b"is undone already" in dogsort("undo", album).stderr
+
+
+def test_a_killed_run_is_taken_back_before_photos_are_looked_for(dogsort, album):
+    before = tree(album)
+    photos = [album / name for name in ("kitten.jpeg", "running_dog.jpeg")]
+    filing = (*photos, "--move", "--to", album)
+    assert dogsort(*filing).returncode == 0
+    assert dogsort(*filing).returncode == 2  # they are gone
+    forget(album)
+    run = dogsort(*filing, "--quiet")
+    assert run.returncode == 0, run.stderr.decode()
+    (said,) = run.stderr.decode().splitlines()
+    assert said.endswith(
+        "was stopped: 2 of its files are filed, the others were not; it is taken back now"
+    )
+    assert (album / "cat" / "kitten.jpeg").exists()
+    assert dogsort("undo", album).returncode == 0
+    assert tree(album) == before
+    # The whole folder, and with an undo that was killed instead.
+    assert dogsort(album, "--move").returncode == 0
+    with (album / ".dogsort" / "run-000003.jsonl").open("a") as file:
+        file.write('{"undoing": true, "restored": {}}\n')
+    run = dogsort(album, "--copy")
+    assert "that goes on now" in run.stderr.decode().splitlines()[0]
+    assert run.returncode == 0
+    assert (album / "kitten.jpeg").exists()
+    assert dogsort("undo", album).returncode == 0
+    assert contents(album) == sorted(content for content, _ in before.values())
+
+
+def test_what_of_a_killed_run_cannot_be_put_back_is_named_once(dogsort, album):
+    assert dogsort(album, "--move").returncode == 0
+    late = album / "late"
+    late.mkdir()
+    for name, photo in (("edited.jpeg", DOG), ("taken.jpeg", CAT), ("new.jpeg", CAT)):
+        shutil.copy(photo, late / name)
+    assert dogsort(album, "--move").returncode == 0
+    forget(album, "000002")
+    (album / "dog" / "edited.jpeg").write_bytes(b"edited")
+    shutil.copy(DOG, late / "taken.jpeg")
+    run = dogsort(album, "--move")
+    said = run.stderr.decode()
+    assert run.returncode == 3, said
+    for name, reason in (
+        ("dog/edited.jpeg", "it was changed since it was filed"),
+        ("cat/taken.jpeg", f"its old name is taken: {late / 'taken.jpeg'}"),
+    ):
+        assert f"{album / name}: not put back: {reason}" in said
+    assert said.index("put back: 1 files; 2 not") < said.index("moved: 1 cat, 1 dog")
+    assert (album / "dog" / "edited.jpeg").read_bytes() == b"edited"
+    assert (album / "cat" / "taken.jpeg").read_bytes() == CAT.read_bytes()
+    assert (album / "dog" / "taken.jpeg").read_bytes() == DOG.read_bytes()
+    # It is not tried again by the next one, but by undo.
+    again = dogsort(album, "--move")
+    assert again.returncode == 0, again.stderr.decode()
+    assert b"put back" not in again.stderr
+    assert dogsort("undo", album).returncode == 0
+    (late / "taken.jpeg").unlink()
+    assert dogsort("undo", album).returncode == 0
+    assert (late / "taken.jpeg").read_bytes() == CAT.read_bytes()
+    listed = dogsort("undo", album, "--list").stdout.decode().splitlines()
+    assert [line.split("  ")[-1] for line in listed] == [
+        "filed",
+        "undone, but for 1 changed or gone since",
+        "undone",
+    ]
+
+
+def test_undo_takes_back_the_killed_run_and_no_other(dogsort, album):
+    assert dogsort(album, "--copy", "--to", album / "sorted").returncode == 0
+    between = tree(album)
+    assert dogsort(album, "--link", "--to", album / "sorted").returncode == 0
+    forget(album / "sorted", "000002")
+    assert dogsort("undo", album / "sorted").returncode == 0
+    after = tree(album)
+    for one in (between, after):
+        for name in [name for name in one if ".dogsort" in name]:
+            del one[name]
+    assert after == between
+
+
+def test_runs_of_before_journals_told_the_end_are_not_taken_back(dogsort, album):
+    assert dogsort(album, "--move").returncode == 0
+    forget(album)
+    (journal,) = (album / ".dogsort").glob("run-*")
+    journal.write_bytes(journal.read_bytes().replace(b'"journal": 2', b'"journal": 1'))
+    after = tree(album)
+    run = dogsort(album, "--move")
+    assert run.returncode == 0
+    assert b"3 of its files are filed, the others were not; dogsort undo takes it" in run.stderr
+    assert tree(album) == after
+
+
+def test_what_lay_on_a_card_that_is_not_there_keeps_nobody_from_filing(dogsort, album, tmp_path):
+    before = tree(album)
+    (tmp_path / "card").mkdir()
+    shutil.copy(CAT, tmp_path / "card" / "tom.jpeg")
+    home = tmp_path / "sorted"
+    assert dogsort(tmp_path / "card", "--move", "--to", home).returncode == 0
+    (home / "cat" / "tom.jpeg").rename(tmp_path / "card" / "tom.jpeg")
+    forget(home)  # as if it had been killed before the move
+    (tmp_path / "card").rename(tmp_path / "pulled")
+    run = dogsort(album, "--move", "--to", home)
+    assert run.returncode == 3
+    assert b"cat/tom.jpeg: not put back: cannot be reached, so it is not known" in run.stderr
+    run = dogsort(album, "--move", "--to", home)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"was taken back only in part; that is left to dogsort undo" in run.stderr
+    assert dogsort("undo", home).returncode == 0
+    assert tree(album) == before
+    (tmp_path / "pulled").rename(tmp_path / "card")
+    assert dogsort("undo", home).returncode == 0
+    assert (tmp_path / "card" / "tom.jpeg").exists()
+
+
+@pytest.mark.parametrize("how", ["folder", "table"])
+def test_folders_filed_into_are_passed_over_wherever_they_are(dogsort, album, how):
+    table = album.parent / "p.csv"
+    assert dogsort(album, "--move", "--to", album / "sorted").returncode == 0
+    (album / "2019").mkdir()
+    shutil.copy(DOG, album / "2019" / "rex.jpeg")
+    assert dogsort(album, "-o", table).returncode == 0
+    command = ("file", table) if how == "table" else (album,)
+    planned = dogsort(*command, "--move", "--dry-run")
+    assert planned.returncode == 0, planned.stderr.decode()
+    (row,) = list(csv.DictReader(planned.stdout.decode().splitlines()))
+    assert row["source"] == str(album / "2019" / "rex.jpeg")
+    run = dogsort(*command, "--move")
+    assert run.returncode == 0, run.stderr.decode()
+    passed = f"{album / 'sorted'}: folders in it that earlier runs filed into are passed over"
+    assert run.stderr.decode().count(passed) == 1
+    assert (album / "sorted" / "dog" / "running_dog.jpeg").exists()
+    assert (album / "dog" / "rex.jpeg").exists()
+    # Wherever it goes, and not where the folder itself is named.
+    run = dogsort(album, "--copy", "--to", album.parent / "all")
+    assert f"{album}: folders in it that earlier runs" in run.stderr.decode()
+    assert f"{album / 'sorted'}: folders in it that earlier runs" in run.stderr.decode()
+    assert files_below(album.parent / "all") == {}
+    named = (album / "sorted" / "dog", album / "dog")
+    assert dogsort(*named, "--copy", "--to", album.parent / "all").returncode == 0
+    assert sorted(files_below(album.parent / "all")) == ["dog/rex.jpeg", "dog/running_dog.jpeg"]
+
+
+def test_a_folder_with_a_journal_that_cannot_be_read_is_left_alone(dogsort, album):
+    assert dogsort(album / "kitten.jpeg", "--move", "--to", album / "sorted").returncode == 0
+    assert dogsort(album, "-o", album.parent / "p.csv").returncode == 0
+    (journal,) = (album / "sorted" / ".dogsort").glob("run-*")
+    journal.write_text("not a journal\n")
+    run = dogsort(album, "--move")
+    assert run.returncode == 3
+    assert f"{album / 'sorted'}: {journal}: damaged in line 1; " in run.stderr.decode()
+    assert (album / "sorted" / "cat" / "kitten.jpeg").exists()
+    assert (album / "dog" / "running_dog.jpeg").exists()
+    assert dogsort("undo", album).returncode == 0
+    before = tree(album)
+    run = dogsort("file", album.parent / "p.csv", "--move")
+    assert run.returncode == 1
+    assert f"{journal}: damaged in line 1; " in run.stderr.decode()
+    assert tree(album) == before
+
+
 def test_a_closed_pipe_ends_quietly(album):
     command = f"'{sys.executable}' -m dogsort '{album}' | head -1"
     run = subprocess.run(command, shell=True, capture_output=True, check=True)  # noqa: S602
@@ -454,7 +645,10 @@ def at_work_on_photos(album: Path, command: list[object], journals: int) -> bool
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_killed_at_random_moments_on_real_photos(dogsort, data, tmp_path):
-    """Move and undo, both killed: the tree comes back, byte for byte and time for time."""
+    """Move and undo, both killed: the tree comes back, byte for byte and time for time.
+
+    By undo, or by one undo of the next run, which files everything.
+    """
     rng = random.Random(5)
     album = shutil.copytree(data / "photos", tmp_path / "photos", symlinks=True)
     for path in [album, *album.rglob("*")]:
@@ -475,8 +669,13 @@ def test_killed_at_random_moments_on_real_photos(dogsort, data, tmp_path):
             process.kill()
             process.communicate()
             killed += process.returncode == -signal.SIGKILL
-        while dogsort("undo", album).returncode == 0:
-            pass
+        if rng.random() < 0.5:
+            run = dogsort("file", table, "--move", "--to", album)
+            assert (album / "dog").is_dir(), run.stderr.decode()
+            assert dogsort("undo", album).returncode == 0
+        else:
+            while dogsort("undo", album).returncode == 0:
+                pass
         assert tree(album) == before
     run = dogsort("file", table, "--move", "--to", album)
     assert (album / "dog").is_dir(), run.stderr.decode()

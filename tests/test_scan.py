@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dogsort.errors import PathNotFound
+from dogsort.errors import FilingError, PathNotFound
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Photo
 
@@ -76,13 +76,31 @@ def test_folders_are_passed_over_below_others_only(tmp_path):
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
         (tmp_path / place / "a.jpg").touch()
     dog, said = str(tmp_path / "dog"), []
-    gone = str(tmp_path / "gone")
-    items = scan([str(tmp_path)], None, [dog, gone], said.append)
-    found = [str(Path(item.path).relative_to(tmp_path)) for item in items]
-    assert found == ["a.jpg", os.path.join("cat", "a.jpg")]
+    gone, old, root = str(tmp_path / "gone"), str(tmp_path / "dog" / "old"), str(tmp_path)
+    told = {root: [dog, old, gone]}.get
+
+    def walked(*paths: str) -> list[str]:
+        items = scan(paths, None, lambda folder: told(folder, []), said.append)
+        return [str(Path(item.path).relative_to(tmp_path)).replace(os.sep, "/") for item in items]
+
+    assert walked(root) == ["a.jpg", "cat/a.jpg"]
     assert said == [dog]
-    assert len(list(scan([dog], None, [dog], said.append))) == 2
-    assert said == [dog]
+    assert walked(dog) == ["dog/a.jpg", "dog/old/a.jpg"]
+    assert walked(root, dog) == ["a.jpg", "cat/a.jpg", "dog/a.jpg", "dog/old/a.jpg"]
+    assert said == [dog, dog]
+
+
+def test_a_folder_of_which_nobody_can_tell_is_not_walked(tmp_path):
+    make(tmp_path, "a.jpg", "sorted/b.jpg", "z/c.jpg")
+
+    def told(folder: str) -> list[str]:
+        if folder.endswith("sorted"):
+            raise FilingError("damaged")
+        return []
+
+    items = list(scan([str(tmp_path)], None, told))
+    assert items[1] == Failure(str(tmp_path / "sorted"), "damaged")
+    assert [Path(item.path).name for item in items] == ["a.jpg", "sorted", "c.jpg"]
 
 
 def test_links_to_folders_are_named_but_not_followed(tmp_path):

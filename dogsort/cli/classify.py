@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ import click
 import dogsort
 from dogsort.cli.filing import filing_options, wishes_of
 from dogsort.cli.filing_words import file_photos, passed_over, show_plan
+from dogsort.cli.names import with_stdin
 from dogsort.cli.options import (
     HELP,
     SOME_FAILED,
@@ -23,17 +25,17 @@ from dogsort.cli.options import (
     talk_options,
 )
 from dogsort.cli.resuming import begin_run, end_run
-from dogsort.errors import OutputError, UsageError
+from dogsort.cli.taking_back import turn_to_file
+from dogsort.errors import OutputError, PathNotFound, UsageError
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Record
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.resume import Run
-from dogsort.results.summary import Summary, printable, record_line
+from dogsort.results.summary import Summary, record_line
 from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.journals import filed_into
+from dogsort.sorting.journals import filed_into, stopped_runs
 from dogsort.sorting.plan import Planner
-from dogsort.sorting.runs import at_work
 
 __all__ = ["classify"]
 
@@ -94,24 +96,24 @@ def classify(
     with a label: dog, cat, neither or unsure. A path that has a command's name is given as
     ./submit.
     """
-    check_paths(path for path in paths if path != "-")
     dry_run: bool = filing["dry_run"]
+    named = [path for path in paths if path != "-"]
+    _check_named(named, None if dry_run else filing["to"])
     _check_output(output, paths, resume, dry_run)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, the names on stdin")
-    folders = [path for path in paths if path != "-" and os.path.isdir(path)]
+    folders = [path for path in named if os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
     wishes = wishes_of(filing, default, folders)
     planner = None if wishes is None else Planner(wishes, Disk())
     talk = Talk(quiet, verbose, no_progress)
-    filed: list[str] = []
+    pass_over = None if wishes is None else cache(filed_into)
     say_passed_over = None if wishes is None else passed_over(wishes.folder, talk)
+    unfiled = 0
     with ExitStack() as stack:
-        if planner is not None and not dry_run:
-            for found in stack.enter_context(at_work(planner.wishes.folder)):
-                talk.warn(printable(found))
-        if planner is not None:
-            filed = filed_into(planner.wishes.folder)
+        if wishes is not None:
+            unfiled = stack.enter_context(turn_to_file(wishes.folder, talk, dry_run))
+            check_paths(named)
         classifier = open_classifier(
             talk,
             device,
@@ -124,10 +126,10 @@ def classify(
         summary = Summary()
         try:
             with _rows(output, talk, planner is not None, run, dry_run) as write:
-                names = _expand(paths, null)
-                photos = scan(names, talk.skipped_link, filed, say_passed_over)
+                names = with_stdin(paths, null)
+                photos = scan(names, talk.skipped_link, pass_over, say_passed_over)
                 looked_up = photos if run is None else run.recall(photos)
-                counted = None if "-" in paths else scan(paths, pass_over=filed)
+                counted = None if "-" in paths else scan(paths, pass_over=pass_over)
                 for record in talk.watch(classifier.predict_photos(looked_up), counted):
                     write(record)
                     summary.add(record)
@@ -140,12 +142,20 @@ def classify(
             raise KeyboardInterrupt("nothing was filed", *error.args) from None
         end_run(run, resume, talk)
         talk.say(summary.text())
-        unfiled = 0
         if planner is not None and dry_run:
             show_plan(planner, output, talk)
         elif planner is not None:
-            unfiled = file_photos(planner, talk)
+            unfiled += file_photos(planner, talk)
     return SOME_FAILED if summary.failed or unfiled else 0
+
+
+def _check_named(paths: Sequence[str], to: str | None) -> None:
+    """Raise PathNotFound for a path that is not there, nor may be once a killed run is undone."""
+    try:
+        check_paths(paths)
+    except PathNotFound:
+        if not to or not stopped_runs(to):
+            raise
 
 
 def _check_output(output: str | None, paths: Sequence[str], resume: bool, dry_run: bool) -> None:
@@ -183,28 +193,3 @@ def _rows(
                 None if filing or isinstance(record, Failure) else talk.data(record_line(record))
             )
         )
-
-
-def _expand(paths: Iterable[str], null: bool) -> Iterator[str]:
-    """Put the names on stdin in the place of ``-``."""
-    for path in paths:
-        if path == "-":
-            yield from _names_on_stdin(b"\0" if null else b"\n")
-        else:
-            yield path
-
-
-def _names_on_stdin(separator: bytes) -> Iterator[str]:
-    if sys.stdin is None:
-        raise UsageError("standard input is closed; PATH - reads names from it")
-    rest = b""
-    while block := os.read(sys.stdin.fileno(), 1 << 16):
-        *names, rest = (rest + block).split(separator)
-        yield from (_name(name, separator) for name in names if name)
-    if rest:
-        yield _name(rest, separator)
-
-
-def _name(name: bytes, separator: bytes) -> str:
-    # Lists made on Windows end in \r\n. A name that really ends in \r needs --null.
-    return os.fsdecode(name.removesuffix(b"\r") if separator == b"\n" else name)

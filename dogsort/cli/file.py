@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from dogsort.cli.filing import filing_options, wishes_of
 from dogsort.cli.filing_words import file_photos, passed_over, show_plan
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
+from dogsort.cli.taking_back import turn_to_file
 from dogsort.errors import UsageError
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure
@@ -23,7 +23,6 @@ from dogsort.sorting.disk import Disk
 from dogsort.sorting.from_table import check_below, folders_of, photos_of, walked
 from dogsort.sorting.journals import filed_into
 from dogsort.sorting.plan import Planner
-from dogsort.sorting.runs import at_work
 
 __all__ = ["file"]
 
@@ -70,17 +69,10 @@ def file(
     if wishes is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
-    failed = 0
-    with ExitStack() as stack:
-        if not dry_run:
-            for found in stack.enter_context(at_work(wishes.folder)):
-                talk.warn(printable(found))
-        found_below = walked(
-            rows,
-            roots or [below],
-            filed_into(wishes.folder),
-            passed_over(wishes.folder, talk),
-        )
+    with turn_to_file(wishes.folder, talk, dry_run) as left:
+        failed = left
+        say_passed_over = passed_over(wishes.folder, talk)
+        found_below = walked(rows, roots or [below], filed_into, say_passed_over)
         for photo in photos_of(found_below, wishes.folders().keys(), log):
             if isinstance(photo, Failure):
                 talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")

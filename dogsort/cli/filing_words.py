@@ -81,19 +81,24 @@ def file_photos(planner: Planner, talk: Talk) -> int:
 
 
 def passed_over(folder: str, talk: Talk) -> Callable[[str], None]:
-    """Return what says that earlier runs filed into a place, once for each folder in ``folder``."""
+    """Return what says that earlier runs filed into a place, once for many that lie together."""
     real = os.path.join(os.path.realpath(folder), "")
     said: set[str] = set()
 
     def say(place: str) -> None:
-        first, _, inner = os.path.realpath(place).removeprefix(real).partition(os.sep)
-        outer = printable(os.path.join(folder, first))
-        if not inner:
-            talk.say(f"{outer}: an earlier run filed into it, passed over")
-            return
-        if first not in said:  # with --keep-tree, there may be hundreds
-            talk.say(f"{outer}: folders in it that earlier runs filed into are passed over")
-        said.add(first)
+        if os.path.realpath(place).startswith(real):
+            first, _, inner = os.path.realpath(place).removeprefix(real).partition(os.sep)
+            outer = os.path.join(folder, first)
+            if not inner:
+                talk.say(f"{printable(outer)}: an earlier run filed into it, passed over")
+                return
+        else:  # such a run filed elsewhere
+            outer = os.path.dirname(place)
+        if outer not in said:  # with --keep-tree, there may be hundreds
+            talk.say(
+                f"{printable(outer)}: folders in it that earlier runs filed into are passed over"
+            )
+        said.add(outer)
         talk.detail(f"{printable(place)}: passed over")
 
     return say

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from dogsort.errors import PathNotFound
+from dogsort.errors import FilingError, PathNotFound
 from dogsort.records import Failure, Photo
 
 __all__ = ["PHOTO_SUFFIXES", "check_paths", "is_photo_name", "scan"]
@@ -36,7 +36,7 @@ def check_paths(paths: Iterable[str]) -> None:
 def scan(
     paths: Iterable[str],
     on_skipped_link: Callable[[str], None] | None = None,
-    pass_over: Iterable[str] = (),
+    pass_over: Callable[[str], Iterable[str]] | None = None,
     on_passed_over: Callable[[str], None] | None = None,
 ) -> Iterator[Photo | Failure]:
     """Walk files and folders.
@@ -50,14 +50,17 @@ def scan(
     Args:
         paths: files and folders, in the order to be walked; consumed lazily.
         on_skipped_link: called with the path of each link to a folder that was not followed.
-        pass_over: folders not to be walked where they lie below another one.
+        pass_over: called with each folder walked; tells which folders below it are not to be.
+            If it raises FilingError, for it cannot tell, the folder is not walked either.
         on_passed_over: called with the path of each folder that was not walked for that.
 
     Yields:
         A Photo for each file to look at; a Failure for each path that cannot be followed
-        (gone, no permission, a loop of links).
+        (gone, no permission, a loop of links) or of which ``pass_over`` cannot tell.
     """
-    walk = _Walk(on_skipped_link or _say_nothing, pass_over, on_passed_over or _say_nothing)
+    walk = _Walk(
+        on_skipped_link or _say_nothing, pass_over or _nowhere, on_passed_over or _say_nothing
+    )
     for path in paths:
         yield from walk.start(path)
 
@@ -68,11 +71,12 @@ class _Walk:
     def __init__(
         self,
         on_skipped_link: Callable[[str], None],
-        pass_over: Iterable[str],
+        pass_over: Callable[[str], Iterable[str]],
         on_passed_over: Callable[[str], None],
     ) -> None:
         self.on_skipped_link, self.on_passed_over = on_skipped_link, on_passed_over
-        self.pass_over = {os.path.realpath(path) for path in pass_over}
+        self.pass_over = pass_over
+        self.passed_over: set[str] = set()  # without links; below the path that is walked now
         self.folders_seen: set[tuple[int, int]] = set()  # (device, inode)
         self.files_given: set[tuple[str, str]] = set()  # real folder, name
 
@@ -95,6 +99,7 @@ class _Walk:
 
     def folders(self, path: str) -> Iterator[Photo | Failure]:
         """Walk a folder and those below it; a list instead of recursion, however deep they nest."""
+        self.passed_over.clear()  # who names such a folder wants it walked
         waiting = [path]
         while waiting:
             below: list[str] = []
@@ -111,8 +116,12 @@ class _Walk:
             with os.scandir(path) as listing:
                 visible = (entry for entry in listing if not entry.name.startswith("."))
                 entries = sorted(visible, key=lambda entry: entry.name)
+            self.passed_over.update(map(os.path.realpath, self.pass_over(path)))
         except OSError as error:
             yield Failure(path, _reason(error))
+            return
+        except FilingError as error:
+            yield Failure(path, str(error))
             return
         self.folders_seen.add(identity)
         real = os.path.realpath(path) if self.files_given else ""
@@ -120,7 +129,7 @@ class _Walk:
             found = os.path.join(path, entry.name)
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    if self.pass_over and os.path.realpath(found) in self.pass_over:
+                    if self.passed_over and os.path.realpath(found) in self.passed_over:
                         self.on_passed_over(found)
                     else:
                         below.append(found)
@@ -157,6 +166,10 @@ class _Walk:
 
 def _say_nothing(path: str) -> None:
     pass
+
+
+def _nowhere(folder: str) -> Iterable[str]:
+    return ()
 
 
 def _reason(error: OSError) -> str:

@@ -65,7 +65,7 @@ def folders_of(log: Log | None, below: str) -> list[str]:
 def walked(
     rows: Iterable[Row],
     roots: Iterable[str],
-    filed: Collection[str],
+    filed: Callable[[str], Iterable[str]],
     on_passed_over: Callable[[str], None],
 ) -> Iterator[Row]:
     """Leave out the rows that a scan would not have found: somebody may have sorted there by hand.
@@ -73,23 +73,31 @@ def walked(
     Args:
         rows: of the table.
         roots: the folders to be walked.
-        filed: folders that earlier runs filed into, absolute, without links; like a scan, this
-            passes over them where they lie below a root.
+        filed: tells, of each folder from a root down to a row, the folders below it that earlier
+            runs filed into, absolute, without links; like a scan, this passes over them.
         on_passed_over: called with each of them that holds a row.
+
+    Raises:
+        FilingError: if ``filed`` cannot tell.
     """
     starts = {os.path.realpath(root) for root in roots}
     told: set[str] = set()
+    filed = cache(filed)
 
     @cache
     def passed_over(place: str) -> str | None:
-        found, here = None, os.path.realpath(place)
+        inner_first, here = [], os.path.realpath(place)
         while here not in starts:
-            if here in filed:
-                found = here
             if here == os.path.dirname(here):
                 return None  # below no root: named by itself
+            inner_first.append(here)
             here = os.path.dirname(here)
-        return found
+        found = set(filed(here))
+        for below in reversed(inner_first):
+            if below in found:
+                return below
+            found.update(filed(below))
+        return None
 
     for row in rows:
         place = passed_over(os.path.dirname(row.path) or os.curdir)

@@ -1,8 +1,9 @@
 """What is filed, on disk before it is done, and what became of it: one file for each run.
 
 A journal is a file of JSON lines that is only ever appended to: a head, then for each photo a
-step before it is taken, then its outcome; for each folder its time before the run, and after it.
-Undo appends which steps it is about to take back, and what became of them.
+step before it is taken, then its outcome; for each folder its time before the run, and after it;
+at last, that it ended. Undo appends which steps it is about to take back, what became of them, and
+that it ended. Where that is missing, it was killed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from dogsort.sorting.steps import Step, inside, plain, short
 
 __all__ = ["Journal", "Outcome", "name_of", "run_of"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+#: Its journals do not tell which runs ended; none of them is taken back unasked.
+WITHOUT_ENDS = 1
 
 #: What became of a step. ``None`` stands for one that was written down and perhaps taken.
 Outcome: TypeAlias = Literal["done", "failed", "undone", "lost"]
@@ -59,6 +63,8 @@ class Journal:
         restored: the times that undo gives back, likewise, once it was begun.
         undoing: whether undoing it was begun.
         going_back: steps that undo was about to take back when it was stopped.
+        ended: whether the run, or if undoing it was begun, that, came to an end of its own: also on
+            Ctrl-C or an error, but not if it was killed, or is still going on.
         closed: whether the run was undone as far as it can be.
         begun: whether there is a head; without, the machine stopped before anything was done.
 
@@ -80,7 +86,7 @@ class Journal:
         self.after: dict[str, int] = {}
         self.restored: dict[str, int] = {}
         self.going_back: set[int] = set()
-        self.begun = self.undoing = self.closed = False
+        self.begun = self.undoing = self.ended = self.closed = False
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise FilingError(f"{path}: not a file")  # a link would be written through
@@ -130,7 +136,7 @@ class Journal:
             times: of the folders in which something changes for the first time.
 
         Raises:
-            OSError: if it cannot be written.
+            FilingError: if it cannot be written.
         """
         first = len(self.steps)
         entries: list[dict[str, Any]] = [{"before": self._by_name(times)}] if times else []
@@ -150,19 +156,27 @@ class Journal:
         """
         self.outcomes[number] = outcome
         self.going_back.discard(number)
-        with suppress(OSError):
+        with suppress(FilingError):
             self._write([b'{"%b": %d}\n' % (outcome.encode("ascii"), number)], sync=False)
 
-    def end(self, times: Mapping[str, int]) -> None:
-        """Put on disk what was noted, and the times of folders after the run; OSError likewise."""
+    def keep_times(self, times: Mapping[str, int]) -> None:
+        """Put on disk what was noted, and the times of folders after the run.
+
+        Raises:
+            FilingError: if it cannot be written.
+        """
         self.after = dict(times)
         self._write([_line({"after": self._by_name(times)})] if times else [], sync=True)
+
+    def end(self) -> None:
+        """Put on disk that filing, or undoing, ended; FilingError likewise."""
+        self._append({"ended": True})
 
     def begin_undo(self, restored: Mapping[str, int]) -> None:
         """Put on disk that the run is being undone, and the times that folders get back.
 
         Raises:
-            OSError: if it cannot be written.
+            FilingError: if it cannot be written.
         """
         self._append({"undoing": True, "restored": self._by_name(restored)})
 
@@ -170,12 +184,12 @@ class Journal:
         """Put on disk which steps are about to be taken back, none to say that it is over.
 
         Raises:
-            OSError: if it cannot be written.
+            FilingError: if it cannot be written.
         """
         self._append({"back": list(numbers)})
 
     def end_undo(self) -> None:
-        """Put on disk that it is undone as far as it can be; OSError likewise."""
+        """Put on disk that it is undone as far as it can be; FilingError likewise."""
         self._append({"closed": True})
 
     def close(self) -> None:
@@ -183,6 +197,11 @@ class Journal:
         if self._file is not None:
             with suppress(OSError):  # as in ``note``
                 self._file.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run, or undoing it, was killed, or is still going on."""
+        return self.begun and not self.ended and not self.closed
 
     def unsettled(self) -> list[int]:
         """Return the steps of which it is not known whether they were taken."""
@@ -193,26 +212,29 @@ class Journal:
         self._take(entry)
 
     def _write(self, lines: Iterable[bytes], sync: bool) -> None:
-        if self._file is None:
-            file = self.path.open("r+b")
-            file.truncate(self._whole)
-            file.seek(self._whole)
-            self._file = file
-        self._file.writelines(lines)
-        if sync:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        try:
+            if self._file is None:
+                file = self.path.open("r+b")
+                file.truncate(self._whole)
+                file.seek(self._whole)
+                self._file = file
+            self._file.writelines(lines)
+            if sync:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            raise FilingError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def _take(self, entry: Any) -> None:
         """Take up one line; one of ``_SENSELESS`` if it makes no sense."""
         if not isinstance(entry, dict) or ("journal" in entry) == self.begun:
             raise ValueError("not the line that belongs here")
         if "journal" in entry:
-            if entry["journal"] != FORMAT_VERSION:
+            if entry["journal"] not in (FORMAT_VERSION, WITHOUT_ENDS):
                 raise FilingError(f"{self.path}: written by another dogsort")
             self.started = datetime.fromisoformat(entry["started"]).isoformat(timespec="seconds")
             self.action = _ACTIONS[entry["action"]]
-            self.begun = True
+            self.begun, self.ended = True, entry["journal"] == WITHOUT_ENDS
         elif "step" in entry:
             self._take_step(Step.read(entry, self.action, self.folder))
         elif "make" in entry:
@@ -223,7 +245,9 @@ class Journal:
             self.after = self._times(entry["after"])
         elif "undoing" in entry:
             self.restored = self._times(entry.get("restored", {}))
-            self.undoing = True
+            self.undoing, self.ended = True, False
+        elif "ended" in entry:
+            self.ended = True
         elif "back" in entry:
             self.going_back = {self._known(number) for number in entry["back"]}
         elif "closed" in entry:

@@ -10,7 +10,7 @@ from dogsort.sorting.journal import Journal, name_of, run_of
 from dogsort.sorting.steps import FOLDER_NAME
 from dogsort.sorting.wishes import Action
 
-__all__ = ["begin_journal", "filed_into", "journals_of", "place_of"]
+__all__ = ["begin_journal", "filed_into", "journals_of", "place_of", "stopped_runs"]
 
 
 def begin_journal(folder: str, action: Action) -> Journal:
@@ -41,18 +41,32 @@ def journals_of(folder: str) -> list[Journal]:
     return sorted((one for one in journals if one.begun), key=lambda journal: journal.run)
 
 
-def filed_into(folder: str) -> list[str]:
-    """Return the folders that runs, but for those undone, filed photos into: sorted, absolute.
+def stopped_runs(folder: str) -> list[Journal]:
+    """Return the journals of runs that were killed, or are still going on, the newest first.
 
     Raises:
         FilingError: if a journal cannot be read.
     """
+    return [journal for journal in reversed(journals_of(folder)) if journal.stopped]
+
+
+def filed_into(folder: str) -> list[str]:
+    """Return the folders that runs, but for those undone, filed photos into: sorted, absolute.
+
+    Where it is not known yet if a photo was filed, its folder is one of them. Cheap for the many
+    folders that have no journals, so a walk may ask in each.
+
+    Raises:
+        FilingError: if a journal cannot be read.
+    """
+    if not os.path.isdir(os.path.join(folder, FOLDER_NAME)):
+        return []
     return sorted(
         {
             os.path.dirname(step.target)
             for journal in journals_of(folder)
             for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
-            if outcome == "done" and not journal.closed
+            if outcome in ("done", None) and not journal.closed
         }
     )
 

@@ -1,33 +1,28 @@
 """Filing runs: each photo's step is on disk before it is taken.
 
-However a run ends, what its journal holds and what the disk holds together tell what was done.
-One dogsort at a time works in a folder; the one that comes after a killed one first makes whole
-what that one left half-way.
+However a run ends, what its journal holds and what the disk holds together tell what was done, and
+whether it was killed.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import HalfMoved, carry, drop_partials
-from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.identity import folder_times
 from dogsort.sorting.journal import Journal
-from dogsort.sorting.journals import begin_journal, journals_of, place_of
+from dogsort.sorting.journals import begin_journal
 from dogsort.sorting.plan import Action, Filing
 from dogsort.sorting.settle import settle
 from dogsort.sorting.steps import Step
 
-__all__ = ["Outcomes", "at_work", "carry_out"]
+__all__ = ["Outcomes", "carry_out"]
 
 #: Steps that go onto the disk together, before the first of them is taken: forcing each one there
 #: by itself would take longer than the filing. Each file is read for its checksum before, so
@@ -39,47 +34,6 @@ T = TypeVar("T")
 
 #: Items once they are done, or with the reason why they could not be.
 Outcomes: TypeAlias = Generator[tuple[T, FilingError | None], None, None]
-
-LOCK_NAME = "lock"
-WHO_NAME = "at-work.json"
-
-
-@contextmanager
-def at_work(folder: str) -> Iterator[list[str]]:
-    """Keep others out of a folder, and make whole what a killed run left there.
-
-    Yields:
-        What was found of a killed run, for people; nothing if there was none.
-
-    Raises:
-        FilingError: if another dogsort is at work there, or the journals cannot be read or written.
-    """
-    from filelock import FileLock, Timeout
-
-    place = place_of(folder)
-    try:
-        _make(place)
-        if (place / LOCK_NAME).is_symlink():
-            raise FilingError(f"{place / LOCK_NAME}: is a link, and not dogsort's own; delete it")
-        lock = FileLock(place / LOCK_NAME, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise FilingError(
-            f"{folder}: {_who(place)} is at work in it; wait until it is done"
-        ) from None
-    except OSError as error:
-        raise FilingError(f"{place}: cannot be written: {error.strerror}") from error
-    try:
-        _tell_who(place)
-        found: list[str] = []
-        for journal in journals_of(folder):
-            found += settle(journal)
-            journal.close()
-        yield found
-    finally:
-        with suppress(OSError):
-            (place / WHO_NAME).unlink()
-        lock.release()
 
 
 def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcomes[Filing]:
@@ -101,15 +55,16 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
     remaining = iter(filings)
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
-    try:
-        for filing in remaining:
-            yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
-    finally:
+    with closing(journal):
         try:
-            settle(journal)
+            for filing in remaining:
+                yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
         finally:
-            drop_partials(step.target for step in journal.steps)
-            journal.close()
+            try:
+                settle(journal)
+            finally:
+                drop_partials(step.target for step in journal.steps)
+                journal.end()
 
 
 def _carry_batch(
@@ -136,10 +91,8 @@ def _carry_batch(
     made = _folders_to_make(steps)
     try:
         numbers = journal.plan(steps, made, _times_before(steps, made, journal))
-    except OSError as error:
-        raise FilingError(
-            f"{journal.path}: cannot be written, so nothing more is filed: {error.strerror}"
-        ) from error
+    except FilingError as error:
+        raise FilingError(f"{error}; nothing more is filed") from error
     for number, step, filing in zip(numbers, steps, planned, strict=True):
         try:
             if filing.belongs_to in unfiled:
@@ -176,33 +129,3 @@ def _times_before(steps: Sequence[Step], made: Sequence[str], journal: Journal) 
         paths += [step.source for step in steps]
     changed = {os.path.dirname(path) for path in paths} - journal.before.keys()
     return folder_times(changed - {*made, *journal.made})
-
-
-def _make(place: Path) -> None:
-    """Make the folder of the journals, and keep the time of the one it lies in."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    times = place.parent.stat()
-    with suppress(FileExistsError):
-        place.mkdir()
-        sync_folder(str(place.parent))
-        os.utime(place.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def _who(place: Path) -> str:
-    try:
-        who = json.loads((place / WHO_NAME).read_text(encoding="utf-8"))
-        return f"another dogsort (process {who['process']} on {who['host']}, since {who['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another dogsort"
-
-
-def _tell_who(place: Path) -> None:
-    """Say in a file who is at work; without, others still find the lock."""
-    import socket
-
-    now = datetime.now().astimezone().isoformat(timespec="seconds")
-    me = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
-    with suppress(OSError):
-        (place / WHO_NAME).unlink(missing_ok=True)
-        with (place / WHO_NAME).open("x", encoding="utf-8") as file:  # never through a link
-            json.dump(me, file)

@@ -16,7 +16,9 @@ from dogsort.sorting.journal import Journal, Outcome
 from dogsort.sorting.plan import Action
 from dogsort.sorting.steps import Step
 
-__all__ = ["settle"]
+__all__ = ["UNKNOWN", "settle"]
+
+UNKNOWN = "cannot be reached, so it is not known if it was filed"
 
 
 def settle(journal: Journal) -> list[str]:
@@ -25,17 +27,30 @@ def settle(journal: Journal) -> list[str]:
     Raises:
         FilingError: if that cannot be done, or cannot be written down.
     """
-    said = _settle_filing(journal) + _settle_undo(journal)
+    if journal.closed:
+        return []
+    was_half_way = bool(journal.unsettled() or journal.going_back)
+    unknown = _settle_filing(journal)
+    _settle_undo(journal)
     times_are_missing = journal.before and not journal.after and not journal.undoing
-    if said or times_are_missing:
-        try:
-            journal.end(folder_times(journal.before))
-        except OSError as error:
-            raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
-    return said
+    if was_half_way or times_are_missing:
+        journal.keep_times(folder_times(journal.before))
+    return [_state(journal), *unknown] if journal.stopped or was_half_way else []
+
+
+def _state(journal: Journal) -> str:
+    """Tell how a run was left, and what becomes of it."""
+    run = f"an earlier run here, begun {journal.started},"
+    if journal.undoing:
+        what = "goes on now" if journal.stopped else "is left to dogsort undo"
+        return f"{run} was taken back only in part; that {what}"
+    done = journal.outcomes.count("done")
+    what = "it is taken back now" if journal.stopped else "dogsort undo takes it back"
+    return f"{run} was stopped: {done} of its files are filed, the others were not; {what}"
 
 
 def _settle_filing(journal: Journal) -> list[str]:
+    """Find out what became of steps; say of which ones nobody can tell."""
     unsettled = journal.unsettled()
     if not unsettled:
         return []
@@ -48,15 +63,9 @@ def _settle_filing(journal: Journal) -> list[str]:
     for number, step in zip(unsettled, steps, strict=True):
         outcome = _outcome(step, journal.action)
         if outcome is None:
-            said.append(f"{step.source}: cannot be reached, so it is not known if it was filed")
+            said.append(f"{step.source}: {UNKNOWN}")
         else:
             journal.note(number, outcome)
-    done = journal.outcomes.count("done")
-    said.insert(
-        0,
-        f"an earlier run here, begun {journal.started}, was stopped: {done} of its files are "
-        "filed, the others were not; dogsort undo takes it back",
-    )
     return said
 
 
@@ -80,11 +89,17 @@ def _outcome(step: Step, action: Action) -> Outcome | None:
     return None if source_is_gone and not os.path.isdir(os.path.dirname(step.source)) else "failed"
 
 
-def _settle_undo(journal: Journal) -> list[str]:
-    """Make whole a move that was being taken back; tell whether there was one."""
-    numbers = sorted(journal.going_back)
-    if not numbers or journal.closed or journal.action != "move":
-        return []
+def _settle_undo(journal: Journal) -> None:
+    """Make whole what was being taken back; of a copy or a link, nothing is ever half-way."""
+    if not journal.going_back:
+        return
+    if journal.action == "move":
+        _settle_moves_back(journal, sorted(journal.going_back))
+    with suppress(FilingError):  # or it is looked at once more
+        journal.go_back([])
+
+
+def _settle_moves_back(journal: Journal, numbers: list[int]) -> None:
     steps = [journal.steps[number] for number in numbers]
     for step in steps:
         assert step.identity is not None
@@ -99,9 +114,6 @@ def _settle_undo(journal: Journal) -> list[str]:
             _keep_one(step.source, step.target, identity)
         if not os.path.lexists(step.target):
             journal.note(number, "undone")
-    with suppress(OSError):  # or it is looked at once more
-        journal.go_back([])
-    return ["an earlier undo here was stopped half-way; dogsort undo goes on"]
 
 
 def _keep_one(source: str, target: str, identity: Identity) -> None:

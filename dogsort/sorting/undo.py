@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import HalfMoved, carry, drop_partials
@@ -13,7 +12,7 @@ from dogsort.sorting.identity import folder_times, leads_to, same_name, strays
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
 from dogsort.sorting.runs import BATCH_FILES, Outcomes
-from dogsort.sorting.settle import settle
+from dogsort.sorting.settle import UNKNOWN, settle
 from dogsort.sorting.steps import Step
 
 __all__ = ["take_back"]
@@ -25,15 +24,20 @@ def take_back(journal: Journal) -> Outcomes[Step]:
     What was done since is respected: a file that is not the one that was filed stays, nothing is
     overwritten, and a copy whose original is gone is kept. It may be stopped and begun again.
 
+    A run that was killed remains so until all its steps were tried, so that a Ctrl-C in between is
+    no reason to leave it half taken back.
+
     Yields:
         Each step that was undone, or with the reason why not.
+
+    Raises:
+        FilingError: if the journal cannot be written; nothing more is undone then.
     """
-    if journal.unsettled():
-        raise FilingError(f"{journal.path}: does not tell yet what was done; nothing is undone")
     blocked = half_moved = False
+    has_ended = not journal.stopped
     restored = journal.restored if journal.undoing else _times_to_restore(journal)
     try:
-        _write(journal, lambda: journal.begin_undo(restored))
+        journal.begin_undo(restored)
         done = [number for number, outcome in enumerate(journal.outcomes) if outcome == "done"]
         for number in _announced(journal, done[::-1]):
             step = journal.steps[number]
@@ -48,15 +52,21 @@ def take_back(journal: Journal) -> Outcomes[Step]:
             else:
                 journal.note(number, "lost" if lost else "undone")
                 yield step, lost
+        for number in journal.unsettled():
+            blocked = True
+            yield journal.steps[number], FilingError(UNKNOWN)
         if not half_moved:
-            _write(journal, lambda: journal.go_back([]))
+            journal.go_back([])
         if not blocked:
             _remove(journal.made)
             _restore_times(journal)
-            _write(journal, journal.end_undo)
+            journal.end_undo()
+        has_ended = True
     finally:
         try:
             settle(journal)  # on Ctrl-C, no photo is left under both its names
+            if has_ended and not journal.closed:
+                journal.end()
         finally:
             drop_partials(step.source for step in journal.steps)
             journal.close()
@@ -66,7 +76,7 @@ def _announced(journal: Journal, numbers: list[int]) -> Iterator[int]:
     """Pass steps on once it is on disk that they are about to be taken back."""
     for first in range(0, len(numbers), BATCH_FILES):
         batch = numbers[first : first + BATCH_FILES]
-        _write(journal, partial(journal.go_back, batch))
+        journal.go_back(batch)
         yield from batch
 
 
@@ -75,13 +85,6 @@ def _remove(folders: list[str]) -> None:
         if os.path.realpath(folder) == folder:
             with suppress(OSError):  # not empty: somebody uses it
                 os.rmdir(folder)
-
-
-def _write(journal: Journal, what: Callable[[], None]) -> None:
-    try:
-        what()
-    except OSError as error:
-        raise FilingError(f"{journal.path}: cannot be written: {error.strerror}") from error
 
 
 def _times_to_restore(journal: Journal) -> dict[str, int]:

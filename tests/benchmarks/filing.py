@@ -18,8 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dogsort.sorting.disk import Disk
+from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
-from dogsort.sorting.runs import at_work, carry_out
+from dogsort.sorting.runs import carry_out
 
 FILES = 20_000
 ROUNDS = 5

@@ -1,0 +1,89 @@
+"""Runs as they are taken back and told, for ``dogsort undo`` and before anything is filed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from dogsort.cli.options import Talk
+from dogsort.results.summary import printable
+from dogsort.sorting.journal import Journal
+from dogsort.sorting.journals import stopped_runs
+from dogsort.sorting.lock import at_work
+from dogsort.sorting.undo import take_back
+
+__all__ = ["described", "put_back", "turn_to_file"]
+
+
+@contextmanager
+def turn_to_file(folder: str, talk: Talk, dry_run: bool) -> Iterator[int]:
+    """Keep others out of a folder, and take back first what killed runs filed into it.
+
+    Args:
+        folder: to be filed into.
+        talk: says so.
+        dry_run: whether nothing is to be changed; then only what would be done is said.
+
+    Yields:
+        How many files could not be put back.
+
+    Raises:
+        FilingError: if another dogsort is at work there, or journals cannot be read or written.
+    """
+    if dry_run:
+        for journal in stopped_runs(folder):  # nobody is kept out, so it may be going on
+            talk.warn(
+                f"an earlier run here, begun {journal.started}, has not ended; if it was killed, "
+                "the next one takes it back first"
+            )
+        yield 0
+        return
+    with at_work(folder) as found:
+        for line in found:
+            talk.warn(printable(line))
+        yield sum(put_back(journal, talk)[1] for journal in stopped_runs(folder))
+
+
+def put_back(journal: Journal, talk: Talk) -> tuple[int, int]:
+    """Undo one run; return how many files were put back, and how many could not be.
+
+    Raises:
+        KeyboardInterrupt: if interrupted; it says how far that came.
+    """
+    back, left = 0, 0
+    total = sum(outcome in ("done", None) for outcome in journal.outcomes)
+    try:
+        with closing(take_back(journal)) as outcomes, talk.bar("file", total) as advance:
+            for step, error in outcomes:
+                if error is None:
+                    back += 1
+                    talk.detail(f"{printable(step.target)} -> {printable(step.source)}")
+                else:
+                    left += 1
+                    reason = printable(str(error))
+                    talk.warn(f"{printable(step.target)}: not put back: {reason}")
+                advance()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{back} of {total} files are put back; the same command goes on"
+        ) from None
+    talk.say(described(journal) if not left else f"put back: {back} files; {left} not")
+    return back, left
+
+
+def described(journal: Journal) -> str:
+    """Describe a run in a line."""
+    labels: Counter[str] = Counter()
+    for step, outcome in zip(journal.steps, journal.outcomes, strict=True):
+        if outcome != "failed" and not step.sidecar:
+            labels[step.label] += 1
+    what = ", ".join(f"{count} {label}" for label, count in labels.items()) or "nothing"
+    outcomes = Counter(journal.outcomes)
+    if outcomes["lost"]:
+        state = f"undone, but for {outcomes['lost']} changed or gone since"
+    elif journal.closed:
+        state = "undone"
+    else:
+        state = "undone in part" if outcomes["undone"] else "filed"
+    return f"{journal.started}  {journal.action}  {what}  {state}"

@@ -1,0 +1,91 @@
+"""One dogsort at a time works in a folder.
+
+The one that comes after a killed one first makes whole what that one left half-way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from dogsort.errors import FilingError
+from dogsort.sorting.durable import sync_folder
+from dogsort.sorting.journals import journals_of, place_of
+from dogsort.sorting.settle import settle
+
+__all__ = ["at_work"]
+
+LOCK_NAME = "lock"
+WHO_NAME = "at-work.json"
+
+
+@contextmanager
+def at_work(folder: str) -> Iterator[list[str]]:
+    """Keep others out of a folder, and make whole what a killed run left there.
+
+    Yields:
+        What was found of a killed run, for people; nothing if there was none.
+
+    Raises:
+        FilingError: if another dogsort is at work there, or the journals cannot be read or written.
+    """
+    from filelock import FileLock, Timeout
+
+    place = place_of(folder)
+    try:
+        _make(place)
+        if (place / LOCK_NAME).is_symlink():
+            raise FilingError(f"{place / LOCK_NAME}: is a link, and not dogsort's own; delete it")
+        lock = FileLock(place / LOCK_NAME, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise FilingError(
+            f"{folder}: {_who(place)} is at work in it; wait until it is done"
+        ) from None
+    except OSError as error:
+        raise FilingError(f"{place}: cannot be written: {error.strerror}") from error
+    try:
+        _tell_who(place)
+        found: list[str] = []
+        for journal in journals_of(folder):
+            found += settle(journal)
+            journal.close()
+        yield found
+    finally:
+        with suppress(OSError):
+            (place / WHO_NAME).unlink()
+        lock.release()
+
+
+def _make(place: Path) -> None:
+    """Make the folder of the journals, and keep the time of the one it lies in."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    times = place.parent.stat()
+    with suppress(FileExistsError):
+        place.mkdir()
+        sync_folder(str(place.parent))
+        os.utime(place.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _who(place: Path) -> str:
+    try:
+        who = json.loads((place / WHO_NAME).read_text(encoding="utf-8"))
+        return f"another dogsort (process {who['process']} on {who['host']}, since {who['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another dogsort"
+
+
+def _tell_who(place: Path) -> None:
+    """Say in a file who is at work; without, others still find the lock."""
+    import socket
+
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    me = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
+    with suppress(OSError):
+        (place / WHO_NAME).unlink(missing_ok=True)
+        with (place / WHO_NAME).open("x", encoding="utf-8") as file:  # never through a link
+            json.dump(me, file)
