@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,10 @@ class Files(Protocol):
 
     def same_content(self, first: str, second: str, /) -> bool:
         """Tell whether both are files, no links, with the same bytes in them."""
+        ...
+
+    def links(self, folder: str, names: Collection[str], /) -> list[str]:
+        """Return those of some names in a folder that are links, in their order."""
         ...
 
     def names(self, folder: str, /) -> list[str]:
@@ -91,6 +95,7 @@ class Namer:
         self._wishes, self._files = wishes, files
         # Without case, since some file systems do not tell A.jpg from a.jpg.
         self._promised: dict[str, Filing] = {}
+        self._is_new: dict[str, bool] = {}  # folders that are not there yet: so is nothing in them
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
 
@@ -171,7 +176,12 @@ class Namer:
         return filings
 
     def _is_taken(self, name: str) -> bool:
-        return name.casefold() in self._promised or self._files.lexists(name)
+        if name.casefold() in self._promised:
+            return True
+        folder = os.path.dirname(name)
+        if folder not in self._is_new:
+            self._is_new[folder] = not self._files.lexists(folder)
+        return not self._is_new[folder] and self._files.lexists(name)
 
     def _same(self, source: str, name: str) -> str | None:
         """Return the name of what is, or will be, there if it is the same; None if it is not."""
