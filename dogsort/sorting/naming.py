@@ -106,12 +106,12 @@ class Namer:
         stays if one of them has what it has, or its name is taken and no other one is wished for.
         What belongs to a photo that stays, stays.
         """
-        left, number = dict(group.photos), 1
-        if len(left) == 1 and not group.owners:  # as most are; it spares half the time
-            ((photo, suffix),) = left.items()
+        if len(group.photos) == 1 and not group.owners:  # as most are; it spares half the time
+            ((photo, suffix),) = group.photos.items()
             stem = os.path.join(group.folder, group.stem)
             if not self._is_taken(stem + suffix):
-                return self._promise(group, left, stem, {})
+                return self._promise(group, group.photos, stem, {})
+        left, number = dict(group.photos), 1
         while left:
             stem = os.path.join(group.folder, group.stem) + (f" ({number})" if number > 1 else "")
             for photo in self._there(left, stem):
@@ -172,7 +172,8 @@ class Namer:
                 for path, name in going.items()
                 if group.owners[path][0] == photo
             ]
-        self._promised |= {filing.target.casefold(): filing for filing in filings}
+        for filing in filings:
+            self._promised[filing.target.casefold()] = filing
         return filings
 
     def _is_taken(self, name: str) -> bool:
