@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dogsort.errors import FilingError
 
@@ -17,8 +17,7 @@ __all__ = ["Identity", "folder_times", "leads_to", "same_name", "strays"]
 BLOCK = 1 << 20  # bytes read at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What a file was when it was filed.
 
     Its time is no part of it: some systems shift the times of all files when the clocks change.

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from dogsort.errors import FilingError
 from dogsort.photos.scan import is_photo_name
@@ -27,8 +26,7 @@ FOLDER_NAME = ".dogsort"
 _LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One photo's filing.
 
     Attributes:
