@@ -21,16 +21,19 @@ class Disk:
     """Answers for a disk that exists in the test only."""
 
     def __init__(self, existing=(), links=None, same=()):
-        self.existing, self.links, self.same = set(existing), links or {}, set(same)
+        self.existing, self.leads, self.same = set(existing), links or {}, set(same)
 
     def lexists(self, path: str) -> bool:
-        return path in self.existing
+        return any(one == path or one.startswith(f"{path}/") for one in self.existing)
 
     def islink(self, path: str) -> bool:
-        return path in self.links
+        return path in self.leads
+
+    def links(self, folder: str, names) -> list[str]:
+        return [name for name in names if f"{folder}/{name}" in self.leads]
 
     def realpath(self, path: str) -> str:
-        return os.path.abspath(self.links.get(path, path))
+        return os.path.abspath(self.leads.get(path, path))
 
     def names(self, folder: str) -> list[str]:
         paths = [path.replace(os.sep, "/") for path in self.existing]
@@ -149,7 +152,7 @@ def test_a_sidecar_never_leaves_a_photo_that_stays(order):
         (Disk({"q/i.xmp"}, links={"q/link": "q/i.jpg"}), {}),
     ):
         planner = Planner(Wishes("move", "p", **wishes), files)
-        for path, label in [*photos, ("q/link", "dog")] if files.links else photos:
+        for path, label in [*photos, ("q/link", "dog")] if files.leads else photos:
             planner.add(path, label)
         assert [filing.source for filing in planner.filings()] == ["q/i.heic"]
         assert planner.shared == ["q/i.xmp"]

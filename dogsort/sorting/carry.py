@@ -117,7 +117,7 @@ def _hardlink(source: str, target: str) -> None:
 
 
 def _move(source: str, target: str) -> None:
-    before = os.stat(source, follow_symlinks=False)
+    before = os.lstat(source)
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
@@ -125,7 +125,7 @@ def _move(source: str, target: str) -> None:
             raise
         _copy(source, target)
     try:
-        if _stamp(os.stat(source, follow_symlinks=False)) != _stamp(before):
+        if _stamp(os.lstat(source)) != _stamp(before):
             raise FilingError("it was changed while it was moved")
         os.unlink(source)
     except FileNotFoundError:

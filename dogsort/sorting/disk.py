@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 import stat
+from collections.abc import Collection
 
 __all__ = ["Disk"]
 
@@ -32,6 +33,15 @@ class Disk:
             return filecmp.cmp(first, second, shallow=False)
         except OSError:
             return False
+
+    def links(self, folder: str, names: Collection[str]) -> list[str]:
+        """Return those of some names in a folder that are links, in their order."""
+        try:
+            with os.scandir(folder or os.curdir) as listing:
+                links = {entry.name for entry in listing if entry.is_symlink()}
+        except OSError:  # a folder that may be passed through, and not listed
+            return [name for name in names if os.path.islink(os.path.join(folder, name))]
+        return [name for name in names if name in links]
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the files in a folder, but not of links; none if it is gone."""

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
@@ -96,6 +97,7 @@ class Journal:
         # What was being written when the machine stopped ends in no newline.
         self._whole = content.rfind(b"\n") + 1
         self._file: BinaryIO | None = None
+        self._noted: list[bytes] = []
         for number, line in enumerate(content[: self._whole].splitlines(), 1):
             try:
                 self._take(json.loads(line))
@@ -142,7 +144,7 @@ class Journal:
         entries: list[dict[str, Any]] = [{"before": self._by_name(times)}] if times else []
         entries += [{"make": short(path, self.folder)} for path in made]
         entries += [step.entry(number, self.folder) for number, step in enumerate(steps, first)]
-        self._write(map(_line, entries), sync=True)
+        self._write(map(_line, entries))
         self.before |= times
         self.made += made
         self.steps += steps
@@ -150,14 +152,13 @@ class Journal:
         return list(range(first, len(self.steps)))
 
     def note(self, number: int, outcome: Outcome) -> None:
-        """Write down what became of a step.
+        """Note what became of a step; it is written with whatever is put on disk next.
 
-        Not forced onto the disk: the next plan does that; what is missing, the files tell.
+        What is missing if the machine stops before that, the files tell.
         """
         self.outcomes[number] = outcome
         self.going_back.discard(number)
-        with suppress(FilingError):
-            self._write([b'{"%b": %d}\n' % (outcome.encode("ascii"), number)], sync=False)
+        self._noted.append(b'{"%b": %d}\n' % (outcome.encode("ascii"), number))
 
     def keep_times(self, times: Mapping[str, int]) -> None:
         """Put on disk what was noted, and the times of folders after the run.
@@ -166,7 +167,7 @@ class Journal:
             FilingError: if it cannot be written.
         """
         self.after = dict(times)
-        self._write([_line({"after": self._by_name(times)})] if times else [], sync=True)
+        self._write([_line({"after": self._by_name(times)})] if times else [])
 
     def end(self) -> None:
         """Put on disk that filing, or undoing, ended; FilingError likewise."""
@@ -194,8 +195,11 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file; nothing can be written after that."""
+        with suppress(FilingError):  # what could not be written, the files tell
+            if self._noted:
+                self._write(())
         if self._file is not None:
-            with suppress(OSError):  # as in ``note``
+            with suppress(OSError):
                 self._file.close()
 
     @property
@@ -208,20 +212,21 @@ class Journal:
         return [number for number, outcome in enumerate(self.outcomes) if outcome is None]
 
     def _append(self, entry: dict[str, Any]) -> None:
-        self._write([_line(entry)], sync=True)
+        self._write([_line(entry)])
         self._take(entry)
 
-    def _write(self, lines: Iterable[bytes], sync: bool) -> None:
+    def _write(self, lines: Iterable[bytes]) -> None:
+        """Put on disk what was noted, and lines after it."""
         try:
             if self._file is None:
                 file = self.path.open("r+b")
                 file.truncate(self._whole)
                 file.seek(self._whole)
                 self._file = file
-            self._file.writelines(lines)
-            if sync:
-                self._file.flush()
-                os.fsync(self._file.fileno())
+            noted, self._noted = self._noted, []
+            self._file.writelines(chain(noted, lines))
+            self._file.flush()
+            os.fsync(self._file.fileno())
         except OSError as error:
             raise FilingError(f"{self.path}: cannot be written: {error.strerror}") from error
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dogsort.records import Label
 from dogsort.sorting.wishes import Wishes
@@ -32,13 +32,16 @@ class Files(Protocol):
         """Tell whether both are files, no links, with the same bytes in them."""
         ...
 
+    def links(self, folder: str, names: Collection[str], /) -> list[str]:
+        """Return those of some names in a folder that are links, in their order."""
+        ...
+
     def names(self, folder: str, /) -> list[str]:
         """Return the names of the files in a folder, but not of links; none if it is gone."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(NamedTuple):
     """One file to be filed.
 
     Attributes:
@@ -91,6 +94,7 @@ class Namer:
         self._wishes, self._files = wishes, files
         # Without case, since some file systems do not tell A.jpg from a.jpg.
         self._promised: dict[str, Filing] = {}
+        self._is_new: dict[str, bool] = {}  # folders that are not there yet: so is nothing in them
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
 
@@ -101,12 +105,12 @@ class Namer:
         stays if one of them has what it has, or its name is taken and no other one is wished for.
         What belongs to a photo that stays, stays.
         """
-        left, number = dict(group.photos), 1
-        if len(left) == 1 and not group.owners:  # as most are; it spares half the time
-            ((photo, suffix),) = left.items()
+        if len(group.photos) == 1 and not group.owners:  # as most are; it spares half the time
+            ((photo, suffix),) = group.photos.items()
             stem = os.path.join(group.folder, group.stem)
             if not self._is_taken(stem + suffix):
-                return self._promise(group, left, stem, {})
+                return self._promise(group, group.photos, stem, {})
+        left, number = dict(group.photos), 1
         while left:
             stem = os.path.join(group.folder, group.stem) + (f" ({number})" if number > 1 else "")
             for photo in self._there(left, stem):
@@ -167,11 +171,17 @@ class Namer:
                 for path, name in going.items()
                 if group.owners[path][0] == photo
             ]
-        self._promised |= {filing.target.casefold(): filing for filing in filings}
+        for filing in filings:
+            self._promised[filing.target.casefold()] = filing
         return filings
 
     def _is_taken(self, name: str) -> bool:
-        return name.casefold() in self._promised or self._files.lexists(name)
+        if name.casefold() in self._promised:
+            return True
+        folder = os.path.dirname(name)
+        if folder not in self._is_new:
+            self._is_new[folder] = not self._files.lexists(folder)
+        return not self._is_new[folder] and self._files.lexists(name)
 
     def _same(self, source: str, name: str) -> str | None:
         """Return the name of what is, or will be, there if it is the same; None if it is not."""

@@ -40,8 +40,8 @@ class Planner:
         self._folders = wishes.folders()
         self._real: dict[str, str] = {}
         self._roots = [self._real_folder(root) for root in wishes.keep_tree or ()]
-        self._sidecars: dict[str, Sidecars] = {}
-        self._photos: dict[str, Label | None] = {}
+        # By folder and name: most that must be known of a photo is the same for all in its folder.
+        self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
         self.links: dict[str, str] = {}
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
@@ -54,11 +54,12 @@ class Planner:
         in their folder already stay.
         """
         # What is named by itself, and cannot be read, may still belong to a photo.
-        if label is not None or not is_sidecar_name(os.path.basename(path)):
-            self._photos[path] = label
+        folder, name = os.path.split(path)
+        if label is not None or not is_sidecar_name(name):
+            self._photos[folder][name] = label
 
     def filings(self) -> list[Filing]:
-        """Return the plan, in the order the photos were added, each before its sidecars.
+        """Return the plan: the photos of one folder after the other, each before its sidecars.
 
         Raises:
             FilingError: if there are conflicts, and it was wished that nothing is done then.
@@ -86,47 +87,65 @@ class Planner:
         if self.wishes.action != "move":
             return {}
         return {
-            self._files.realpath(path): path for path in self._photos if self._files.islink(path)
+            self._files.realpath(path): path
+            for folder, photos in self._photos.items()
+            for path in (os.path.join(folder, name) for name in self._files.links(folder, photos))
         }
 
     def _find_owners(self) -> dict[str, list[str]]:
-        """Return what belongs to photos, with all the photos that it belongs to."""
+        """Return what belongs to photos, with all the photos that it belongs to.
+
+        What was classified by itself belongs to none.
+        """
         owners: dict[str, list[str]] = defaultdict(list)
-        if self.wishes.sidecars:
-            for path in self._photos:
-                for other in self._belonging(path):
-                    owners[other].append(path)
+        for folder, photos in self._photos.items() if self.wishes.sidecars else ():
+            if sidecars := Sidecars(self._files.names(folder)):
+                for name in photos:
+                    for other in sidecars.of(name):
+                        if other not in photos:
+                            owners[os.path.join(folder, other)].append(os.path.join(folder, name))
         return owners
 
     def _groups(self, owners: dict[str, list[str]]) -> Iterator[Group]:
         """Sort the photos that are to be filed by what they share: folder, stem, and new folder."""
-        groups: dict[tuple[str, str, str, str], Group] = {}
-        for path, label in self._photos.items():
-            folder = self._folder_for(path, label)
-            if folder is None or label is None:
-                continue
-            place, name = os.path.split(path)
-            stem, suffix = os.path.splitext(name)
-            key = (place, stem, folder, "")
-            group = groups.get(key)
-            if group is not None and suffix.casefold() in map(str.casefold, group.photos.values()):
-                key = (place, stem, folder, suffix)  # a.jpg beside a.JPG: not under one stem
+        belongings: dict[str, list[str]] = defaultdict(list)
+        for other, photos in owners.items():
+            for photo in photos:
+                belongings[photo].append(other)
+        for place, names in self._photos.items():
+            here = self._real_folder(place or os.curdir)
+            folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
+            groups: dict[tuple[str, str, str], Group] = {}
+            for name, label in names.items():
+                folder = None if label is None else folders.get(label)
+                path = os.path.join(place, name)
+                if folder is None or label is None or self._is_linked(path):
+                    continue
+                stem, suffix = os.path.splitext(name)
+                key = (stem, folder, "")
                 group = groups.get(key)
-            if group is None:
-                group = groups[key] = Group(folder, label, stem, {}, {})
-            group.photos[path] = suffix
-            if owners:
-                group.owners.update((other, owners[other]) for other in self._belonging(path))
-        yield from groups.values()
+                if group is not None and suffix.casefold() in map(
+                    str.casefold, group.photos.values()
+                ):
+                    key = (stem, folder, suffix)  # a.jpg beside a.JPG: not under one stem
+                    group = groups.get(key)
+                if group is None:
+                    group = groups[key] = Group(folder, label, stem, {}, {})
+                group.photos[path] = suffix
+                group.owners.update((other, owners[other]) for other in belongings.get(path, ()))
+            yield from groups.values()
 
-    def _folder_for(self, path: str, label: Label | None) -> str | None:
-        """Return where a photo goes; None if it stays."""
-        if label is None or label not in self._folders:
-            return None
-        if self.links and self._files.realpath(path) in self.links:
-            return None
-        folder = self._folders[label]
-        here = self._real_folder(os.path.dirname(path) or os.curdir)
+    def _is_linked(self, path: str) -> bool:
+        """Tell whether a photo that would be moved is a link, or what one leads to."""
+        return bool(self.links) and self._files.realpath(path) in self.links
+
+    def _folder_for(self, here: str, folder: str) -> str | None:
+        """Return where photos go; None if they stay.
+
+        Args:
+            here: the folder they are in, absolute, without links.
+            folder: that of their label.
+        """
         there = self._real_folder(folder)
         if here == there:
             return None
@@ -150,15 +169,3 @@ class Planner:
         if folder not in self._real:
             self._real[folder] = self._files.realpath(folder)
         return self._real[folder]
-
-    def _belonging(self, path: str) -> list[str]:
-        """Return what belongs to a photo and was not classified by itself."""
-        if not self.wishes.sidecars:
-            return []
-        place, name = os.path.split(path)
-        if place not in self._sidecars:
-            self._sidecars[place] = Sidecars(self._files.names(place))
-        if not self._sidecars[place]:
-            return []
-        others = (os.path.join(place, other) for other in self._sidecars[place].of(name))
-        return [other for other in others if other not in self._photos]

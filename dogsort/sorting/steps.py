@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, get_args
+from functools import lru_cache
+from typing import Any, NamedTuple, get_args
 
 from dogsort.errors import FilingError
 from dogsort.photos.scan import is_photo_name
@@ -26,8 +26,7 @@ FOLDER_NAME = ".dogsort"
 _LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One photo's filing.
 
     Attributes:
@@ -62,11 +61,8 @@ class Step:
             FilingError: if it leads out of the folder, or undo would not take it back.
             OSError: if the photo cannot be read.
         """
-        source, target = (
-            os.path.join(resolved(place or os.curdir), name)
-            for place, name in map(os.path.split, (filing.source, filing.target))
-        )
-        below = os.path.join(folder, "")
+        source, target = _absolute(filing.source, resolved), _absolute(filing.target, resolved)
+        below = _start_of_paths_in(folder)
         if not target.startswith(below):
             raise FilingError(f"{os.path.dirname(filing.target)} is a link that leads elsewhere")
         is_inside = source.startswith(below)
@@ -120,10 +116,21 @@ class Step:
         return cls(source, target, _LABELS[entry["label"]], identity, sidecar, is_inside)
 
 
+def _absolute(path: str, resolved: Callable[[str], str]) -> str:
+    """Return a file's absolute path with no links on the way to it; it may be one itself."""
+    folder, name = os.path.split(path)
+    return os.path.join(resolved(folder or os.curdir), name)
+
+
 def short(path: str, folder: str) -> str:
     """Return a path as a journal in ``folder`` writes it: relative where it lies below."""
-    below = os.path.join(folder, "")
+    below = _start_of_paths_in(folder)
     return path[len(below) :] if path.startswith(below) else path
+
+
+@lru_cache(maxsize=1)  # a run has one folder, and asks three times for each photo
+def _start_of_paths_in(folder: str) -> str:
+    return os.path.join(folder, "")
 
 
 def inside(path: str, folder: str) -> str:
