@@ -152,12 +152,13 @@ class Journal:
     def note(self, number: int, outcome: Outcome) -> None:
         """Write down what became of a step.
 
-        Not forced onto the disk: the next plan does that; what is missing, the files tell.
+        Not forced onto the disk: the next plan does that; what is missing, the files tell. Known
+        only once it is written, so that after a Ctrl-C in between, the files are asked.
         """
-        self.outcomes[number] = outcome
-        self.going_back.discard(number)
         with suppress(FilingError):
             self._write([b'{"%b": %d}\n' % (outcome.encode("ascii"), number)], sync=False)
+        self.outcomes[number] = outcome
+        self.going_back.discard(number)
 
     def keep_times(self, times: Mapping[str, int]) -> None:
         """Put on disk what was noted, and the times of folders after the run.
