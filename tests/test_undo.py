@@ -8,13 +8,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dogsort.errors import FilingError
+from dogsort.sorting import lock
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.journals import journals_of, stopped_runs
@@ -492,8 +497,8 @@ def strikes(*arguments: object) -> int:
 )
 def test_what_takes_back_a_killed_run_is_killed(tmp_path, action, every):
     """The one after that goes on, files everything, and one undo gives back the tree."""
-    count = strikes(tmp_path, tmp_path, action, "recover", "kill", "file", every)
-    assert count > (100 if every == 1 else 10)
+    struck = strikes(tmp_path, tmp_path, action, "recover", "kill", "file", every)
+    assert struck > (100 if every == 1 else 10)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -581,6 +586,49 @@ def test_an_interrupted_undo_is_gone_on_with_unasked_only_of_a_killed_run(tmp_pa
     assert [line.split("; ")[1] for line in look(tmp_path)] == ["that goes on now"] * killed
     undo(tmp_path)
     assert tree(tmp_path) == before
+
+
+def interrupted(what: Callable[[], object], line: int) -> bool:
+    """Press Ctrl-C, as it were, before the so-many-th line of filing; tell if it came to that."""
+    left, place = line, os.path.dirname(lock.__file__)
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        nonlocal left
+        if not frame.f_code.co_filename.startswith(place):
+            return None
+        left -= event == "line"
+        if left == 0:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        what()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    return left <= 0
+
+
+@pytest.mark.parametrize("what", ["file", "undo"])
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_interrupted_before_any_line(tmp_path, what, every):
+    for line in count(1, every):
+        folder = tmp_path / str(line)
+        plant(folder, PHOTOS)
+        before = tree(folder)
+        if what == "file":
+            was_interrupted = interrupted(partial(file_all, folder, LABELS, "move"), line)
+        else:
+            file_all(folder, LABELS, "move")
+            was_interrupted = interrupted(partial(undo, folder), line)
+        assert set(contents(folder)) == set(PHOTOS.values())
+        assert [error for _, error in undo(folder) if error is not None] == [], line
+        assert tree(folder) == before, line
+        if not was_interrupted:
+            break
 
 
 def test_two_at_once(tmp_path):

@@ -154,11 +154,12 @@ class Journal:
     def note(self, number: int, outcome: Outcome) -> None:
         """Note what became of a step; it is written with whatever is put on disk next.
 
-        What is missing if the machine stops before that, the files tell.
+        What is missing if the machine stops before that, the files tell. Known only once it is
+        noted, so that after a Ctrl-C in between, the files are asked, too.
         """
+        self._noted.append(b'{"%b": %d}\n' % (outcome.encode("ascii"), number))
         self.outcomes[number] = outcome
         self.going_back.discard(number)
-        self._noted.append(b'{"%b": %d}\n' % (outcome.encode("ascii"), number))
 
     def keep_times(self, times: Mapping[str, int]) -> None:
         """Put on disk what was noted, and the times of folders after the run.
@@ -223,8 +224,8 @@ class Journal:
                 file.truncate(self._whole)
                 file.seek(self._whole)
                 self._file = file
-            noted, self._noted = self._noted, []
-            self._file.writelines(chain(noted, lines))
+            self._file.writelines(chain(self._noted, lines))
+            self._noted.clear()  # only now: after a Ctrl-C, better twice than not at all
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from functools import cache
 from itertools import chain
 from typing import TypeAlias, TypeVar
@@ -55,16 +55,13 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
     remaining = iter(filings)
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
-    with closing(journal):
-        try:
-            for filing in remaining:
-                yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
-        finally:
-            try:
-                settle(journal)
-            finally:
-                drop_partials(step.target for step in journal.steps)
-                journal.end()
+    with ExitStack() as stack:  # the last one first, and each whatever becomes of the others
+        stack.callback(journal.close)
+        stack.callback(journal.end)
+        stack.callback(lambda: drop_partials(step.target for step in journal.steps))
+        stack.callback(settle, journal)
+        for filing in remaining:
+            yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
 
 
 def _carry_batch(
