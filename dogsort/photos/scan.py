@@ -113,9 +113,7 @@ class _Walk:
             identity = (status.st_dev, status.st_ino)
             if identity in self.folders_seen:
                 return
-            with os.scandir(path) as listing:
-                visible = (entry for entry in listing if not entry.name.startswith("."))
-                entries = sorted(visible, key=lambda entry: entry.name)
+            names, no_files = _listed(path)
             self.passed_over.update(map(os.path.realpath, self.pass_over(path)))
         except OSError as error:
             yield Failure(path, _reason(error))
@@ -125,17 +123,18 @@ class _Walk:
             return
         self.folders_seen.add(identity)
         real = os.path.realpath(path) if self.files_given else ""
-        for entry in entries:
-            found = os.path.join(path, entry.name)
+        for name in names:
+            found = os.path.join(path, name)
+            entry = no_files.get(name)
             try:
-                if entry.is_dir(follow_symlinks=False):
+                if entry is not None and entry.is_dir(follow_symlinks=False):
                     if self.passed_over and os.path.realpath(found) in self.passed_over:
                         self.on_passed_over(found)
                     else:
                         below.append(found)
-                elif entry.is_symlink() and entry.is_dir():
+                elif entry is not None and entry.is_symlink() and entry.is_dir():
                     yield from self.link_to_folder(found)
-                elif is_photo_name(entry.name) and (real, entry.name) not in self.files_given:
+                elif is_photo_name(name) and (real, name) not in self.files_given:
                     yield Photo(found)
             except OSError as error:
                 yield Failure(found, _reason(error))
@@ -162,6 +161,29 @@ class _Walk:
         except OSError:
             return False
         return is_photo_name(name) and (status.st_dev, status.st_ino) in self.folders_seen
+
+
+def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:
+    """Return what is in a folder and not hidden: names, sorted, and entries of what is no file.
+
+    Of files, nothing else is kept: there may be a million of them.
+    """
+    names: list[str] = []
+    no_files: dict[str, os.DirEntry[str]] = {}
+    with os.scandir(folder) as listing:
+        for entry in listing:
+            if not entry.name.startswith("."):
+                names.append(entry.name)
+                if not _is_file(entry):
+                    no_files[entry.name] = entry
+    return sorted(names), no_files
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:  # which is told when its turn comes
+        return False
 
 
 def _say_nothing(path: str) -> None:

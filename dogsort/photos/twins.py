@@ -28,10 +28,10 @@ class _Original:
     """The first photo of its content.
 
     Attributes:
-        path: as found.
+        path: as found; empty once its content was read. There may be a million of them.
         size: in bytes.
         mtime_ns: when it was changed last; a photo that changed since is not what was classified.
-        record: what became of it; None while it is under way.
+        record: what became of it, without its path; None while it is under way.
     """
 
     path: str
@@ -72,7 +72,7 @@ class Twins:
         """Take up what became of an item, for the twins that may come; return it."""
         original = self._under_way.pop(record.path, None)
         if original is not None:
-            original.record = record
+            original.record = replace(record, path="")
         return record
 
     def _look(self, path: str) -> Photo | Twin:
@@ -98,6 +98,7 @@ class Twins:
 
     def _first_of_content(self, photo: _Original) -> _Original:
         content = _content(photo)
+        photo.path = ""
         return photo if content is None else self._by_content.setdefault(content, photo)
 
 

@@ -126,7 +126,8 @@ def main() -> None:
     parser.add_argument("photos", help="a folder of photos, for the ranges of values")
     parser.add_argument("labelled", nargs="+", help="folders of labelled photos")
     given = parser.parse_args()
-    classifier = Classifier(device="cpu", batch_size=128)
+    # The quantiser holds on to all maps of all photos: four batches of these are gigabytes.
+    classifier = Classifier(device="cpu", batch_size=32)
     photos = [photo for photo in scan([given.photos]) if isinstance(photo, Photo)]
     batches = take_sample(classifier, photos).batches
     if not batches:
@@ -143,7 +144,7 @@ def main() -> None:
         print(f"\n{machine()['cpu']}, {cores()} cores; {today()}; {len(labelled)} photos")
         print(f"{'':10} {'ms a photo':>10} {'right':>9} {'log loss':>9} {'of pet or not':>12}")
         for name, network in networks.items():
-            time = milliseconds(network, batches[0][:32])
+            time = milliseconds(network, batches[0])
             print(f"{name:10} {time:10.2f} {figures(network, labelled, classifier)}")
         labelled.close()
 
