@@ -89,7 +89,7 @@ def run(what: str, folder: Path, to: Path, action: str) -> int:
     """File, undo, or only take back what was killed; what cannot be done may be said."""
     try:
         if what == "recover":
-            with turn_to_file(str(to), Talk(quiet=True), dry_run=False) as left:
+            with turn_to_file(str(to), [str(folder)], Talk(quiet=True), False) as left:
                 return left
         if what == "undo":
             arguments = [str(to)]

@@ -460,12 +460,32 @@ def test_a_killed_run_is_taken_back_by_the_next_one(dogsort, tmp_path):
     run = dogsort(*filing)
     said = run.stderr.decode().splitlines()
     assert run.returncode == 0, said
-    assert "was taken back only in part; that goes on now" in said[0]
+    assert "was taken back only in part; that is to go on" in said[0]
     assert said[1].endswith("  undone")
     assert "moved: 1500 cat, 1500 dog" in said
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
     assert b"is undone already" in dogsort("undo", album).stderr
+
+
+def test_a_run_from_elsewhere_is_taken_back_only_where_it_came_from(dogsort, album, tmp_path):
+    """A journal may come with a stranger's folder, and shall not write elsewhere unasked."""
+    sorted_, other = tmp_path / "sorted", tmp_path / "other"
+    other.mkdir()
+    shutil.copy(album / "kitten.jpeg", other / "another.jpeg")
+    before = tree(album)
+    assert dogsort(album, "--move", "--to", sorted_).returncode == 0
+    forget(sorted_)
+    run = dogsort(other, "--move", "--to", sorted_)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"filed photos from elsewhere, so it is left as it is; to take it back: " in run.stderr
+    assert not (album / "kitten.jpeg").exists()
+    run = dogsort(album, "--move", "--to", sorted_)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"it is to be taken back" in run.stderr
+    assert (sorted_ / "cat" / "kitten.jpeg").exists()
+    assert dogsort("undo", sorted_).returncode == 0
+    assert tree(album) == before
 
 
 def test_a_killed_run_is_taken_back_before_photos_are_looked_for(dogsort, album):
@@ -479,7 +499,7 @@ def test_a_killed_run_is_taken_back_before_photos_are_looked_for(dogsort, album)
     assert run.returncode == 0, run.stderr.decode()
     (said,) = run.stderr.decode().splitlines()
     assert said.endswith(
-        "was stopped: 2 of its files are filed, the others were not; it is taken back now"
+        "was stopped: 2 of its files are filed, the others were not; it is to be taken back"
     )
     assert (album / "cat" / "kitten.jpeg").exists()
     assert dogsort("undo", album).returncode == 0
@@ -489,7 +509,7 @@ def test_a_killed_run_is_taken_back_before_photos_are_looked_for(dogsort, album)
     with (album / ".dogsort" / "run-000003.jsonl").open("a") as file:
         file.write('{"undoing": true, "restored": {}}\n')
     run = dogsort(album, "--copy")
-    assert "that goes on now" in run.stderr.decode().splitlines()[0]
+    assert "that is to go on" in run.stderr.decode().splitlines()[0]
     assert run.returncode == 0
     assert (album / "kitten.jpeg").exists()
     assert dogsort("undo", album).returncode == 0
@@ -569,12 +589,11 @@ def test_what_lay_on_a_card_that_is_not_there_keeps_nobody_from_filing(dogsort, 
     forget(home)  # as if it had been killed before the move
     (tmp_path / "card").rename(tmp_path / "pulled")
     run = dogsort(album, "--move", "--to", home)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"filed photos from elsewhere, so it is left as it is" in run.stderr
+    run = dogsort("undo", home)
     assert run.returncode == 3
     assert b"cat/tom.jpeg: not put back: cannot be reached, so it is not known" in run.stderr
-    run = dogsort(album, "--move", "--to", home)
-    assert run.returncode == 0, run.stderr.decode()
-    assert b"was taken back only in part; that is left to dogsort undo" in run.stderr
-    assert dogsort("undo", home).returncode == 0
     assert tree(album) == before
     (tmp_path / "pulled").rename(tmp_path / "card")
     assert dogsort("undo", home).returncode == 0

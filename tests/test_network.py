@@ -128,6 +128,16 @@ def test_torch_engine_gives_what_onnx_gives(cat, dog):
     np.testing.assert_allclose(by_torch, by_onnx, atol=1e-4)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 9])
+def test_batches_of_any_size(cat, dog, count):
+    engine = open_engine(load_weights(), "cpu")
+    pixels = np.stack([decode_image(one, 224) for one in (dog, cat)] * 5)[:count]
+    rows = engine.probabilities(pixels)
+    assert rows.shape == (count, 2)
+    for row, one in zip(rows, pixels, strict=True):
+        np.testing.assert_allclose(row, engine.probabilities(one[None])[0], atol=1e-4)
+
+
 class _ScarceMemory(torch.nn.Module):
     """The network on a GPU that holds few photos at a time."""
 

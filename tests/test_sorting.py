@@ -141,6 +141,14 @@ def test_a_sidecar_of_two_photos_that_part_stays():
     }
 
 
+def test_a_folder_in_two_spellings_is_one():
+    planner = Planner(Wishes("move", "p"), Disk({"q/a.xmp"}))
+    for path, label in (("q/a.jpg", "dog"), ("./q/a.heic", "cat")):
+        planner.add(path, label)
+    assert [filing.source for filing in planner.filings()] == ["q/a.jpg", "q/a.heic"]
+    assert planner.shared == ["q/a.xmp"]
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_sidecar_never_leaves_a_photo_that_stays(order):
     """Whichever of its photos is met first, and for whatever reason one of them stays."""

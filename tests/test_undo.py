@@ -583,7 +583,7 @@ def test_an_interrupted_undo_is_gone_on_with_unasked_only_of_a_killed_run(tmp_pa
         next(outcomes)
         outcomes.close()
     assert bool(stopped_runs(str(tmp_path))) == killed
-    assert [line.split("; ")[1] for line in look(tmp_path)] == ["that goes on now"] * killed
+    assert [line.split("; ")[1] for line in look(tmp_path)] == ["that is to go on"] * killed
     undo(tmp_path)
     assert tree(tmp_path) == before
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 
 from dogsort.cli.options import Talk, stdout_for_rows
+from dogsort.cli.taking_back import undo_command
 from dogsort.errors import FilingError
 from dogsort.results.output import complete_file, writing
 from dogsort.results.summary import printable, size_text
@@ -55,7 +55,7 @@ def file_photos(planner: Planner, talk: Talk) -> int:
     filings, wishes = _filings(planner, talk), planner.wishes
     _say_what_stays(planner, talk)
     past = PAST[wishes.action]
-    undo = f"dogsort undo {shlex.quote(printable(wishes.folder))}"
+    undo = undo_command(wishes.folder)
     outcomes: Outcomes[Filing] = carry_out(filings, wishes.action, wishes.folder)
     done: Counter[str] = Counter()
     failed = 0
@@ -70,9 +70,11 @@ def file_photos(planner: Planner, talk: Talk) -> int:
                     done[_kind(filing)] += 1
                     talk.detail(f"{wishes.action} {source} -> {printable(filing.target)}")
                 advance()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, FilingError) as error:
         so_far = f"{done.total()} of {len(filings)} files were {past}"
         others = f"the others are as they were; to take it back: {undo}"
+        if isinstance(error, FilingError):
+            raise FilingError(f"{error}; {so_far}, {others}") from error
         raise KeyboardInterrupt(f"{so_far}, {others}") from None
     talk.say(f"{past}: {_counted(done)}" + (f"; {failed} could not be" if failed else ""))
     if done:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 
 from dogsort.cli.options import Talk
 from dogsort.results.summary import printable
 from dogsort.sorting.journal import Journal
-from dogsort.sorting.journals import stopped_runs
+from dogsort.sorting.journals import keeps_within, stopped_runs
 from dogsort.sorting.lock import at_work
 from dogsort.sorting.undo import take_back
 
-__all__ = ["described", "put_back", "turn_to_file"]
+__all__ = ["described", "put_back", "turn_to_file", "undo_command"]
 
 
 @contextmanager
-def turn_to_file(folder: str, talk: Talk, dry_run: bool) -> Iterator[int]:
+def turn_to_file(folder: str, paths: Collection[str], talk: Talk, dry_run: bool) -> Iterator[int]:
     """Keep others out of a folder, and take back first what killed runs filed into it.
+
+    A run that filed photos from elsewhere is not taken back unasked.
 
     Args:
         folder: to be filed into.
+        paths: where photos are filed from.
         talk: says so.
         dry_run: whether nothing is to be changed; then only what would be done is said.
 
@@ -42,7 +46,21 @@ def turn_to_file(folder: str, talk: Talk, dry_run: bool) -> Iterator[int]:
     with at_work(folder) as found:
         for line in found:
             talk.warn(printable(line))
-        yield sum(put_back(journal, talk)[1] for journal in stopped_runs(folder))
+        left = 0
+        for journal in stopped_runs(folder):
+            if keeps_within(journal, paths):
+                left += put_back(journal, talk)[1]
+            else:
+                talk.warn(
+                    f"the run begun {journal.started} filed photos from elsewhere, so it is left "
+                    f"as it is; to take it back: {undo_command(folder)}"
+                )
+        yield left
+
+
+def undo_command(folder: str) -> str:
+    """Return the command that takes back what was filed into a folder."""
+    return f"dogsort undo {shlex.quote(printable(folder))}"
 
 
 def put_back(journal: Journal, talk: Talk) -> tuple[int, int]:

@@ -116,11 +116,11 @@ class OnnxEngine:
     """ONNX Runtime on all the CPU cores this process may use.
 
     Each core computes photos of its own. Cores that share the work of one layer wait for one
-    another at the end of each, and more so when others decode beside them.
+    another at the end of each, and more so when others decode beside them. A single photo is
+    computed by one core. A process forked from this one must open an engine of its own.
     """
 
-    #: Photos that a core computes at a time: their maps stay in its cache, which made it 1.5
-    #: times as fast as a batch that all cores shared.
+    #: Photos that a core computes at a time, at most: their maps stay in its cache.
     PART = 4
 
     def __init__(self, weights: Weights, reason: str) -> None:
@@ -142,15 +142,19 @@ class OnnxEngine:
             raise WeightsError(f"{path}: takes {shape[1:]}, the manifest says {size} x {size}")
         self._weights = weights
         self._input = self._session.get_inputs()[0].name
-        self._threads = ThreadPoolExecutor(cores(), thread_name_prefix="dogsort-infer")
-        self.batch_size = max(LEAST_BATCH, 2 * self.PART * cores())
+        self._cores = cores()
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="dogsort-infer")
+        self.batch_size = max(LEAST_BATCH, 2 * self.PART * self._cores)
         self.name = f"ONNX Runtime {onnxruntime.__version__}"
         self.device = "cpu"
         self.reason = reason
 
     def probabilities(self, pixels: Batch) -> Probabilities:
         """See ``Engine.probabilities``."""
-        parts = [pixels[first : first + self.PART] for first in range(0, len(pixels), self.PART)]
+        part = min(self.PART, -(-len(pixels) // self._cores)) or 1
+        parts = [pixels[first : first + part] for first in range(0, len(pixels), part)]
+        if not parts:
+            return np.empty((0, 2), np.float32)
         logits = np.concatenate(list(self._threads.map(self._logits, parts)))
         return probabilities_of(
             logits, self._weights.temperature_dog, self._weights.temperature_pet

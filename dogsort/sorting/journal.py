@@ -199,9 +199,7 @@ class Journal:
         with suppress(FilingError):  # what could not be written, the files tell
             if self._noted:
                 self._write(())
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
+        self._let_go()
 
     @property
     def stopped(self) -> bool:
@@ -225,11 +223,21 @@ class Journal:
                 file.seek(self._whole)
                 self._file = file
             self._file.writelines(chain(self._noted, lines))
-            self._noted.clear()  # only now: after a Ctrl-C, better twice than not at all
             self._file.flush()
             os.fsync(self._file.fileno())
-        except OSError as error:
+            self._whole = self._file.tell()
+            self._noted.clear()  # only now: after a Ctrl-C, better twice than not at all
+        except BaseException as error:
+            self._let_go()  # and what is written next begins where the last whole line ended
+            if not isinstance(error, OSError):
+                raise
             raise FilingError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
 
     def _take(self, entry: Any) -> None:
         """Take up one line; one of ``_SENSELESS`` if it makes no sense."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 from dogsort.errors import FilingError
@@ -10,7 +12,7 @@ from dogsort.sorting.journal import Journal, name_of, run_of
 from dogsort.sorting.steps import FOLDER_NAME
 from dogsort.sorting.wishes import Action
 
-__all__ = ["begin_journal", "filed_into", "journals_of", "place_of", "stopped_runs"]
+__all__ = ["begin_journal", "filed_into", "journals_of", "keeps_within", "place_of", "stopped_runs"]
 
 
 def begin_journal(folder: str, action: Action) -> Journal:
@@ -48,6 +50,31 @@ def stopped_runs(folder: str) -> list[Journal]:
         FilingError: if a journal cannot be read.
     """
     return [journal for journal in reversed(journals_of(folder)) if journal.stopped]
+
+
+def keeps_within(journal: Journal, paths: Collection[str]) -> bool:
+    """Tell whether undoing a run changes nothing but its folder and what lies below some paths.
+
+    A journal may come with a folder that somebody else made, and name any place.
+    """
+    allowed = set(map(os.path.realpath, paths))
+    for path in paths:  # a link that was named by itself is not what it leads to
+        folder, name = os.path.split(path)
+        allowed.add(os.path.join(os.path.realpath(folder), name))
+
+    @cache
+    def is_allowed(folder: str) -> bool:
+        while folder not in allowed:
+            outer = os.path.dirname(folder)
+            if outer == folder:
+                return False
+            folder = outer
+        return True
+
+    return all(
+        step.is_inside or step.source in allowed or is_allowed(os.path.dirname(step.source))
+        for step in journal.steps
+    )
 
 
 def filed_into(folder: str) -> list[str]:

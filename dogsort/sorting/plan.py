@@ -39,6 +39,7 @@ class Planner:
         self._files = files
         self._folders = wishes.folders()
         self._real: dict[str, str] = {}
+        self._spelled: dict[str, str] = {}  # folders as they were first named, by what they are
         self._roots = [self._real_folder(root) for root in wishes.keep_tree or ()]
         # By folder and name: most that must be known of a photo is the same for all in its folder.
         self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
@@ -56,7 +57,9 @@ class Planner:
         # What is named by itself, and cannot be read, may still belong to a photo.
         folder, name = os.path.split(path)
         if label is not None or not is_sidecar_name(name):
-            self._photos[folder][name] = label
+            # However it is spelled, one folder is one: what belongs together is found together.
+            real = self._real_folder(folder or os.curdir)
+            self._photos[self._spelled.setdefault(real, folder)][name] = label
 
     def filings(self) -> list[Filing]:
         """Return the plan: the photos of one folder after the other, each before its sidecars.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from itertools import chain
 from typing import TypeAlias, TypeVar
@@ -55,13 +55,23 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
     remaining = iter(filings)
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
-    with ExitStack() as stack:  # the last one first, and each whatever becomes of the others
+    try:
+        for filing in remaining:
+            yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
+    except BaseException:
+        with suppress(FilingError):  # what came first is what is told
+            _end(journal)
+        raise
+    _end(journal)
+
+
+def _end(journal: Journal) -> None:
+    """Settle and close; the last one first, and each whatever becomes of the others."""
+    with ExitStack() as stack:
         stack.callback(journal.close)
         stack.callback(journal.end)
         stack.callback(lambda: drop_partials(step.target for step in journal.steps))
         stack.callback(settle, journal)
-        for filing in remaining:
-            yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
 
 
 def _carry_batch(

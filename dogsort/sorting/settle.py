@@ -42,10 +42,10 @@ def _state(journal: Journal) -> str:
     """Tell how a run was left, and what becomes of it."""
     run = f"an earlier run here, begun {journal.started},"
     if journal.undoing:
-        what = "goes on now" if journal.stopped else "is left to dogsort undo"
+        what = "is to go on" if journal.stopped else "is left to dogsort undo"
         return f"{run} was taken back only in part; that {what}"
     done = journal.outcomes.count("done")
-    what = "it is taken back now" if journal.stopped else "dogsort undo takes it back"
+    what = "it is to be taken back" if journal.stopped else "dogsort undo takes it back"
     return f"{run} was stopped: {done} of its files are filed, the others were not; {what}"
 
 
