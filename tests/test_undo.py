@@ -243,8 +243,46 @@ def test_a_copy_made_by_hand_after_a_kill_stays(tmp_path):
     (tmp_path / "dog" / "a.jpg").rename(tmp_path / "a.jpg")
     forget(tmp_path)  # as if it had been killed before the move
     (tmp_path / "dog" / "a.jpg").write_bytes(b"one")
-    look(tmp_path)
+    copy = tmp_path / "dog" / "a.jpg"
+    assert look(tmp_path)[1:] == [f"{copy}: it did not file this, so it stays"]
     assert contents(tmp_path) == [b"one", b"one", b"two"]
+
+
+@pytest.mark.parametrize(
+    ("action", "by_hand", "reason"),
+    [
+        ("move", "deleted", "it is no longer there"),
+        ("move", "edited", "it was changed since it was filed"),
+        ("copy", "edited", "it was changed since it was filed"),
+        ("hardlink", "edited", "it was changed since it was filed"),
+        ("link", "edited", "it is not the link that was made"),
+    ],
+)
+def test_what_was_done_by_hand_after_a_kill_is_named(tmp_path, action, by_hand, reason):
+    plant(tmp_path, {"a.jpg": b"one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, action)
+    filed = tmp_path / "dog" / "a.jpg"
+    filed.unlink()
+    if by_hand == "edited":
+        filed.write_bytes(b"edited")
+    forget(tmp_path)
+    ((step, error),) = undo(tmp_path)
+    assert (step.target, str(error)) == (str(filed), reason)
+    assert filed.exists() == (by_hand == "edited")
+
+
+def test_folders_get_no_time_that_a_run_did_not_see(tmp_path):
+    """Ended by a Ctrl-C just before it noted their times; the next run looks much later."""
+    plant(tmp_path, {"trip/a.jpg": b"one"})
+    file_all(tmp_path, {"trip/a.jpg": "dog"}, "move")
+    (journal,) = (tmp_path / FOLDER_NAME).glob("run-*")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(line for line in lines if b'"after"' not in line))
+    plant(tmp_path, {"trip/new.jpg": b"new"})
+    changed = (tmp_path / "trip").stat().st_mtime_ns
+    assert look(tmp_path) == []
+    assert [error for _, error in undo(tmp_path)] == [None]
+    assert (tmp_path / "trip").stat().st_mtime_ns >= changed
 
 
 def test_a_photo_whose_old_name_is_taken_anew_is_not_forgotten(tmp_path):

@@ -92,7 +92,8 @@ def clear_up(source: str, target: str, identity: Identity) -> None:
 
 def drop_partials(targets: Iterable[str]) -> None:
     """Delete unfinished copies beside targets, if there are any: only after ``clear_up``."""
-    for partial in {_partial_beside(target) for target in targets}:
+    for folder in {os.path.dirname(target) for target in targets}:
+        partial = os.path.join(folder, PARTIAL_NAME)
         if not strays(partial):
             with suppress(OSError):
                 os.unlink(partial)

@@ -16,6 +16,9 @@ __all__ = ["Identity", "folder_times", "leads_to", "same_name", "strays"]
 
 BLOCK = 1 << 20  # bytes read at a time
 
+#: Not waiting, since a named pipe would let us wait for ever.
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
 
 class Identity(NamedTuple):
     """What a file was when it was filed.
@@ -38,9 +41,7 @@ class Identity(NamedTuple):
             OSError: if it cannot be read, or is none.
         """
         size, digest = 0, hashlib.sha256()
-        # Not waiting, since a named pipe would let us wait for ever.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file = os.open(path, flags)  # and read as it is, which for small files is twice as fast
+        file = os.open(path, READ_FLAGS)  # and read as it is: for small files twice as fast
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise OSError(errno.EINVAL, "not a file")

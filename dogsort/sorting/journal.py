@@ -143,8 +143,8 @@ class Journal:
         first = len(self.steps)
         entries: list[dict[str, Any]] = [{"before": self._by_name(times)}] if times else []
         entries += [{"make": short(path, self.folder)} for path in made]
-        entries += [step.entry(number, self.folder) for number, step in enumerate(steps, first)]
-        self._write(map(_line, entries))
+        lines = [step.line(number, self.folder) for number, step in enumerate(steps, first)]
+        self._write(chain(map(_line, entries), (line.encode("ascii") for line in lines)))
         self.before |= times
         self.made += made
         self.steps += steps
@@ -167,8 +167,8 @@ class Journal:
         Raises:
             FilingError: if it cannot be written.
         """
-        self.after = dict(times)
         self._write([_line({"after": self._by_name(times)})] if times else [])
+        self.after = dict(times)
 
     def end(self) -> None:
         """Put on disk that filing, or undoing, ended; FilingError likewise."""

@@ -70,8 +70,15 @@ def _end(journal: Journal) -> None:
     with ExitStack() as stack:
         stack.callback(journal.close)
         stack.callback(journal.end)
+        stack.callback(_keep_times, journal)
         stack.callback(lambda: drop_partials(step.target for step in journal.steps))
         stack.callback(settle, journal)
+
+
+def _keep_times(journal: Journal) -> None:
+    """Keep the times of folders where a Ctrl-C came before they were: later is too late."""
+    if journal.before and not journal.after:
+        journal.keep_times(folder_times(journal.before))
 
 
 def _carry_batch(
@@ -95,12 +102,7 @@ def _carry_batch(
             size += steps[-1].size
         if len(planned) >= BATCH_FILES or size >= BATCH_BYTES:
             break
-    made = _folders_to_make(steps)
-    try:
-        numbers = journal.plan(steps, made, _times_before(steps, made, journal))
-    except FilingError as error:
-        raise FilingError(f"{error}; nothing more is filed") from error
-    for number, step, filing in zip(numbers, steps, planned, strict=True):
+    for number, step, filing in zip(_write_down(steps, journal), steps, planned, strict=True):
         try:
             if filing.belongs_to in unfiled:
                 raise FilingError("its photo was not filed")
@@ -117,22 +119,27 @@ def _carry_batch(
             yield filing, None
 
 
-def _folders_to_make(steps: Sequence[Step]) -> list[str]:
-    """Return the folders that steps need and that are not there, outer ones first."""
+def _write_down(steps: Sequence[Step], journal: Journal) -> list[int]:
+    """Put on disk what is about to be done, and what it changes; return the steps' numbers."""
+    folders = {os.path.dirname(step.target): None for step in steps}
+    made = _folders_to_make(folders)
+    changed = {*folders, *map(os.path.dirname, made)}
+    if journal.action == "move":
+        changed.update(os.path.dirname(step.source) for step in steps)
+    times = folder_times(changed - {*made, *journal.made, *journal.before})
+    try:
+        return journal.plan(steps, made, times)
+    except FilingError as error:
+        raise FilingError(f"{error}; nothing more is filed") from error
+
+
+def _folders_to_make(folders: Iterable[str]) -> list[str]:
+    """Return those folders, and those around them, that are not there, outer ones first."""
     missing: dict[str, None] = {}
-    for folder in {os.path.dirname(step.target): None for step in steps}:
+    for folder in folders:
         inner_first, outer = [], folder
         while outer not in missing and not os.path.lexists(outer):
             inner_first.append(outer)
             outer = os.path.dirname(outer)
         missing |= dict.fromkeys(reversed(inner_first))
     return list(missing)
-
-
-def _times_before(steps: Sequence[Step], made: Sequence[str], journal: Journal) -> dict[str, int]:
-    """Return the times of the folders that steps change for the first time."""
-    paths = [*(step.target for step in steps), *made]
-    if journal.action == "move":
-        paths += [step.source for step in steps]
-    changed = {os.path.dirname(path) for path in paths} - journal.before.keys()
-    return folder_times(changed - {*made, *journal.made})

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import clear_up, drop_partials
-from dogsort.sorting.identity import Identity, folder_times, leads_to, same_name, strays
+from dogsort.sorting.identity import Identity, folder_times, same_name, strays
 from dogsort.sorting.journal import Journal, Outcome
 from dogsort.sorting.plan import Action
 from dogsort.sorting.steps import Step
@@ -30,12 +30,13 @@ def settle(journal: Journal) -> list[str]:
     if journal.closed:
         return []
     was_half_way = bool(journal.unsettled() or journal.going_back)
-    unknown = _settle_filing(journal)
+    said = _settle_filing(journal)
     _settle_undo(journal)
     times_are_missing = journal.before and not journal.after and not journal.undoing
-    if was_half_way or times_are_missing:
+    # Not once it ended: folders have been changed by others since, as far as anybody knows.
+    if not journal.ended and (was_half_way or times_are_missing):
         journal.keep_times(folder_times(journal.before))
-    return [_state(journal), *unknown] if journal.stopped or was_half_way else []
+    return [_state(journal), *said] if journal.stopped or was_half_way else []
 
 
 def _state(journal: Journal) -> str:
@@ -50,7 +51,7 @@ def _state(journal: Journal) -> str:
 
 
 def _settle_filing(journal: Journal) -> list[str]:
-    """Find out what became of steps; say of which ones nobody can tell."""
+    """Find out what became of steps; say of which ones nobody can tell, and what is others'."""
     unsettled = journal.unsettled()
     if not unsettled:
         return []
@@ -64,8 +65,10 @@ def _settle_filing(journal: Journal) -> list[str]:
         outcome = _outcome(step, journal.action)
         if outcome is None:
             said.append(f"{step.source}: {UNKNOWN}")
-        else:
-            journal.note(number, outcome)
+            continue
+        journal.note(number, outcome)
+        if outcome == "failed" and os.path.lexists(step.target):
+            said.append(f"{step.target}: it did not file this, so it stays")
     return said
 
 
@@ -73,20 +76,21 @@ def _outcome(step: Step, action: Action) -> Outcome | None:
     """Tell what became of a step, after taking back a move half taken; None if nobody can."""
     if strays(step.source) or strays(step.target):
         return None
-    if action == "link":
-        return "done" if leads_to(step.target, step.source) else "failed"
-    assert step.identity is not None
-    is_there = step.identity.is_of(step.target)
     if action != "move":
-        return "done" if is_there else "failed"
-    if is_there and step.identity.is_of(step.source):
+        # Whatever it is: undo takes away only what was made, and names what is not that.
+        return "done" if os.path.lexists(step.target) else "failed"
+    assert step.identity is not None
+    if step.identity.is_of(step.target):
+        if not step.identity.is_of(step.source):
+            return "done"
         _keep_one(step.source, step.target, step.identity)
         return "failed"
-    source_is_gone = not os.path.lexists(step.source)
-    if is_there or (source_is_gone and os.path.lexists(step.target)):  # perhaps edited since
-        return "done"
-    # Without its folder, such as a memory card's, nobody can tell whether it is gone.
-    return None if source_is_gone and not os.path.isdir(os.path.dirname(step.source)) else "failed"
+    if os.path.lexists(step.source):
+        return "failed"
+    # Edited, renamed or deleted since, which undo names. Without its folder, such as a memory
+    # card's, nobody can tell whether the source is gone.
+    is_known = os.path.lexists(step.target) or os.path.isdir(os.path.dirname(step.source))
+    return "done" if is_known else None
 
 
 def _settle_undo(journal: Journal) -> None:
