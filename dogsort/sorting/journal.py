@@ -11,17 +11,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import dogsort
 from dogsort.errors import FilingError
-from dogsort.sorting.durable import sync_folder
+from dogsort.sorting.lines import Lines, line_of
 from dogsort.sorting.plan import Action
 from dogsort.sorting.sidecars import is_sidecar_of
 from dogsort.sorting.steps import Step, inside, plain, short
@@ -88,17 +86,8 @@ class Journal:
         self.restored: dict[str, int] = {}
         self.going_back: set[int] = set()
         self.begun = self.undoing = self.ended = self.closed = False
-        try:
-            if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise FilingError(f"{path}: not a file")  # a link would be written through
-            content = path.read_bytes()
-        except OSError as error:
-            raise FilingError(f"{path}: cannot be read: {error.strerror}") from error
-        # What was being written when the machine stopped ends in no newline.
-        self._whole = content.rfind(b"\n") + 1
-        self._file: BinaryIO | None = None
-        self._noted: list[bytes] = []
-        for number, line in enumerate(content[: self._whole].splitlines(), 1):
+        self._lines = Lines(path)
+        for number, line in enumerate(self._lines.found(), 1):
             try:
                 self._take(json.loads(line))
             except _SENSELESS as error:
@@ -120,11 +109,7 @@ class Journal:
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "action": action,
         }
-        with path.open("xb") as file:
-            file.write(_line(head))
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(str(path.parent))
+        Lines.create(path, head)
         return cls(path)
 
     def plan(
@@ -144,7 +129,7 @@ class Journal:
         entries: list[dict[str, Any]] = [{"before": self._by_name(times)}] if times else []
         entries += [{"make": short(path, self.folder)} for path in made]
         lines = [step.line(number, self.folder) for number, step in enumerate(steps, first)]
-        self._write(chain(map(_line, entries), (line.encode("ascii") for line in lines)))
+        self._lines.write(chain(map(line_of, entries), (line.encode("ascii") for line in lines)))
         self.before |= times
         self.made += made
         self.steps += steps
@@ -157,7 +142,7 @@ class Journal:
         What is missing if the machine stops before that, the files tell. Known only once it is
         noted, so that after a Ctrl-C in between, the files are asked, too.
         """
-        self._noted.append(b'{"%b": %d}\n' % (outcome.encode("ascii"), number))
+        self._lines.note(b'{"%b": %d}\n' % (outcome.encode("ascii"), number))
         self.outcomes[number] = outcome
         self.going_back.discard(number)
 
@@ -167,7 +152,7 @@ class Journal:
         Raises:
             FilingError: if it cannot be written.
         """
-        self._write([_line({"after": self._by_name(times)})] if times else [])
+        self._lines.write([line_of({"after": self._by_name(times)})] if times else [])
         self.after = dict(times)
 
     def end(self) -> None:
@@ -196,10 +181,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file; nothing can be written after that."""
-        with suppress(FilingError):  # what could not be written, the files tell
-            if self._noted:
-                self._write(())
-        self._let_go()
+        self._lines.close()  # what could not be written, the files tell
 
     @property
     def stopped(self) -> bool:
@@ -211,33 +193,8 @@ class Journal:
         return [number for number, outcome in enumerate(self.outcomes) if outcome is None]
 
     def _append(self, entry: dict[str, Any]) -> None:
-        self._write([_line(entry)])
+        self._lines.write([line_of(entry)])
         self._take(entry)
-
-    def _write(self, lines: Iterable[bytes]) -> None:
-        """Put on disk what was noted, and lines after it."""
-        try:
-            if self._file is None:
-                file = self.path.open("r+b")
-                file.truncate(self._whole)
-                file.seek(self._whole)
-                self._file = file
-            self._file.writelines(chain(self._noted, lines))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._whole = self._file.tell()
-            self._noted.clear()  # only now: after a Ctrl-C, better twice than not at all
-        except BaseException as error:
-            self._let_go()  # and what is written next begins where the last whole line ended
-            if not isinstance(error, OSError):
-                raise
-            raise FilingError(f"{self.path}: cannot be written: {error.strerror}") from error
-
-    def _let_go(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with suppress(OSError):
-                file.close()
 
     def _take(self, entry: Any) -> None:
         """Take up one line; one of ``_SENSELESS`` if it makes no sense."""
@@ -299,11 +256,6 @@ class Journal:
             path = self.folder if name == os.curdir else os.path.join(self.folder, plain(name))
             times[path] = time
         return times
-
-
-def _line(entry: dict[str, Any]) -> bytes:
-    # ASCII: names that are no UTF-8 come through as escaped surrogates.
-    return json.dumps(entry).encode("ascii") + b"\n"
 
 
 def name_of(run: int) -> str:

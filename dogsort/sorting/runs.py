@@ -69,16 +69,19 @@ def _end(journal: Journal) -> None:
     """Settle and close; the last one first, and each whatever becomes of the others."""
     with ExitStack() as stack:
         stack.callback(journal.close)
-        stack.callback(journal.end)
-        stack.callback(_keep_times, journal)
+        stack.callback(_note_end, journal)
         stack.callback(lambda: drop_partials(step.target for step in journal.steps))
         stack.callback(settle, journal)
 
 
-def _keep_times(journal: Journal) -> None:
-    """Keep the times of folders where a Ctrl-C came before they were: later is too late."""
+def _note_end(journal: Journal) -> None:
+    """Put on disk that the run ended, and before, folders' times if ``settle`` did not come to it.
+
+    That is after a Ctrl-C; the next run would look too late.
+    """
     if journal.before and not journal.after:
         journal.keep_times(folder_times(journal.before))
+    journal.end()
 
 
 def _carry_batch(
