@@ -27,6 +27,7 @@ from dogsort.cli.options import Talk
 from dogsort.cli.taking_back import turn_to_file
 from dogsort.errors import DogsortError
 from dogsort.sorting.lock import at_work
+from dogsort.sorting.wishes import Wishes
 
 #: Operations on files that Python tells its audit hooks, before it carries them out.
 WATCHED = frozenset(
@@ -89,7 +90,8 @@ def run(what: str, folder: Path, to: Path, action: str) -> int:
     """File, undo, or only take back what was killed; what cannot be done may be said."""
     try:
         if what == "recover":
-            with turn_to_file(str(to), [str(folder)], Talk(quiet=True), False) as left:
+            wishes = Wishes(action, str(to))
+            with turn_to_file(wishes, [str(folder)], Talk(quiet=True), False) as left:
                 return left
         if what == "undo":
             arguments = [str(to)]

@@ -23,7 +23,7 @@ from dogsort.sorting import lock
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.journals import journals_of, stopped_runs
-from dogsort.sorting.lock import at_work
+from dogsort.sorting.lock import at_work, moving_from
 from dogsort.sorting.plan import Planner, Wishes
 from dogsort.sorting.runs import carry_out
 from dogsort.sorting.steps import FOLDER_NAME
@@ -677,6 +677,25 @@ def test_two_at_once(tmp_path):
                 pass
     with at_work(str(tmp_path)):
         pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be locked there")
+def test_two_at_once_from_one_folder_to_different_ones(dogsort, album):
+    (album / "trip").mkdir()
+    shutil.copy(album / "chelsea.png", album / "trip")
+    before = tree(album)
+    with moving_from([str(album)]):
+        for source in (album, album / "trip", album.parent):
+            run = dogsort(source, "--move", "--to", album.parent / "sorted")
+            assert run.returncode == 1
+            assert b"another dogsort is moving photos from there; wait" in run.stderr
+        assert dogsort(album, "--copy", "--to", album.parent / "copied").returncode == 0
+    with moving_from([str(album / "trip"), str(album)]):
+        pass
+    with moving_from([str(album / "trip")]), moving_from([str(album.parent / "copied")]):
+        pass
+    assert tree(album) == before
+    assert dogsort(album, "--move", "--to", album.parent / "sorted").returncode == 0
 
 
 def test_the_command(dogsort, album):

@@ -112,7 +112,7 @@ def classify(
     unfiled = 0
     with ExitStack() as stack:
         if wishes is not None:
-            unfiled = stack.enter_context(turn_to_file(wishes.folder, named, talk, dry_run))
+            unfiled = stack.enter_context(turn_to_file(wishes, named, talk, dry_run))
             check_paths(named)
         classifier = open_classifier(
             talk,

@@ -69,7 +69,7 @@ def file(
     if wishes is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
-    with turn_to_file(wishes.folder, roots or [below], talk, dry_run) as left:
+    with turn_to_file(wishes, roots or [below], talk, dry_run) as left:
         failed = left
         say_passed_over = passed_over(wishes.folder, talk)
         found_below = walked(rows, roots or [below], filed_into, say_passed_over)

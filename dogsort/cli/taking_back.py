@@ -11,20 +11,23 @@ from dogsort.cli.options import Talk
 from dogsort.results.summary import printable
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.journals import keeps_within, stopped_runs
-from dogsort.sorting.lock import at_work
+from dogsort.sorting.lock import at_work, moving_from
 from dogsort.sorting.undo import take_back
+from dogsort.sorting.wishes import Wishes
 
 __all__ = ["described", "put_back", "turn_to_file", "undo_command"]
 
 
 @contextmanager
-def turn_to_file(folder: str, paths: Collection[str], talk: Talk, dry_run: bool) -> Iterator[int]:
-    """Keep others out of a folder, and take back first what killed runs filed into it.
+def turn_to_file(
+    wishes: Wishes, paths: Collection[str], talk: Talk, dry_run: bool
+) -> Iterator[int]:
+    """Keep others out of folders, and take back first what killed runs filed into this one.
 
     A run that filed photos from elsewhere is not taken back unasked.
 
     Args:
-        folder: to be filed into.
+        wishes: what is to be done; its folder is the one to be filed into.
         paths: where photos are filed from.
         talk: says so.
         dry_run: whether nothing is to be changed; then only what would be done is said.
@@ -35,6 +38,7 @@ def turn_to_file(folder: str, paths: Collection[str], talk: Talk, dry_run: bool)
     Raises:
         FilingError: if another dogsort is at work there, or journals cannot be read or written.
     """
+    folder = wishes.folder
     if dry_run:
         for journal in stopped_runs(folder):  # nobody is kept out, so it may be going on
             talk.warn(
@@ -43,7 +47,7 @@ def turn_to_file(folder: str, paths: Collection[str], talk: Talk, dry_run: bool)
             )
         yield 0
         return
-    with at_work(folder) as found:
+    with at_work(folder) as found, moving_from(paths if wishes.action == "move" else ()):
         for line in found:
             talk.warn(printable(line))
         left = 0

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.journals import journals_of, place_of
 from dogsort.sorting.settle import settle
 
-__all__ = ["at_work"]
+__all__ = ["at_work", "moving_from"]
 
 LOCK_NAME = "lock"
 WHO_NAME = "at-work.json"
@@ -59,6 +59,42 @@ def at_work(folder: str) -> Iterator[list[str]]:
         with suppress(OSError):
             (place / WHO_NAME).unlink()
         lock.release()
+
+
+@contextmanager
+def moving_from(paths: Collection[str]) -> Iterator[None]:
+    """Keep out others that move photos from the same folders, wherever they move them to.
+
+    The folders themselves are locked, so that no file is left in them; where the system knows no
+    such locks, as on Windows, nobody is kept out.
+
+    Raises:
+        FilingError: if somebody does so in one of them, or in a folder around it or in it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    ours = {os.path.realpath(path) for path in paths if os.path.isdir(path)}
+    around = {str(outer) for folder in ours for outer in Path(folder).parents} - ours
+    with ExitStack() as stack:
+        for folder in sorted(ours | around):
+            try:
+                handle = os.open(folder, os.O_RDONLY)
+            except OSError:  # such as one that may only be passed through
+                continue
+            stack.callback(os.close, handle)
+            how = fcntl.LOCK_EX if folder in ours else fcntl.LOCK_SH
+            try:
+                fcntl.flock(handle, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FilingError(
+                    f"{folder}: another dogsort is moving photos from there; wait until it is done"
+                ) from None
+            except OSError:  # a file system without such locks
+                continue
+        yield
 
 
 def _make(place: Path) -> None:
