@@ -594,6 +594,9 @@ def test_what_lay_on_a_card_that_is_not_there_keeps_nobody_from_filing(dogsort, 
     run = dogsort("undo", home)
     assert run.returncode == 3
     assert b"cat/tom.jpeg: not put back: cannot be reached, so it is not known" in run.stderr
+    assert b"to go on to the run before nevertheless, call undo once more" in run.stderr
+    assert tree(album) != before
+    assert dogsort("undo", home).returncode == 0
     assert tree(album) == before
     (tmp_path / "pulled").rename(tmp_path / "card")
     assert dogsort("undo", home).returncode == 0
@@ -644,6 +647,35 @@ def test_a_folder_with_a_journal_that_cannot_be_read_is_left_alone(dogsort, albu
     assert run.returncode == 1
     assert f"{journal}: damaged in line 1; " in run.stderr.decode()
     assert tree(album) == before
+
+
+def test_what_is_called_like_a_copy_that_is_not_whole_yet_stays(dogsort, tmp_path):
+    (tmp_path / ".dogsort.partial").write_bytes(b"precious")
+    (tmp_path / "table.csv").write_text("path,label\n.dogsort.partial,dog\n")
+    run = dogsort("file", "table.csv", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 3
+    assert b"what is called .dogsort or .dogsort.partial is dogsort's own" in run.stderr
+    assert (tmp_path / ".dogsort.partial").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("action", ["--copy", "--hardlink"])
+def test_a_linked_photo_is_filed_once(dogsort, album, action):
+    (album / "trip").mkdir()
+    (album / "trip" / "tom.jpeg").symlink_to("../chelsea.png")
+    for count in (1, 0):
+        run = dogsort(album / "trip", action, "--to", album.parent / "to")
+        assert run.returncode == 0, run.stderr.decode()
+        assert f"{count} cat" in run.stderr.decode() or not count
+    assert [path.name for path in (album.parent / "to" / "cat").iterdir()] == ["tom.jpeg"]
+    assert b"already there, or the same as another one, so not filed again: 1" in run.stderr
+
+
+def test_a_run_that_files_nothing_tells_of_a_killed_one(dogsort, album):
+    assert dogsort(album, "--move").returncode == 0
+    forget(album)
+    run = dogsort(album)
+    assert run.returncode == 0
+    assert b"has not ended; if it was killed, the next one takes it back first" in run.stderr
 
 
 def test_a_closed_pipe_ends_quietly(album):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -325,6 +326,25 @@ def test_permissions_and_attributes_stay(tmp_path, monkeypatch, same_file_system
     assert os.stat(target).st_mode & 0o777 == 0o640
     assert os.stat(target).st_mtime_ns == 10**18
     assert {name: os.getxattr(target, name) for name in attributes} == attributes
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root may give files away")
+def test_a_photo_keeps_its_owner_on_another_file_system(tmp_path, monkeypatch):
+    source, target = prepare(tmp_path)
+    os.chown(source, 1234, 2345)
+    other_file_system(monkeypatch)
+    carry(source, target, "move")
+    assert (os.stat(target).st_uid, os.stat(target).st_gid) == (1234, 2345)
+
+
+def test_a_copy_that_differs_is_none(tmp_path, monkeypatch):
+    """As a disk may leave it that is about to die."""
+    source, target = prepare(tmp_path)
+    other_file_system(monkeypatch)
+    monkeypatch.setattr(shutil, "copyfileobj", lambda _, writer, __: writer.write(b"phot0"))
+    with pytest.raises(FilingError, match="the copy differs from the original; check the disk"):
+        carry(source, target, "move")
+    assert files_below(tmp_path) == {"a.jpg": b"photo"}
 
 
 @pytest.mark.parametrize("action", ["move", "copy"])

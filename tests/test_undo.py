@@ -23,7 +23,8 @@ from dogsort.sorting import lock
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.journals import journals_of, stopped_runs
-from dogsort.sorting.lock import at_work, moving_from
+from dogsort.sorting.lines import Lines
+from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
 from dogsort.sorting.runs import carry_out
 from dogsort.sorting.steps import FOLDER_NAME
@@ -244,23 +245,20 @@ def test_a_copy_made_by_hand_after_a_kill_stays(tmp_path):
     forget(tmp_path)  # as if it had been killed before the move
     (tmp_path / "dog" / "a.jpg").write_bytes(b"one")
     copy = tmp_path / "dog" / "a.jpg"
-    assert look(tmp_path)[1:] == [f"{copy}: it did not file this, so it stays"]
+    assert look(tmp_path)[1:] == [f"{copy}: is not, or no longer, what it was to file, so it stays"]
     assert contents(tmp_path) == [b"one", b"one", b"two"]
 
 
 @pytest.mark.parametrize(
-    ("action", "by_hand", "reason"),
+    ("by_hand", "reason"),
     [
-        ("move", "deleted", "it is no longer there"),
-        ("move", "edited", "it was changed since it was filed"),
-        ("copy", "edited", "it was changed since it was filed"),
-        ("hardlink", "edited", "it was changed since it was filed"),
-        ("link", "edited", "it is not the link that was made"),
+        ("deleted", "it is no longer there"),
+        ("edited", "it was changed since it was filed"),
     ],
 )
-def test_what_was_done_by_hand_after_a_kill_is_named(tmp_path, action, by_hand, reason):
+def test_what_was_done_by_hand_after_a_kill_is_named(tmp_path, by_hand, reason):
     plant(tmp_path, {"a.jpg": b"one"})
-    file_all(tmp_path, {"a.jpg": "dog"}, action)
+    file_all(tmp_path, {"a.jpg": "dog"}, "move")
     filed = tmp_path / "dog" / "a.jpg"
     filed.unlink()
     if by_hand == "edited":
@@ -269,6 +267,25 @@ def test_what_was_done_by_hand_after_a_kill_is_named(tmp_path, action, by_hand, 
     ((step, error),) = undo(tmp_path)
     assert (step.target, str(error)) == (str(filed), reason)
     assert filed.exists() == (by_hand == "edited")
+
+
+@pytest.mark.parametrize("action", ["copy", "hardlink", "link"])
+@pytest.mark.parametrize("content", [b"of somebody else", b""])
+def test_what_others_put_there_after_a_kill_is_named_and_stays(tmp_path, action, content):
+    """Nobody can tell whether it was filed and edited, or never filed."""
+    plant(tmp_path, {"a.jpg": b"one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, action)
+    other = tmp_path / "dog" / "a.jpg"
+    other.unlink()
+    other.write_bytes(content)
+    (tmp_path / "dog" / ".dogsort.partial").write_bytes(b"not whole")
+    forget(tmp_path)
+    state, named = look(tmp_path)
+    assert "0 of its files are filed" in state
+    assert named == f"{other}: is not, or no longer, what it was to file, so it stays"
+    assert undo(tmp_path) == []
+    assert tree(tmp_path)["dog/a.jpg"][0] == content
+    assert not (tmp_path / "dog" / ".dogsort.partial").exists()
 
 
 def test_folders_get_no_time_that_a_run_did_not_see(tmp_path):
@@ -419,6 +436,31 @@ def test_a_damaged_journal_is_named(tmp_path):
     assert undo(tmp_path) == []
     file_all(tmp_path, LABELS, "move")
     assert [journal.run for journal in journals_of(str(tmp_path))] == [1, 3]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limit on the size of files")
+def test_a_journal_goes_on_at_its_last_whole_line(tmp_path):
+    """The disk was full, so that a part of some lines was written."""
+    import resource
+
+    path = tmp_path / "run-000001.jsonl"
+    Lines.create(path, {"first": 1})
+    lines = Lines(path)
+    lines.note(b'{"noted": 1}\n')
+    most = path.stat().st_size + 30
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        with pytest.raises(
+            FilingError, match=r"run-000001\.jsonl: cannot be written: File too large"
+        ):
+            lines.write([b'{"a": "' + b"a" * 1000 + b'"}\n'])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.stat().st_size == most
+    lines.write([b'{"b": 1}\n'])
+    lines.close()
+    assert Lines(path).found() == [b'{"first": 1}', b'{"noted": 1}', b'{"b": 1}']
 
 
 def test_every_step_is_on_disk_before_it_is_taken(tmp_path):
@@ -627,7 +669,10 @@ def test_an_interrupted_undo_is_gone_on_with_unasked_only_of_a_killed_run(tmp_pa
 
 
 def interrupted(what: Callable[[], object], line: int) -> bool:
-    """Press Ctrl-C, as it were, before the so-many-th line of filing; tell if it came to that."""
+    """Press Ctrl-C, as it were, before the so-many-th line of filing; tell if it came to that.
+
+    In a process of its own, which ends then.
+    """
     left, place = line, os.path.dirname(lock.__file__)
 
     def trace(frame: FrameType, event: str, _: object) -> object:
@@ -639,17 +684,22 @@ def interrupted(what: Callable[[], object], line: int) -> bool:
             raise KeyboardInterrupt
         return trace
 
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        what()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.settrace(before)
-    return left <= 0
+    child = os.fork()
+    if child == 0:
+        sys.settrace(trace)
+        try:
+            what()
+        except KeyboardInterrupt:
+            pass
+        except BaseException:
+            os._exit(2)
+        os._exit(1 if left <= 0 else 0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 1)
+    return code == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("what", ["file", "undo"])
 @pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_interrupted_before_any_line(tmp_path, what, every):
@@ -679,23 +729,82 @@ def test_two_at_once(tmp_path):
         pass
 
 
-@pytest.mark.skipif(os.name == "nt", reason="folders cannot be locked there")
+NO_FOLDER_LOCKS = pytest.mark.skipif(os.name == "nt", reason="folders cannot be locked there")
+
+
+@NO_FOLDER_LOCKS
 def test_two_at_once_from_one_folder_to_different_ones(dogsort, album):
     (album / "trip").mkdir()
     shutil.copy(album / "chelsea.png", album / "trip")
-    before = tree(album)
-    with moving_from([str(album)]):
-        for source in (album, album / "trip", album.parent):
-            run = dogsort(source, "--move", "--to", album.parent / "sorted")
+    before, to = tree(album), album.parent / "to"
+    with at_work(str(to / "one"), [str(album)]):
+        for source in (album, album / "trip", album.parent, album / "chelsea.png", to / "one"):
+            run = dogsort(source, "--move", "--to", to / "two")
             assert run.returncode == 1
-            assert b"another dogsort is moving photos from there; wait" in run.stderr
-        assert dogsort(album, "--copy", "--to", album.parent / "copied").returncode == 0
-    with moving_from([str(album / "trip"), str(album)]):
+            assert b"is at work in it; wait until it is done" in run.stderr
+        assert dogsort(album, "--copy", "--to", to / "three").returncode == 0
+    with at_work(str(to / "one"), [str(album / "trip"), str(album), str(album) + "/trip/.."]):
         pass
-    with moving_from([str(album / "trip")]), moving_from([str(album.parent / "copied")]):
+    with (
+        at_work(str(to / "one"), [str(album / "trip")]),
+        at_work(str(to / "two"), [str(to / "three")]),
+    ):
         pass
     assert tree(album) == before
-    assert dogsort(album, "--move", "--to", album.parent / "sorted").returncode == 0
+    assert dogsort(album, "--move", "--to", to / "two").returncode == 0
+
+
+@NO_FOLDER_LOCKS
+def test_however_many_folders_photos_come_from_few_files_are_open(tmp_path):
+    import resource
+
+    folders = [tmp_path / str(number) / "photos" for number in range(300)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with at_work(str(tmp_path / "sorted"), list(map(str, folders))):
+            with pytest.raises(FilingError, match="is at work in it"):
+                with at_work(str(tmp_path / "other"), [str(folders[7])]):
+                    pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("action", ["copy", "hardlink"])
+def test_a_copy_is_kept_whose_original_became_a_link_to_it(tmp_path, action):
+    """As those leave it who look for doubles, and put links in their place."""
+    plant(tmp_path, {"a.jpg": b"one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, action)
+    (tmp_path / "a.jpg").unlink()
+    (tmp_path / "a.jpg").symlink_to("dog/a.jpg")
+    ((_, error),) = undo(tmp_path)
+    assert "this may be the only one" in str(error)
+    assert contents(tmp_path) == [b"one"]
+
+
+def test_an_album_gets_its_time_back_that_a_new_folder_was_made_in(tmp_path):
+    plant(tmp_path, {"album/a.jpg": b"one"})
+    os.utime(tmp_path / "album", ns=(10**18, 10**18))
+    file_all(tmp_path / "album", {"a.jpg": "dog"}, "move", to=tmp_path / "album" / "new" / "one")
+    assert [error for _, error in undo(tmp_path / "album" / "new" / "one")] == [None]
+    assert (tmp_path / "album").stat().st_mtime_ns == 10**18
+
+
+def test_a_run_that_cannot_be_taken_back_keeps_the_one_before_from_it_once(dogsort, album):
+    home = album.parent / "home"
+    home.mkdir()
+    (album / "kitten.jpeg").rename(home / "kitten.jpeg")
+    assert dogsort(album, "--move").returncode == 0
+    assert dogsort(home, "--move", "--to", album).returncode == 0
+    home.rename(album.parent / "away")
+    for moved_back in (False, True):
+        run = dogsort("undo", album)
+        assert run.returncode == 3
+        assert b"its old folder is gone" in run.stderr
+        assert (b"so the one before it is" in run.stderr) == moved_back
+        assert (album / "chelsea.png").exists() == moved_back
 
 
 def test_the_command(dogsort, album):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -25,8 +25,8 @@ from dogsort.cli.options import (
     talk_options,
 )
 from dogsort.cli.resuming import begin_run, end_run
-from dogsort.cli.taking_back import turn_to_file
-from dogsort.errors import OutputError, PathNotFound, UsageError
+from dogsort.cli.taking_back import tell_of_stopped, turn_to_file
+from dogsort.errors import FilingError, OutputError, PathNotFound, UsageError
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Record
 from dogsort.results.output import check_not_input, check_writable
@@ -114,6 +114,8 @@ def classify(
         if wishes is not None:
             unfiled = stack.enter_context(turn_to_file(wishes, named, talk, dry_run))
             check_paths(named)
+        else:
+            _tell_of_stopped(folders, talk)
         classifier = open_classifier(
             talk,
             device,
@@ -156,6 +158,13 @@ def _check_named(paths: Sequence[str], to: str | None) -> None:
     except PathNotFound:
         if not to or not stopped_runs(to):
             raise
+
+
+def _tell_of_stopped(folders: Sequence[str], talk: Talk) -> None:
+    """Say which runs into the folders did not end; only who files must be able to read journals."""
+    for folder in folders:
+        with suppress(FilingError):
+            tell_of_stopped(folder, talk)
 
 
 def _check_output(output: str | None, paths: Sequence[str], resume: bool, dry_run: bool) -> None:

@@ -115,7 +115,7 @@ def _say_what_stays(planner: Planner, talk: Talk) -> None:
         talk.detail(f"{printable(source)}: already there as {printable(name)}")
     if planner.already:
         count = len(planner.already)
-        talk.say(f"the same as what is there, or as another one, so not filed again: {count}")
+        talk.say(f"already there, or the same as another one, so not filed again: {count}")
     _name_conflicts(planner, talk)
     if planner.conflicts:
         stay = planner.wishes.on_conflict == "skip"

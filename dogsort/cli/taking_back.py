@@ -11,11 +11,11 @@ from dogsort.cli.options import Talk
 from dogsort.results.summary import printable
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.journals import keeps_within, stopped_runs
-from dogsort.sorting.lock import at_work, moving_from
+from dogsort.sorting.lock import at_work
 from dogsort.sorting.undo import take_back
 from dogsort.sorting.wishes import Wishes
 
-__all__ = ["described", "put_back", "turn_to_file", "undo_command"]
+__all__ = ["described", "put_back", "tell_of_stopped", "turn_to_file", "undo_command"]
 
 
 @contextmanager
@@ -40,14 +40,10 @@ def turn_to_file(
     """
     folder = wishes.folder
     if dry_run:
-        for journal in stopped_runs(folder):  # nobody is kept out, so it may be going on
-            talk.warn(
-                f"an earlier run here, begun {journal.started}, has not ended; if it was killed, "
-                "the next one takes it back first"
-            )
+        tell_of_stopped(folder, talk)
         yield 0
         return
-    with at_work(folder) as found, moving_from(paths if wishes.action == "move" else ()):
+    with at_work(folder, paths if wishes.action == "move" else ()) as found:
         for line in found:
             talk.warn(printable(line))
         left = 0
@@ -60,6 +56,19 @@ def turn_to_file(
                     f"as it is; to take it back: {undo_command(folder)}"
                 )
         yield left
+
+
+def tell_of_stopped(folder: str, talk: Talk) -> None:
+    """Say that runs were killed, or are still going on: nobody is kept out to find out.
+
+    Raises:
+        FilingError: if a journal cannot be read.
+    """
+    for journal in stopped_runs(folder):
+        talk.warn(
+            f"{printable(folder)}: an earlier run into it, begun {journal.started}, has not ended; "
+            "if it was killed, the next one takes it back first"
+        )
 
 
 def undo_command(folder: str) -> str:

@@ -40,11 +40,16 @@ def undo(folder: str, only_list: bool, quiet: bool, verbose: bool, no_progress: 
         if not journals:
             raise FilingError(f"{folder}: everything that was filed is undone already")
         code = 0
-        # What was killed comes first. Of what nothing more can be put back now, the runs before
-        # are not kept from it.
+        # What was killed comes first. A run of which nothing more can be put back now keeps those
+        # before it from it only once.
         for journal in sorted(journals, key=lambda one: (one.stopped, one.run), reverse=True):
+            was_tried = journal.undoing
             back, left = put_back(journal, talk)
             code = SOME_FAILED if left else code
             if back or not left:
                 break
+            if not was_tried:
+                talk.say("to go on to the run before nevertheless, call undo once more")
+                break
+            talk.say("nothing more of that run can be put back now, so the one before it is")
         return code

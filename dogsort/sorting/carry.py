@@ -12,12 +12,9 @@ from dogsort.errors import FilingError
 from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.identity import Identity, strays
 from dogsort.sorting.plan import Action
+from dogsort.sorting.steps import PARTIAL_NAME
 
 __all__ = ["HalfMoved", "carry", "clear_up", "drop_partials"]
-
-#: What a copy is called until it is whole, in the folder of its target. Short, so that it fits
-#: wherever the photo's own name does; the same for all, so that what a killed run left is found.
-PARTIAL_NAME = ".dogsort.partial"
 
 #: Errors by which a file system says that it has no hard links, or not from here to there.
 NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
@@ -79,9 +76,11 @@ def clear_up(source: str, target: str, identity: Identity) -> None:
     if not os.path.lexists(partial) or strays(target):
         return
     try:
+        if not identity.is_of(partial):
+            return
         if identity.size > 0 and os.path.isfile(target) and os.path.getsize(target) == 0:
             os.unlink(target)  # it kept the name for the copy
-        if os.path.lexists(source) or os.path.lexists(target) or not identity.is_of(partial):
+        if os.path.lexists(source) or os.path.lexists(target):
             return
         _give_name(partial, target)  # the only copy
         with suppress(FileNotFoundError):
@@ -160,6 +159,7 @@ def _copy(source: str, target: str) -> None:
             shutil.copyfileobj(reader, writer, COPY_BLOCK)
             writer.flush()
             os.fsync(writer.fileno())
+        _keep_owner(source, partial)
         shutil.copystat(source, partial)
         if not _same_content(source, partial):
             raise FilingError("the copy differs from the original; check the disk")
@@ -170,6 +170,14 @@ def _copy(source: str, target: str) -> None:
         # Where that fails, the end of the run tries again; the copy is as good.
         with suppress(OSError):
             os.unlink(partial)
+
+
+def _keep_owner(source: str, copy: str) -> None:
+    """Give a copy the owner of its original, which only an administrator may."""
+    if hasattr(os, "chown"):
+        status = os.stat(source)
+        with suppress(OSError):
+            os.chown(copy, status.st_uid, status.st_gid)
 
 
 def _give_name(partial: str, target: str) -> None:

@@ -26,9 +26,10 @@ class Disk:
         return os.path.realpath(path)
 
     def same_content(self, first: str, second: str) -> bool:
-        """Tell whether both are files, no links, with the same bytes in them."""
+        """Tell whether the first, perhaps a link to one, and the second are files of same bytes."""
         try:
-            if not all(stat.S_ISREG(os.lstat(path).st_mode) for path in (first, second)):
+            modes = os.stat(first).st_mode, os.lstat(second).st_mode
+            if not all(map(stat.S_ISREG, modes)):
                 return False
             return filecmp.cmp(first, second, shallow=False)
         except OSError:

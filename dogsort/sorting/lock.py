@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,21 +17,30 @@ from dogsort.sorting.durable import sync_folder
 from dogsort.sorting.journals import journals_of, place_of
 from dogsort.sorting.settle import settle
 
-__all__ = ["at_work", "moving_from"]
+__all__ = ["at_work"]
 
 LOCK_NAME = "lock"
 WHO_NAME = "at-work.json"
 
+#: Folders locked at a time; some systems let a process open no more than 256 files. Of more
+#: folders, the one around them all is locked.
+MOST_LOCKED = 64
+
 
 @contextmanager
-def at_work(folder: str) -> Iterator[list[str]]:
+def at_work(folder: str, sources: Collection[str] = ()) -> Iterator[list[str]]:
     """Keep others out of a folder, and make whole what a killed run left there.
+
+    Args:
+        folder: to be filed into, or undone; it is made if it is not there.
+        sources: files that are to be moved, and folders with such; others are kept out there, too.
 
     Yields:
         What was found of a killed run, for people; nothing if there was none.
 
     Raises:
-        FilingError: if another dogsort is at work there, or the journals cannot be read or written.
+        FilingError: if another dogsort is at work in any of them, or the journals cannot be read or
+            written.
     """
     from filelock import FileLock, Timeout
 
@@ -49,12 +58,13 @@ def at_work(folder: str) -> Iterator[list[str]]:
     except OSError as error:
         raise FilingError(f"{place}: cannot be written: {error.strerror}") from error
     try:
-        _tell_who(place)
-        found: list[str] = []
-        for journal in journals_of(folder):
-            found += settle(journal)
-            journal.close()
-        yield found
+        with _alone_in([folder, *sources]):
+            _tell_who(place)
+            found: list[str] = []
+            for journal in journals_of(folder):
+                found += settle(journal)
+                journal.close()
+            yield found
     finally:
         with suppress(OSError):
             (place / WHO_NAME).unlink()
@@ -62,49 +72,62 @@ def at_work(folder: str) -> Iterator[list[str]]:
 
 
 @contextmanager
-def moving_from(paths: Collection[str]) -> Iterator[None]:
-    """Keep out others that move photos from the same folders, wherever they move them to.
+def _alone_in(paths: Collection[str]) -> Iterator[None]:
+    """Keep out others that file from or into the same folders, or ones in them or around them.
 
     The folders themselves are locked, so that no file is left in them; where the system knows no
     such locks, as on Windows, nobody is kept out.
 
     Raises:
-        FilingError: if somebody does so in one of them, or in a folder around it or in it.
+        FilingError: if somebody is in one of them.
     """
     try:
         import fcntl
     except ImportError:
         yield
         return
-    ours = {os.path.realpath(path) for path in paths if os.path.isdir(path)}
-    around = {str(outer) for folder in ours for outer in Path(folder).parents} - ours
+    folders = (path if os.path.isdir(path) else os.path.dirname(path) for path in paths)
+    ours = set(map(os.path.realpath, folders))
+    if len(ours | _around(ours)) > MOST_LOCKED:
+        ours = {os.path.commonpath(ours)}
+    locked = set()
     with ExitStack() as stack:
-        for folder in sorted(ours | around):
+        for folder in [*sorted(ours), *sorted(_around(ours) - ours)]:
             try:
                 handle = os.open(folder, os.O_RDONLY)
             except OSError:  # such as one that may only be passed through
                 continue
             stack.callback(os.close, handle)
+            status = os.fstat(handle)
+            if (status.st_dev, status.st_ino) in locked:  # by another name
+                continue
+            locked.add((status.st_dev, status.st_ino))
             how = fcntl.LOCK_EX if folder in ours else fcntl.LOCK_SH
             try:
                 fcntl.flock(handle, how | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise FilingError(
-                    f"{folder}: another dogsort is moving photos from there; wait until it is done"
+                    f"{folder}: another dogsort, or a program that locked it, is at work in it; "
+                    "wait until it is done"
                 ) from None
             except OSError:  # a file system without such locks
                 continue
         yield
 
 
+def _around(folders: Iterable[str]) -> set[str]:
+    return {str(outer) for folder in folders for outer in Path(folder).parents}
+
+
 def _make(place: Path) -> None:
-    """Make the folder of the journals, and keep the time of the one it lies in."""
+    """Make the folder of the journals, and keep the time of the one that there was."""
+    outer = next(folder for folder in place.parents if folder.exists())
+    times = outer.stat()
     place.parent.mkdir(parents=True, exist_ok=True)
-    times = place.parent.stat()
     with suppress(FileExistsError):
         place.mkdir()
         sync_folder(str(place.parent))
-        os.utime(place.parent, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.utime(outer, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def _who(place: Path) -> str:

@@ -29,7 +29,7 @@ class Files(Protocol):
         ...
 
     def same_content(self, first: str, second: str, /) -> bool:
-        """Tell whether both are files, no links, with the same bytes in them."""
+        """Tell whether the first, perhaps a link to one, and the second are files of same bytes."""
         ...
 
     def links(self, folder: str, names: Collection[str], /) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import clear_up, drop_partials
-from dogsort.sorting.identity import Identity, folder_times, same_name, strays
+from dogsort.sorting.identity import Identity, folder_times, leads_to, same_name, strays
 from dogsort.sorting.journal import Journal, Outcome
 from dogsort.sorting.plan import Action
 from dogsort.sorting.steps import Step
@@ -68,7 +68,7 @@ def _settle_filing(journal: Journal) -> list[str]:
             continue
         journal.note(number, outcome)
         if outcome == "failed" and os.path.lexists(step.target):
-            said.append(f"{step.target}: it did not file this, so it stays")
+            said.append(f"{step.target}: is not, or no longer, what it was to file, so it stays")
     return said
 
 
@@ -76,20 +76,25 @@ def _outcome(step: Step, action: Action) -> Outcome | None:
     """Tell what became of a step, after taking back a move half taken; None if nobody can."""
     if strays(step.source) or strays(step.target):
         return None
-    if action != "move":
-        # Whatever it is: undo takes away only what was made, and names what is not that.
-        return "done" if os.path.lexists(step.target) else "failed"
+    if action == "link":
+        return "done" if leads_to(step.target, step.source) else "failed"
     assert step.identity is not None
-    if step.identity.is_of(step.target):
-        if not step.identity.is_of(step.source):
+    if action != "move":
+        return "done" if step.identity.is_of(step.target) else "failed"
+    return _outcome_of_move(step.source, step.target, step.identity)
+
+
+def _outcome_of_move(source: str, target: str, identity: Identity) -> Outcome | None:
+    if identity.is_of(target):
+        if not identity.is_of(source):
             return "done"
-        _keep_one(step.source, step.target, step.identity)
+        _keep_one(source, target, identity)
         return "failed"
-    if os.path.lexists(step.source):
+    if os.path.lexists(source):
         return "failed"
     # Edited, renamed or deleted since, which undo names. Without its folder, such as a memory
     # card's, nobody can tell whether the source is gone.
-    is_known = os.path.lexists(step.target) or os.path.isdir(os.path.dirname(step.source))
+    is_known = os.path.lexists(target) or os.path.isdir(os.path.dirname(source))
     return "done" if is_known else None
 
 

@@ -19,10 +19,14 @@ from dogsort.sorting.identity import Identity
 from dogsort.sorting.plan import Action, Filing
 from dogsort.sorting.sidecars import is_sidecar_name
 
-__all__ = ["FOLDER_NAME", "Step", "inside", "plain", "short"]
+__all__ = ["FOLDER_NAME", "PARTIAL_NAME", "Step", "inside", "plain", "short"]
 
 #: Where journals lie, in the folder that is filed into. Hidden: scans pass over it.
 FOLDER_NAME = ".dogsort"
+
+#: What a copy is called until it is whole, in the folder of its target. Short, so that it fits
+#: wherever the photo's own name does; the same for all, so that what a killed run left is found.
+PARTIAL_NAME = ".dogsort.partial"
 
 #: A string as JSON: in ASCII, so that names that are no UTF-8 come through as escaped surrogates.
 _json = json.JSONEncoder().encode
@@ -76,7 +80,7 @@ class Step(NamedTuple):
                 "and none from hidden folders"
             )
         if (is_inside and _is_ours(source[len(below) :])) or _is_ours(target[len(below) :]):
-            raise FilingError(f"what lies in {FOLDER_NAME} is dogsort's own")
+            raise FilingError(f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own")
         if action == "link" and not os.path.isfile(source):
             raise FilingError("not a file")  # others are read, which tells
         identity = None if action == "link" else Identity.of(source)
@@ -155,9 +159,11 @@ def plain(path: str) -> str:
 
 
 def _is_ours(path: str) -> bool:
-    """Tell whether a path leads through a folder of journals; some systems do not tell case."""
+    """Tell whether a path has one of our names in it; some systems do not tell case."""
     # The first question is the cheap one.
-    return FOLDER_NAME in path.casefold() and FOLDER_NAME in path.casefold().split(os.sep)
+    return FOLDER_NAME in path.casefold() and not {FOLDER_NAME, PARTIAL_NAME}.isdisjoint(
+        path.casefold().split(os.sep)
+    )
 
 
 def _may_come_from_outside(path: str) -> bool:

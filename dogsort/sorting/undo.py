@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from dogsort.errors import FilingError
 from dogsort.sorting.carry import HalfMoved, carry, drop_partials
-from dogsort.sorting.identity import folder_times, leads_to, same_name, strays
+from dogsort.sorting.identity import Identity, folder_times, leads_to, same_name, strays
 from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action
 from dogsort.sorting.runs import BATCH_FILES, Outcomes
@@ -128,13 +128,20 @@ def _undo(step: Step, action: Action) -> FilingError | None:
         assert step.identity is not None
         if not step.identity.is_of(step.target):
             return FilingError("it was changed since it was filed")
-        if not step.identity.is_of(step.source, follow=True) or same_name(step.source, step.target):
+        if not _has_another(step, step.identity):
             return FilingError("its original is gone or was changed, so this may be the only one")
     try:
         os.unlink(step.target)
     except OSError as error:
         raise FilingError(str(error.strerror or error)) from error
     return None
+
+
+def _has_another(step: Step, identity: Identity) -> bool:
+    """Tell whether what was filed is still where it came from, too, and not by the copy itself."""
+    if same_name(step.source, step.target) or leads_to(step.source, step.target):
+        return False
+    return identity.is_of(step.source, follow=True)
 
 
 def _move_back(step: Step) -> FilingError | None:
