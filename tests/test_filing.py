@@ -662,12 +662,22 @@ def test_what_is_called_like_a_copy_that_is_not_whole_yet_stays(dogsort, tmp_pat
 def test_a_linked_photo_is_filed_once(dogsort, album, action):
     (album / "trip").mkdir()
     (album / "trip" / "tom.jpeg").symlink_to("../chelsea.png")
-    for count in (1, 0):
-        run = dogsort(album / "trip", action, "--to", album.parent / "to")
+    cats, to = album.parent / "to" / "cat", album.parent / "to"
+    # Out of the folder named it is not followed; named by itself, it is.
+    run = dogsort(album / "trip", action, "--to", to)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"tom.jpeg: a link that leads out of the folders named, so it is left" in run.stderr
+    assert not cats.exists()
+    for source in (album / "trip" / "tom.jpeg", album):
+        run = dogsort(source, action, "--to", to)
         assert run.returncode == 0, run.stderr.decode()
-        assert f"{count} cat" in run.stderr.decode() or not count
-    assert [path.name for path in (album.parent / "to" / "cat").iterdir()] == ["tom.jpeg"]
+        assert b"leads out" not in run.stderr
     assert b"already there, or the same as another one, so not filed again: 1" in run.stderr
+    assert sorted(path.name for path in cats.iterdir()) == [
+        "chelsea.png",
+        "kitten.jpeg",
+        "tom.jpeg",
+    ]
 
 
 def test_a_run_that_files_nothing_tells_of_a_killed_one(dogsort, album):

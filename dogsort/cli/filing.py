@@ -67,7 +67,7 @@ def wishes_of(
     Args:
         options: as ``filing_options`` give them.
         default: the folder to file into without --to; None if there is none.
-        roots: the folders whose sub-folders --keep-tree keeps.
+        roots: the folders that were named; --keep-tree keeps their sub-folders.
 
     Returns:
         None if nothing is to be filed.
@@ -98,6 +98,7 @@ def wishes_of(
         unsure_to=unsure_to,
         neither_to=neither_to,
         keep_tree=roots if options["keep_tree"] else None,
+        within=roots,
         sidecars=not options["no_sidecars"],
         on_conflict=options["on_conflict"] or "rename",
     )

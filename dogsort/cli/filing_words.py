@@ -109,6 +109,8 @@ def passed_over(folder: str, talk: Talk) -> Callable[[str], None]:
 def _say_what_stays(planner: Planner, talk: Talk) -> None:
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
+    for path in planner.outward:
+        talk.say(f"{printable(path)}: a link that leads out of the folders named, so it is left")
     for path in planner.shared:
         talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
     for source, name in planner.already.items():

@@ -26,6 +26,7 @@ class Planner:
         wishes: what is to be done.
         links: links seen, by the file that they lead to. A move leaves both where they are:
             a relative link that is moved, and one whose file is moved, lead to nothing.
+        outward: links that are left because they lead out of the folders that were named.
         already: photos that need no filing, with the name under which they are there already, or
             will be.
         conflicts: photos whose name another file has, with that name.
@@ -41,9 +42,11 @@ class Planner:
         self._real: dict[str, str] = {}
         self._spelled: dict[str, str] = {}  # folders as they were first named, by what they are
         self._roots = [self._real_folder(root) for root in wishes.keep_tree or ()]
+        self._within = [os.path.join(self._real_folder(root), "") for root in wishes.within or ()]
         # By folder and name: most that must be known of a photo is the same for all in its folder.
         self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
         self.links: dict[str, str] = {}
+        self.outward: list[str] = []
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
         self.shared: list[str] = []
@@ -68,7 +71,11 @@ class Planner:
             FilingError: if there are conflicts, and it was wished that nothing is done then.
         """
         namer = Namer(self.wishes, self._files)
-        self.links = self._find_links()
+        links = self._find_links()
+        if self.wishes.action == "move":
+            self.links = {real: path for path, real in links.items()}
+        else:
+            self.outward = [path for path, real in links.items() if self._leads_out(path, real)]
         owners = self._find_owners()
         plan = [filing for group in self._groups(owners) for filing in namer.name(group)]
         self.already, self.conflicts = namer.already, namer.conflicts
@@ -87,13 +94,19 @@ class Planner:
         return plan
 
     def _find_links(self) -> dict[str, str]:
-        if self.wishes.action != "move":
-            return {}
+        """Return the photos that are links, with what they lead to."""
         return {
-            self._files.realpath(path): path
+            path: self._files.realpath(path)
             for folder, photos in self._photos.items()
             for path in (os.path.join(folder, name) for name in self._files.links(folder, photos))
         }
+
+    def _leads_out(self, link: str, real: str) -> bool:
+        """Tell whether a link that was found in a folder leads out of all that were named."""
+        here = os.path.join(self._real_folder(os.path.dirname(link) or os.curdir), "")
+        return any(map(here.startswith, self._within)) and not any(
+            map(real.startswith, self._within)
+        )
 
     def _find_owners(self) -> dict[str, list[str]]:
         """Return what belongs to photos, with all the photos that it belongs to.
@@ -115,6 +128,7 @@ class Planner:
         for other, photos in owners.items():
             for photo in photos:
                 belongings[photo].append(other)
+        outward = set(self.outward)
         for place, names in self._photos.items():
             here = self._real_folder(place or os.curdir)
             folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
@@ -122,7 +136,7 @@ class Planner:
             for name, label in names.items():
                 folder = None if label is None else folders.get(label)
                 path = os.path.join(place, name)
-                if folder is None or label is None or self._is_linked(path):
+                if folder is None or label is None or path in outward or self._is_linked(path):
                     continue
                 stem, suffix = os.path.splitext(name)
                 key = (stem, folder, "")
