@@ -449,7 +449,9 @@ def test_a_killed_run_is_taken_back_by_the_next_one(dogsort, tmp_path):
     process.kill()
     process.communicate()
     planned = dogsort(*filing, "--dry-run")
-    assert b"has not ended; if it was killed, the next one takes it back first" in planned.stderr
+    assert (
+        b"if it was killed, the next one that files into it takes it back first" in planned.stderr
+    )
     process = started(*filing)
     while not (album / "02001.jpg").exists():
         assert process.poll() is None, process.stderr.read().decode()
@@ -594,7 +596,7 @@ def test_what_lay_on_a_card_that_is_not_there_keeps_nobody_from_filing(dogsort, 
     run = dogsort("undo", home)
     assert run.returncode == 3
     assert b"cat/tom.jpeg: not put back: cannot be reached, so it is not known" in run.stderr
-    assert b"to go on to the run before nevertheless, call undo once more" in run.stderr
+    assert b", call undo once more" in run.stderr
     assert tree(album) != before
     assert dogsort("undo", home).returncode == 0
     assert tree(album) == before
@@ -666,13 +668,14 @@ def test_a_linked_photo_is_filed_once(dogsort, album, action):
     # Out of the folder named it is not followed; named by itself, it is.
     run = dogsort(album / "trip", action, "--to", to)
     assert run.returncode == 0, run.stderr.decode()
-    assert b"tom.jpeg: a link that leads out of the folders named, so it is left" in run.stderr
+    assert b"links that lead out of the folders named, so left where they are: 1" in run.stderr
     assert not cats.exists()
-    for source in (album / "trip" / "tom.jpeg", album):
-        run = dogsort(source, action, "--to", to)
+    tom = album / "trip" / "tom.jpeg"
+    for sources in ([tom, album / "trip"], [album / "trip", album / "chelsea.png"], [album]):
+        run = dogsort(*sources, action, "--to", to)
         assert run.returncode == 0, run.stderr.decode()
         assert b"leads out" not in run.stderr
-    assert b"already there, or the same as another one, so not filed again: 1" in run.stderr
+    assert b"already there, or the same as another one, so not filed again: 2" in run.stderr
     assert sorted(path.name for path in cats.iterdir()) == [
         "chelsea.png",
         "kitten.jpeg",
@@ -680,12 +683,23 @@ def test_a_linked_photo_is_filed_once(dogsort, album, action):
     ]
 
 
+def test_a_photo_is_copied_once_whether_its_link_comes_first(dogsort, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    shutil.copy(CAT, tmp_path / "b" / "tom.jpeg")
+    (tmp_path / "a" / "tom.jpeg").symlink_to("../b/tom.jpeg")
+    (tmp_path / "table.csv").write_text("path,label\na/tom.jpeg,cat\nb/tom.jpeg,cat\n")
+    run = dogsort("file", "table.csv", "--copy", "--to", "to", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr.decode()
+    assert [path.name for path in (tmp_path / "to" / "cat").iterdir()] == ["tom.jpeg"]
+
+
 def test_a_run_that_files_nothing_tells_of_a_killed_one(dogsort, album):
     assert dogsort(album, "--move").returncode == 0
     forget(album)
     run = dogsort(album)
     assert run.returncode == 0
-    assert b"has not ended; if it was killed, the next one takes it back first" in run.stderr
+    assert b"if it was killed, the next one that files into it takes it back first" in run.stderr
 
 
 def test_a_closed_pipe_ends_quietly(album):

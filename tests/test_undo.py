@@ -245,7 +245,7 @@ def test_a_copy_made_by_hand_after_a_kill_stays(tmp_path):
     forget(tmp_path)  # as if it had been killed before the move
     (tmp_path / "dog" / "a.jpg").write_bytes(b"one")
     copy = tmp_path / "dog" / "a.jpg"
-    assert look(tmp_path)[1:] == [f"{copy}: is not, or no longer, what it was to file, so it stays"]
+    assert look(tmp_path)[1:] == [f"{copy}: nobody can tell that it was filed, so it stays"]
     assert contents(tmp_path) == [b"one", b"one", b"two"]
 
 
@@ -282,7 +282,7 @@ def test_what_others_put_there_after_a_kill_is_named_and_stays(tmp_path, action,
     forget(tmp_path)
     state, named = look(tmp_path)
     assert "0 of its files are filed" in state
-    assert named == f"{other}: is not, or no longer, what it was to file, so it stays"
+    assert named == f"{other}: nobody can tell that it was filed, so it stays"
     assert undo(tmp_path) == []
     assert tree(tmp_path)["dog/a.jpg"][0] == content
     assert not (tmp_path / "dog" / ".dogsort.partial").exists()
@@ -792,19 +792,58 @@ def test_an_album_gets_its_time_back_that_a_new_folder_was_made_in(tmp_path):
     assert (tmp_path / "album").stat().st_mtime_ns == 10**18
 
 
-def test_a_run_that_cannot_be_taken_back_keeps_the_one_before_from_it_once(dogsort, album):
+def test_an_older_run_is_undone_only_once_that_was_said(dogsort, album):
     home = album.parent / "home"
     home.mkdir()
-    (album / "kitten.jpeg").rename(home / "kitten.jpeg")
+    for name in ("kitten.jpeg", "running_dog.jpeg"):
+        (album / name).rename(home / name)
     assert dogsort(album, "--move").returncode == 0
     assert dogsort(home, "--move", "--to", album).returncode == 0
-    home.rename(album.parent / "away")
-    for moved_back in (False, True):
-        run = dogsort("undo", album)
-        assert run.returncode == 3
-        assert b"its old folder is gone" in run.stderr
-        assert (b"so the one before it is" in run.stderr) == moved_back
-        assert (album / "chelsea.png").exists() == moved_back
+    (home / "kitten.jpeg").write_bytes(b"another one")
+    said = [dogsort("undo", album) for _ in range(3)]
+    assert [run.returncode for run in said] == [3, 3, 3]
+    assert (home / "running_dog.jpeg").exists()
+    assert b"put back: 1 files; 1 not" in said[0].stderr
+    assert b"call undo" not in said[0].stderr
+    assert b"call undo once more" in said[1].stderr
+    assert b"nothing of it can be put back now; that begun" in said[2].stderr
+    assert (album / "chelsea.png").exists()
+    alone = dogsort("undo", album)
+    assert alone.returncode == 3
+    assert b"its old name is taken" in alone.stderr
+    assert b"once more" not in alone.stderr
+    assert b"next" not in alone.stderr
+
+
+@NO_FOLDER_LOCKS
+def test_undo_keeps_others_out_of_where_photos_go_back_to(dogsort, album):
+    assert dogsort(album, "--move", "--to", album.parent / "to").returncode == 0
+    with at_work(str(album)):
+        run = dogsort("undo", album.parent / "to")
+    assert run.returncode == 1
+    assert b"is at work in it" in run.stderr
+    assert dogsort("undo", album.parent / "to").returncode == 0
+
+
+def test_the_folder_around_a_new_one_may_be_somebody_elses(tmp_path, monkeypatch):
+    """Whose time only its owner may set."""
+    plant(tmp_path, {"album/a.jpg": b"one"})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    ((_, error),) = file_all(tmp_path / "album", {"a.jpg": "dog"}, "move", to=tmp_path / "to")
+    assert error is None
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read anything")
+def test_what_cannot_be_read_after_a_kill_keeps_nobody_from_filing(tmp_path):
+    plant(tmp_path, {"a.jpg": b"one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, "copy")
+    forget(tmp_path)
+    (tmp_path / "dog" / "a.jpg").chmod(0)
+    assert "Permission denied" in look(tmp_path)[1]
 
 
 def test_the_command(dogsort, album):

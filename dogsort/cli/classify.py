@@ -104,7 +104,7 @@ def classify(
         raise UsageError("--null needs PATH -, the names on stdin")
     folders = [path for path in named if os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
-    wishes = wishes_of(filing, default, folders)
+    wishes = wishes_of(filing, default, folders, None if "-" in paths else named)
     planner = None if wishes is None else Planner(wishes, Disk())
     talk = Talk(quiet, verbose, no_progress)
     pass_over = None if wishes is None else cache(filed_into)
@@ -162,7 +162,7 @@ def _check_named(paths: Sequence[str], to: str | None) -> None:
 
 def _tell_of_stopped(folders: Sequence[str], talk: Talk) -> None:
     """Say which runs into the folders did not end; only who files must be able to read journals."""
-    for folder in folders:
+    for folder in {os.path.realpath(folder): folder for folder in folders}.values():
         with suppress(FilingError):
             tell_of_stopped(folder, talk)
 

@@ -65,14 +65,15 @@ def file(
     check_below(rows, below)
     log = read_log(log_of(table))
     roots = folders_of(log, below)
-    wishes = wishes_of(filing, roots[0] if len(roots) == 1 else photos, roots or [below])
+    within = roots or [below]
+    wishes = wishes_of(filing, roots[0] if len(roots) == 1 else photos, within, within)
     if wishes is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
-    with turn_to_file(wishes, roots or [below], talk, dry_run) as left:
+    with turn_to_file(wishes, within, talk, dry_run) as left:
         failed = left
         say_passed_over = passed_over(wishes.folder, talk)
-        found_below = walked(rows, roots or [below], filed_into, say_passed_over)
+        found_below = walked(rows, within, filed_into, say_passed_over)
         for photo in photos_of(found_below, wishes.folders().keys(), log):
             if isinstance(photo, Failure):
                 talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")

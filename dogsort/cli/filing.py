@@ -60,14 +60,18 @@ def filing_options(command: F) -> F:
 
 
 def wishes_of(
-    options: Mapping[str, Any], default: str | None, roots: Sequence[str]
+    options: Mapping[str, Any],
+    default: str | None,
+    roots: Sequence[str],
+    named: Sequence[str] | None,
 ) -> Wishes | None:
     """Return what is asked for, after looking whether it can be done.
 
     Args:
         options: as ``filing_options`` give them.
         default: the folder to file into without --to; None if there is none.
-        roots: the folders that were named; --keep-tree keeps their sub-folders.
+        roots: the folders whose sub-folders --keep-tree keeps.
+        named: the files and folders that were named; None if nobody knows them yet.
 
     Returns:
         None if nothing is to be filed.
@@ -98,7 +102,7 @@ def wishes_of(
         unsure_to=unsure_to,
         neither_to=neither_to,
         keep_tree=roots if options["keep_tree"] else None,
-        within=roots,
+        within=named,
         sidecars=not options["no_sidecars"],
         on_conflict=options["on_conflict"] or "rename",
     )

@@ -110,7 +110,10 @@ def _say_what_stays(planner: Planner, talk: Talk) -> None:
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
     for path in planner.outward:
-        talk.say(f"{printable(path)}: a link that leads out of the folders named, so it is left")
+        talk.detail(f"{printable(path)}: a link that leads out of the folders named")
+    if planner.outward:
+        count = len(planner.outward)
+        talk.say(f"links that lead out of the folders named, so left where they are: {count}")
     for path in planner.shared:
         talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
     for source, name in planner.already.items():

@@ -43,7 +43,8 @@ def turn_to_file(
         tell_of_stopped(folder, talk)
         yield 0
         return
-    with at_work(folder, paths if wishes.action == "move" else ()) as found:
+    is_to_move = wishes.action == "move" or stopped_runs(folder)
+    with at_work(folder, paths if is_to_move else ()) as found:
         for line in found:
             talk.warn(printable(line))
         left = 0
@@ -67,7 +68,7 @@ def tell_of_stopped(folder: str, talk: Talk) -> None:
     for journal in stopped_runs(folder):
         talk.warn(
             f"{printable(folder)}: an earlier run into it, begun {journal.started}, has not ended; "
-            "if it was killed, the next one takes it back first"
+            "if it was killed, the next one that files into it takes it back first"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import click
 
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
@@ -9,7 +11,7 @@ from dogsort.cli.taking_back import described, put_back
 from dogsort.errors import FilingError
 from dogsort.photos.scan import check_paths
 from dogsort.results.summary import printable
-from dogsort.sorting.journals import journals_of
+from dogsort.sorting.journals import journals_of, sources_of
 from dogsort.sorting.lock import at_work
 
 __all__ = ["undo"]
@@ -31,25 +33,29 @@ def undo(folder: str, only_list: bool, quiet: bool, verbose: bool, no_progress: 
         for journal in journals_of(folder):
             talk.data(described(journal))
         return 0
-    if not journals_of(folder):
+    journals = journals_of(folder)
+    if not journals:
         raise FilingError(f"{folder}: nothing was filed into it; name the folder that --to named")
-    with at_work(folder) as found:
+    with at_work(folder, sources_of(journals)) as found:
         for line in found:
             talk.warn(printable(line))
         journals = [journal for journal in journals_of(folder) if not journal.closed]
         if not journals:
             raise FilingError(f"{folder}: everything that was filed is undone already")
         code = 0
-        # What was killed comes first. A run of which nothing more can be put back now keeps those
-        # before it from it only once.
-        for journal in sorted(journals, key=lambda one: (one.stopped, one.run), reverse=True):
-            was_tried = journal.undoing
+        # What was killed comes first.
+        journals.sort(key=lambda one: (one.stopped, one.run), reverse=True)
+        for journal, other in zip_longest(journals, journals[1:]):
+            was_stuck = journal.stuck
             back, left = put_back(journal, talk)
             code = SOME_FAILED if left else code
-            if back or not left:
+            if back or not left or other is None:
                 break
-            if not was_tried:
-                talk.say("to go on to the run before nevertheless, call undo once more")
+            # Said once before an older run is taken back, which may not be what is wanted.
+            journal.note_stuck()
+            journal.close()
+            if not was_stuck:
+                talk.say(f"to go on to the run begun {other.started}, call undo once more")
                 break
-            talk.say("nothing more of that run can be put back now, so the one before it is")
+            talk.say(f"nothing of it can be put back now; that begun {other.started} is next")
         return code

@@ -62,6 +62,8 @@ class Journal:
         restored: the times that undo gives back, likewise, once it was begun.
         undoing: whether undoing it was begun.
         going_back: steps that undo was about to take back when it was stopped.
+        stuck: whether nothing more of it could be put back when that was last tried, and the user
+            was told how to go on to the run before nevertheless.
         ended: whether the run, or if undoing it was begun, that, came to an end of its own: also on
             Ctrl-C or an error, but not if it was killed, or is still going on.
         closed: whether the run was undone as far as it can be.
@@ -85,7 +87,7 @@ class Journal:
         self.after: dict[str, int] = {}
         self.restored: dict[str, int] = {}
         self.going_back: set[int] = set()
-        self.begun = self.undoing = self.ended = self.closed = False
+        self.begun = self.undoing = self.stuck = self.ended = self.closed = False
         self._lines = Lines(path)
         for number, line in enumerate(self._lines.found(), 1):
             try:
@@ -159,6 +161,10 @@ class Journal:
         """Put on disk that filing, or undoing, ended; FilingError likewise."""
         self._append({"ended": True})
 
+    def note_stuck(self) -> None:
+        """Put on disk that nothing more can be put back now; FilingError likewise."""
+        self._append({"ended": True, "stuck": True})
+
     def begin_undo(self, restored: Mapping[str, int]) -> None:
         """Put on disk that the run is being undone, and the times that folders get back.
 
@@ -218,7 +224,7 @@ class Journal:
             self.restored = self._times(entry.get("restored", {}))
             self.undoing, self.ended = True, False
         elif "ended" in entry:
-            self.ended = True
+            self.ended, self.stuck = True, entry.get("stuck", False) is True
         elif "back" in entry:
             self.going_back = {self._known(number) for number in entry["back"]}
         elif "closed" in entry:

@@ -12,7 +12,15 @@ from dogsort.sorting.journal import Journal, name_of, run_of
 from dogsort.sorting.steps import FOLDER_NAME
 from dogsort.sorting.wishes import Action
 
-__all__ = ["begin_journal", "filed_into", "journals_of", "keeps_within", "place_of", "stopped_runs"]
+__all__ = [
+    "begin_journal",
+    "filed_into",
+    "journals_of",
+    "keeps_within",
+    "place_of",
+    "sources_of",
+    "stopped_runs",
+]
 
 
 def begin_journal(folder: str, action: Action) -> Journal:
@@ -75,6 +83,17 @@ def keeps_within(journal: Journal, paths: Collection[str]) -> bool:
         step.is_inside or step.source in allowed or is_allowed(os.path.dirname(step.source))
         for step in journal.steps
     )
+
+
+def sources_of(journals: Collection[Journal]) -> set[str]:
+    """Return the folders that undoing some runs puts photos back into, but for those not there."""
+    sources = {
+        os.path.dirname(step.source)
+        for journal in journals
+        for step in journal.steps
+        if not journal.closed and not step.is_inside
+    }
+    return set(filter(os.path.isdir, sources))
 
 
 def filed_into(folder: str) -> list[str]:

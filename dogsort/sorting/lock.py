@@ -58,7 +58,7 @@ def at_work(folder: str, sources: Collection[str] = ()) -> Iterator[list[str]]:
     except OSError as error:
         raise FilingError(f"{place}: cannot be written: {error.strerror}") from error
     try:
-        with _alone_in([folder, *sources]):
+        with _alone_in(folder, sources):
             _tell_who(place)
             found: list[str] = []
             for journal in journals_of(folder):
@@ -72,7 +72,7 @@ def at_work(folder: str, sources: Collection[str] = ()) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _alone_in(paths: Collection[str]) -> Iterator[None]:
+def _alone_in(folder: str, sources: Collection[str]) -> Iterator[None]:
     """Keep out others that file from or into the same folders, or ones in them or around them.
 
     The folders themselves are locked, so that no file is left in them; where the system knows no
@@ -86,15 +86,19 @@ def _alone_in(paths: Collection[str]) -> Iterator[None]:
     except ImportError:
         yield
         return
-    folders = (path if os.path.isdir(path) else os.path.dirname(path) for path in paths)
-    ours = set(map(os.path.realpath, folders))
-    if len(ours | _around(ours)) > MOST_LOCKED:
-        ours = {os.path.commonpath(ours)}
+    ours = {
+        os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path))
+        for path in (folder, *sources)
+    }
+    if sources and len(ours | _around(ours)) > MOST_LOCKED:
+        outer = os.path.commonpath(list(map(os.path.realpath, sources)))
+        # Not all of a disk, for photos from everywhere on it.
+        ours = {os.path.realpath(folder)} | ({outer} - {os.path.dirname(outer)})
     locked = set()
     with ExitStack() as stack:
-        for folder in [*sorted(ours), *sorted(_around(ours) - ours)]:
+        for place in [*sorted(ours), *sorted(_around(ours) - ours)]:
             try:
-                handle = os.open(folder, os.O_RDONLY)
+                handle = os.open(place, os.O_RDONLY)
             except OSError:  # such as one that may only be passed through
                 continue
             stack.callback(os.close, handle)
@@ -102,12 +106,12 @@ def _alone_in(paths: Collection[str]) -> Iterator[None]:
             if (status.st_dev, status.st_ino) in locked:  # by another name
                 continue
             locked.add((status.st_dev, status.st_ino))
-            how = fcntl.LOCK_EX if folder in ours else fcntl.LOCK_SH
+            how = fcntl.LOCK_EX if place in ours else fcntl.LOCK_SH
             try:
                 fcntl.flock(handle, how | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise FilingError(
-                    f"{folder}: another dogsort, or a program that locked it, is at work in it; "
+                    f"{place}: another dogsort, or a program that locked it, is at work in it; "
                     "wait until it is done"
                 ) from None
             except OSError:  # a file system without such locks
@@ -127,7 +131,8 @@ def _make(place: Path) -> None:
     with suppress(FileExistsError):
         place.mkdir()
         sync_folder(str(place.parent))
-        os.utime(outer, ns=(times.st_atime_ns, times.st_mtime_ns))
+        with suppress(OSError):  # only its owner may
+            os.utime(outer, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def _who(place: Path) -> str:

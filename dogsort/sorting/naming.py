@@ -194,6 +194,10 @@ class Namer:
                 return promised.target
             leads = self._files.islink(name) and self._files.realpath(name) == real
             return name if leads else None
-        if promised is not None and self._files.same_content(source, promised.source):
-            return promised.target
+        if promised is not None:
+            other = promised.source
+            if self._files.islink(other):
+                other = self._files.realpath(other)
+            if self._files.same_content(source, other):
+                return promised.target
         return name if self._files.same_content(source, name) else None

@@ -42,7 +42,8 @@ class Planner:
         self._real: dict[str, str] = {}
         self._spelled: dict[str, str] = {}  # folders as they were first named, by what they are
         self._roots = [self._real_folder(root) for root in wishes.keep_tree or ()]
-        self._within = [os.path.join(self._real_folder(root), "") for root in wishes.within or ()]
+        self._named = set(wishes.within or ())
+        self._within = [os.path.join(self._real_folder(root), "") for root in self._named]
         # By folder and name: most that must be known of a photo is the same for all in its folder.
         self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
         self.links: dict[str, str] = {}
@@ -94,18 +95,23 @@ class Planner:
         return plan
 
     def _find_links(self) -> dict[str, str]:
-        """Return the photos that are links, with what they lead to."""
-        return {
-            path: self._files.realpath(path)
-            for folder, photos in self._photos.items()
-            for path in (os.path.join(folder, name) for name in self._files.links(folder, photos))
-        }
+        """Return the photos that are links, with what they lead to; of copies, only those to do."""
+        found = {}
+        for folder, photos in self._photos.items():
+            for name in self._files.links(folder, photos):
+                if self.wishes.action == "move" or photos[name] in self._folders:
+                    path = os.path.join(folder, name)
+                    found[path] = self._files.realpath(path)
+        return found
 
     def _leads_out(self, link: str, real: str) -> bool:
         """Tell whether a link that was found in a folder leads out of all that were named."""
         here = os.path.join(self._real_folder(os.path.dirname(link) or os.curdir), "")
-        return any(map(here.startswith, self._within)) and not any(
-            map(real.startswith, self._within)
+        starts = tuple(self._within)
+        return (
+            link not in self._named
+            and here.startswith(starts)
+            and not os.path.join(real, "").startswith(starts)
         )
 
     def _find_owners(self) -> dict[str, list[str]]:

@@ -62,13 +62,17 @@ def _settle_filing(journal: Journal) -> list[str]:
     drop_partials(step.target for step in steps)
     said = []
     for number, step in zip(unsettled, steps, strict=True):
-        outcome = _outcome(step, journal.action)
+        try:
+            outcome = _outcome(step, journal.action)
+        except FilingError as error:
+            said.append(f"{step.source}: {UNKNOWN}: {error}")
+            continue
         if outcome is None:
             said.append(f"{step.source}: {UNKNOWN}")
             continue
         journal.note(number, outcome)
         if outcome == "failed" and os.path.lexists(step.target):
-            said.append(f"{step.target}: is not, or no longer, what it was to file, so it stays")
+            said.append(f"{step.target}: nobody can tell that it was filed, so it stays")
     return said
 
 

@@ -31,8 +31,8 @@ class Wishes:
             None leaves them where they are.
         keep_tree: the folders whose sub-folders are kept below the label; None files all photos of
             a label into one folder.
-        within: the folders that were named: what is found in one as a link that leads out of all
-            of them stays. None lets links lead anywhere.
+        within: the files and folders that were named: what is found in a folder, as a link that
+            leads to none of them, stays. None lets links lead anywhere.
         sidecars: whether what belongs to a photo goes with it.
         on_conflict: what is done where another file has the name.
     """
