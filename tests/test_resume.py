@@ -236,6 +236,21 @@ def test_resuming_files_photos_too(dogsort, album, tmp_path):
     ]
 
 
+def test_photos_moved_away_are_known_when_they_are_back(dogsort, album, tmp_path):
+    """The same command again, after it moved the photos, and then undo."""
+    table = tmp_path / "p.csv"
+    assert dogsort(album, "-o", table, "--move").returncode == 0
+    first = table.read_bytes()
+    again = dogsort(album, "-o", table, "--move", "--resume")
+    assert again.returncode == 0, again.stderr.decode()
+    assert taken_over(again) == 3
+    assert b"kept for --resume and left out of the table: 3" in again.stderr
+    assert dogsort("undo", album).returncode == 0
+    back = dogsort(album, "-o", table, "--resume")
+    assert taken_over(back) == 6
+    assert table.read_bytes() == first
+
+
 def test_without_a_log_everything_is_classified(dogsort, album, tmp_path):
     run = dogsort(album, "-o", tmp_path / "p.csv", "--resume")
     assert run.returncode == 0

@@ -114,8 +114,10 @@ def classify(
         if wishes is not None:
             unfiled = stack.enter_context(turn_to_file(wishes, named, talk, dry_run))
             check_paths(named)
-        else:
-            _tell_of_stopped(folders, talk)
+        # A run killed while it filed into one may have taken what is to be found there.
+        _tell_of_stopped(
+            [path for path in folders if wishes is None or path != wishes.folder], talk
+        )
         classifier = open_classifier(
             talk,
             device,

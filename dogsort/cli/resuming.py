@@ -35,5 +35,10 @@ def end_run(run: Run | None, resume: bool, talk: Talk) -> None:
     if run is None or not resume:
         return
     talk.say(f"rows taken over from earlier runs: {run.taken_over}")
+    if run.known:
+        talk.say(
+            f"known, but not found now, so kept for --resume and left out of the table: "
+            f"{len(run.known)}"
+        )
     for partial in run.removed:
         talk.say(f"{printable(partial)}: removed, as all its photos are in {printable(run.table)}")

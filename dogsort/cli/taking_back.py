@@ -112,7 +112,9 @@ def described(journal: Journal) -> str:
             labels[step.label] += 1
     what = ", ".join(f"{count} {label}" for label, count in labels.items()) or "nothing"
     outcomes = Counter(journal.outcomes)
-    if outcomes["lost"]:
+    if journal.stopped:
+        state = "not ended: killed, or still going on"
+    elif outcomes["lost"]:
         state = f"undone, but for {outcomes['lost']} changed or gone since"
     elif journal.closed:
         state = "undone"

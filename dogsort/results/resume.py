@@ -86,7 +86,7 @@ class Run:
                 yield item
                 continue
             self._under_way[item.path] = stamp
-            entry = self.known.get(item.path)
+            entry = self.known.pop(item.path, None)
             if entry is not None and entry.stamp == stamp:
                 self.taken_over += 1
                 yield prediction(item.path, entry.p_dog, entry.p_pet, *self._bars)
@@ -111,6 +111,10 @@ class Run:
             if table.partial != os.path.realpath(self.table):
                 file = after_the_table.enter_context(self._log_file(table.partial))
             yield lambda record: self._write(table, file, record)
+            if file is not None:
+                # Of photos that were not found, such as those moved: undo may put them back.
+                for path, entry in self.known.items():
+                    file.add(path, entry)
         self.removed = [partial for partial in self._stopped if _remove(partial)]
 
     @contextmanager
