@@ -104,7 +104,8 @@ def classify(
         raise UsageError("--null needs PATH -, the names on stdin")
     folders = [path for path in named if os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
-    wishes = wishes_of(filing, default, folders, None if "-" in paths else named)
+    known = None if "-" in paths else named
+    wishes = wishes_of(filing, default, folders, known, "the only PATH is a folder")
     planner = None if wishes is None else Planner(wishes, Disk())
     talk = Talk(quiet, verbose, no_progress)
     pass_over = None if wishes is None else cache(filed_into)

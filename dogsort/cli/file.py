@@ -66,7 +66,9 @@ def file(
     log = read_log(log_of(table))
     roots = folders_of(log, below)
     within = roots or [below]
-    wishes = wishes_of(filing, roots[0] if len(roots) == 1 else photos, within, within)
+    default = roots[0] if len(roots) == 1 else photos
+    unless = "the log beside the table names one folder that is here, or --photos names it"
+    wishes = wishes_of(filing, default, within, within, unless)
     if wishes is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())

@@ -64,6 +64,7 @@ def wishes_of(
     default: str | None,
     roots: Sequence[str],
     named: Sequence[str] | None,
+    unless: str,
 ) -> Wishes | None:
     """Return what is asked for, after looking whether it can be done.
 
@@ -72,6 +73,7 @@ def wishes_of(
         default: the folder to file into without --to; None if there is none.
         roots: the folders whose sub-folders --keep-tree keeps.
         named: the files and folders that were named; None if nobody knows them yet.
+        unless: when there is a default, for people.
 
     Returns:
         None if nothing is to be filed.
@@ -85,10 +87,7 @@ def wishes_of(
         return None
     folder = default if options["to"] is None else options["to"]
     if folder is None:
-        raise UsageError(
-            f"--{action} needs --to FOLDER unless the PATH is one folder, or the "
-            "table has its log beside it"
-        )
+        raise UsageError(f"--{action} needs --to FOLDER unless {unless}")
     if folder == "":
         raise UsageError("--to: the name of the folder is empty")
     if options["keep_tree"] and not roots:

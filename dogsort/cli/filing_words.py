@@ -116,6 +116,8 @@ def _say_what_stays(planner: Planner, talk: Talk) -> None:
         talk.say(f"links that lead out of the folders named, so left where they are: {count}")
     for path in planner.shared:
         talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
+    if planner.in_place:
+        talk.say(f"in the folder of their label already: {planner.in_place}")
     for source, name in planner.already.items():
         talk.detail(f"{printable(source)}: already there as {printable(name)}")
     if planner.already:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import zip_longest
 
 import click
@@ -28,6 +29,8 @@ def undo(folder: str, only_list: bool, quiet: bool, verbose: bool, no_progress: 
     is overwritten, and what could not be put back is named.
     """
     check_paths([folder])
+    if not os.path.isdir(folder):
+        raise FilingError(f"{folder}: is not a folder; name the one that was filed into")
     talk = Talk(quiet, verbose, no_progress)
     if only_list:
         for journal in journals_of(folder):

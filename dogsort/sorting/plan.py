@@ -27,6 +27,7 @@ class Planner:
         links: links seen, by the file that they lead to. A move leaves both where they are:
             a relative link that is moved, and one whose file is moved, lead to nothing.
         outward: links that are left because they lead out of the folders that were named.
+        in_place: how many photos are in the folder of their label already.
         already: photos that need no filing, with the name under which they are there already, or
             will be.
         conflicts: photos whose name another file has, with that name.
@@ -48,6 +49,7 @@ class Planner:
         self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
         self.links: dict[str, str] = {}
         self.outward: list[str] = []
+        self.in_place = 0
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
         self.shared: list[str] = []
@@ -139,6 +141,9 @@ class Planner:
             here = self._real_folder(place or os.curdir)
             folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
             groups: dict[tuple[str, str, str], Group] = {}
+            self.in_place += sum(
+                label in folders and folders[label] is None for label in names.values() if label
+            )
             for name, label in names.items():
                 folder = None if label is None else folders.get(label)
                 path = os.path.join(place, name)
