@@ -68,6 +68,22 @@ def test_rows_whose_photo_has_changed_or_gone_are_left_alone(dogsort, album):
     assert (album / "kitten.jpeg").exists()
 
 
+def test_a_table_is_filed_twice(dogsort, album):
+    """As one does after a Ctrl-C."""
+    table = album.parent / "p.csv"
+    dogsort(album, "-o", table)
+    (album / "kitten.jpeg").rename(album.parent / "kitten.jpeg")
+    assert dogsort("file", table, "--move").returncode == 3
+    (album.parent / "kitten.jpeg").rename(album / "kitten.jpeg")
+    again = dogsort("file", table, "--move")
+    assert again.returncode == 0, again.stderr.decode()
+    assert b"moved by an earlier run: 2\nmoved: 1 cat\n" in again.stderr
+    assert dogsort("undo", album).returncode == 0
+    assert dogsort("undo", album).returncode == 0
+    (album / "chelsea.png").unlink()
+    assert b"gone since it was classified" in dogsort("file", table, "--move").stderr
+
+
 def test_a_corrected_table_decides(dogsort, album):
     table = album.parent / "p.csv"
     dogsort(album, "-o", table)

@@ -20,8 +20,8 @@ from dogsort.results.reading import read_table
 from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.from_table import check_below, folders_of, photos_of, walked
-from dogsort.sorting.journals import filed_into
+from dogsort.sorting.from_table import MOVED, check_below, folders_of, photos_of, walked
+from dogsort.sorting.journals import filed_into, moved_into
 from dogsort.sorting.plan import Planner
 
 __all__ = ["file"]
@@ -73,15 +73,21 @@ def file(
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
     with turn_to_file(wishes, within, talk, dry_run) as left:
-        failed = left
+        failed, moved = left, 0
         say_passed_over = passed_over(wishes.folder, talk)
         found_below = walked(rows, within, filed_into, say_passed_over)
-        for photo in photos_of(found_below, wishes.folders().keys(), log):
-            if isinstance(photo, Failure):
+        sources = moved_into(wishes.folder)
+        for photo in photos_of(found_below, wishes.folders().keys(), log, sources):
+            if isinstance(photo, Failure) and photo.error == MOVED:
+                talk.detail(f"{printable(photo.path)}: {MOVED}")
+                moved += 1
+            elif isinstance(photo, Failure):
                 talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
                 failed += 1
             else:
                 planner.add(*photo)
+        if moved:
+            talk.say(f"{MOVED}: {moved}")
         if dry_run:
             show_plan(planner, output, talk)
         else:

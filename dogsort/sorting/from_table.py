@@ -12,9 +12,10 @@ from dogsort.results.log import Log, Stamp
 from dogsort.results.reading import Row
 from dogsort.sorting.steps import FOLDER_NAME
 
-__all__ = ["check_below", "folders_of", "photos_of", "walked"]
+__all__ = ["MOVED", "check_below", "folders_of", "photos_of", "walked"]
 
 CHANGED = "changed since it was classified"
+MOVED = "moved by an earlier run"
 
 
 def check_below(rows: Iterable[Row], folder: str) -> None:
@@ -109,7 +110,7 @@ def walked(
 
 
 def photos_of(
-    rows: Iterable[Row], labels: Collection[Label], log: Log | None
+    rows: Iterable[Row], labels: Collection[Label], log: Log | None, moved: Collection[str]
 ) -> Iterator[tuple[str, Label | None] | Failure]:
     """Look what became of the photos in rows.
 
@@ -118,23 +119,28 @@ def photos_of(
         labels: those that are filed.
         log: of the table, which tells what the photos were when they were classified. Without, or
             for a row that it does not hold, that is not asked.
+        moved: where earlier runs moved photos from, absolute, without links.
 
     Yields:
-        A Failure for a photo that was to be filed and cannot be. Path and label of all that are
-        there, for what belongs to several photos asks for each; None for one that has changed.
+        A Failure for a photo that was to be filed and cannot be, or was already. Path and label of
+        all that are there, for what belongs to several photos asks for each; None for one that has
+        changed.
     """
     for row in rows:
-        reason = _why_not(row, log)
+        reason = _why_not(row, log, moved)
         if reason is not None and row.label in labels:
             yield Failure(row.path, reason)
         if reason in (None, CHANGED):
             yield row.path, row.label if reason is None else None
 
 
-def _why_not(row: Row, log: Log | None) -> str | None:
+def _why_not(row: Row, log: Log | None, moved: Collection[str]) -> str | None:
     """Return why a photo is not to be filed; None if nothing is against it."""
     stamp = Stamp.of(row.path)
     if stamp is None:
+        folder, name = os.path.split(row.path)
+        if os.path.join(os.path.realpath(folder), name) in moved:
+            return MOVED
         escaped = ", or a name that is no UTF-8, which needs a .csv table"
         return "gone since it was classified" + (escaped if "\\x" in row.path else "")
     if not os.path.isfile(row.path):

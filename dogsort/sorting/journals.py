@@ -17,6 +17,7 @@ __all__ = [
     "filed_into",
     "journals_of",
     "keeps_within",
+    "moved_into",
     "place_of",
     "sources_of",
     "stopped_runs",
@@ -94,6 +95,20 @@ def sources_of(journals: Collection[Journal]) -> set[str]:
         if not journal.closed and not step.is_inside
     }
     return set(filter(os.path.isdir, sources))
+
+
+def moved_into(folder: str) -> set[str]:
+    """Return where runs, but for those undone, moved photos from into a folder: absolute.
+
+    Raises:
+        FilingError: if a journal cannot be read.
+    """
+    return {
+        step.source
+        for journal in journals_of(folder)
+        for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
+        if journal.action == "move" and outcome == "done"
+    }
 
 
 def filed_into(folder: str) -> list[str]:
