@@ -490,6 +490,7 @@ LABEL = st.sampled_from(["dog", "cat", "unsure", "neither"])
 RUN = st.fixed_dictionaries(
     {
         "action": st.sampled_from(ACTIONS),
+        "is_elsewhere": st.booleans(),
         "roots": st.sampled_from([None, ("",), ("", "x")]),
         "on_conflict": st.sampled_from(["rename", "skip"]),
         "neither_to": st.sampled_from([None, "rest"]),
@@ -507,31 +508,42 @@ TREES_AND_RUNS = given(
 
 
 def check_that_it_comes_back(labels, sidecars, links, runs):
-    """Runs pile up in one folder, and are undone one after the other."""
+    """Runs pile up in one folder, or file from it elsewhere, and are undone one after the other."""
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+        folder, elsewhere = Path(place, "album"), Path(place, "sorted")
         plant(folder, {name: name.encode() for name in (*labels, *sidecars)})
         for name, target in links.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(target)
+        folder.mkdir(exist_ok=True)
+        elsewhere.mkdir()
         labels |= dict.fromkeys(links, "dog")
-        before, states = contents(folder), [tree(folder)]
+
+        def state() -> tuple[object, object]:
+            return tree(folder), tree(elsewhere)
+
+        def all_contents() -> list[bytes]:
+            return sorted(contents(folder) + contents(elsewhere))
+
+        before, states, filed_into = all_contents(), [state()], []
         for wishes in runs:
             action, roots = wishes["action"], wishes.pop("roots")
+            to = elsewhere if wishes.pop("is_elsewhere") else folder
             keep = None if roots is None else [str(folder / root) for root in roots]
             shown = {name: label for name, label in labels.items() if (folder / name).is_file()}
-            file_all(folder, shown, keep_tree=keep, **wishes)
+            file_all(folder, shown, keep_tree=keep, to=to, **wishes)
             if action == "move":
-                assert len(contents(folder)) >= len(before)
-            assert set(before) <= set(contents(folder))
-            if tree(folder) != states[-1]:
-                states.append(tree(folder))
+                assert len(all_contents()) >= len(before)
+            assert set(before) <= set(all_contents())
+            if state() != states[-1]:
+                states.append(state())
+                filed_into.append(to)
         if {wishes["action"] for wishes in runs} == {"move"}:
-            assert contents(folder) == before
-        while len(states) > 1:
-            assert all(error is None for _, error in undo(folder))
+            assert all_contents() == before
+        while filed_into:
+            assert all(error is None for _, error in undo(filed_into.pop()))
             states.pop()
-            assert tree(folder) == states[-1]
+            assert state() == states[-1]
 
 
 @settings(max_examples=60)
