@@ -84,6 +84,25 @@ def test_a_table_is_filed_twice(dogsort, album):
     assert b"gone since it was classified" in dogsort("file", table, "--move").stderr
 
 
+def test_what_a_second_call_cannot_mend_is_named(dogsort, tmp_path):
+    """A label that was corrected after filing; a run that was stopped between photo and sidecar."""
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        shutil.copy(CAT, tmp_path / name)
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\na.jpg,cat\nb.jpg,cat\nc.jpg,cat\n")
+    assert dogsort("file", "t.csv", "--move", "--to", ".", cwd=tmp_path).returncode == 0
+    table.write_text("path,label\na.jpg,dog\nb.jpg,cat\nc.jpg,cat\n")
+    (tmp_path / "b.xmp").write_bytes(b"stars")
+    run = dogsort("file", "t.csv", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 3
+    assert run.stderr.decode().splitlines()[:-1] == [
+        "a.jpg: not filed: moved by an earlier run as cat; dogsort undo takes that back",
+        "b.jpg: not filed: moved by an earlier run, but not what has its name; dogsort undo takes "
+        "that back",
+        "moved by an earlier run: 1",
+    ]
+
+
 def test_a_corrected_table_decides(dogsort, album):
     table = album.parent / "p.csv"
     dogsort(album, "-o", table)

@@ -837,6 +837,30 @@ def test_undo_keeps_others_out_of_where_photos_go_back_to(dogsort, album):
     assert dogsort("undo", album.parent / "to").returncode == 0
 
 
+@NO_FOLDER_LOCKS
+def test_undoing_copies_keeps_nobody_from_their_originals(dogsort, album):
+    assert dogsort(album, "--copy", "--to", album.parent / "to").returncode == 0
+    with at_work(str(album)):
+        assert dogsort("undo", album.parent / "to").returncode == 0
+
+
+def test_a_half_moved_photo_that_cannot_go_ends_the_run(tmp_path, monkeypatch):
+    plant(tmp_path, {"a.jpg": b"one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, "move")
+    os.link(tmp_path / "dog" / "a.jpg", tmp_path / "a.jpg")
+    forget(tmp_path)
+
+    def refuse(path: object, **_: object) -> None:
+        raise PermissionError(1, "Operation not permitted", path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        with pytest.raises(FilingError, match="half moved, and cannot be deleted"):
+            look(tmp_path)
+    look(tmp_path)
+    assert contents(tmp_path) == [b"one"]
+
+
 def test_the_folder_around_a_new_one_may_be_somebody_elses(tmp_path, monkeypatch):
     """Whose time only its owner may set."""
     plant(tmp_path, {"album/a.jpg": b"one"})

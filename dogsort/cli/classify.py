@@ -116,9 +116,7 @@ def classify(
             unfiled = stack.enter_context(turn_to_file(wishes, named, talk, dry_run))
             check_paths(named)
         # A run killed while it filed into one may have taken what is to be found there.
-        _tell_of_stopped(
-            [path for path in folders if wishes is None or path != wishes.folder], talk
-        )
+        _tell_of_stopped(folders, None if wishes is None else wishes.folder, talk)
         classifier = open_classifier(
             talk,
             device,
@@ -163,9 +161,12 @@ def _check_named(paths: Sequence[str], to: str | None) -> None:
             raise
 
 
-def _tell_of_stopped(folders: Sequence[str], talk: Talk) -> None:
-    """Say which runs into the folders did not end; only who files must be able to read journals."""
-    for folder in {os.path.realpath(folder): folder for folder in folders}.values():
+def _tell_of_stopped(folders: Sequence[str], told: str | None, talk: Talk) -> None:
+    """Say which runs into folders did not end; only who files must be able to read journals."""
+    by_place = {os.path.realpath(folder): folder for folder in folders}
+    if told is not None:  # of which more than that is said
+        by_place.pop(os.path.realpath(told), None)
+    for folder in by_place.values():
         with suppress(FilingError):
             tell_of_stopped(folder, talk)
 

@@ -37,7 +37,7 @@ def end_run(run: Run | None, resume: bool, talk: Talk) -> None:
     talk.say(f"rows taken over from earlier runs: {run.taken_over}")
     if run.known:
         talk.say(
-            f"known, but not found now, so kept for --resume and left out of the table: "
+            f"known, but not among the photos now, so kept for --resume and left out of the table: "
             f"{len(run.known)}"
         )
     for partial in run.removed:

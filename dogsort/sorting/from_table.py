@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 
 from dogsort.errors import FilingError
 from dogsort.records import Failure, Label
-from dogsort.results.log import Log, Stamp
+from dogsort.results.log import Entry, Log, Stamp
 from dogsort.results.reading import Row
-from dogsort.sorting.steps import FOLDER_NAME
+from dogsort.sorting.steps import FOLDER_NAME, Step
 
 __all__ = ["MOVED", "check_below", "folders_of", "photos_of", "walked"]
 
@@ -110,7 +110,7 @@ def walked(
 
 
 def photos_of(
-    rows: Iterable[Row], labels: Collection[Label], log: Log | None, moved: Collection[str]
+    rows: Iterable[Row], labels: Collection[Label], log: Log | None, moved: Mapping[str, Step]
 ) -> Iterator[tuple[str, Label | None] | Failure]:
     """Look what became of the photos in rows.
 
@@ -119,31 +119,59 @@ def photos_of(
         labels: those that are filed.
         log: of the table, which tells what the photos were when they were classified. Without, or
             for a row that it does not hold, that is not asked.
-        moved: where earlier runs moved photos from, absolute, without links.
+        moved: what earlier runs moved, by where it was, absolute, without links.
 
     Yields:
         A Failure for a photo that was to be filed and cannot be, or was already. Path and label of
         all that are there, for what belongs to several photos asks for each; None for one that has
         changed.
     """
+    names, resolved = cache(_names_in), cache(os.path.realpath)
     for row in rows:
-        reason = _why_not(row, log, moved)
+        entry = None if log is None else log.entries.get(row.path)
+        reason = _why_not(row, entry)
+        folder, name = os.path.split(row.path)
+        step = moved.get(os.path.join(resolved(folder), name))
+        is_of_step = step is not None and (entry is None or entry.stamp.size == step.size)
+        if step is not None and is_of_step and not os.path.lexists(row.path):
+            reason = _how_moved(row, step, names(folder or os.curdir))
         if reason is not None and row.label in labels:
             yield Failure(row.path, reason)
         if reason in (None, CHANGED):
             yield row.path, row.label if reason is None else None
 
 
-def _why_not(row: Row, log: Log | None, moved: Collection[str]) -> str | None:
+def _names_in(folder: str) -> set[str]:
+    """Return the names of files in a folder, each also without its suffix."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return set()
+    return {*names, *(os.path.splitext(name)[0] for name in names)}
+
+
+def _how_moved(row: Row, step: Step, names: Collection[str]) -> str:
+    """Tell how an earlier run moved a photo; ``MOVED`` if there is nothing left to do.
+
+    Args:
+        row: of the photo.
+        step: of that run.
+        names: what is left where it was.
+    """
+    if step.label != row.label:
+        return f"{MOVED} as {step.label}; dogsort undo takes that back"
+    name = os.path.basename(row.path)
+    if name in names or os.path.splitext(name)[0] in names:
+        return f"{MOVED}, but not what has its name; dogsort undo takes that back"
+    return MOVED
+
+
+def _why_not(row: Row, entry: Entry | None) -> str | None:
     """Return why a photo is not to be filed; None if nothing is against it."""
     stamp = Stamp.of(row.path)
     if stamp is None:
-        folder, name = os.path.split(row.path)
-        if os.path.join(os.path.realpath(folder), name) in moved:
-            return MOVED
         escaped = ", or a name that is no UTF-8, which needs a .csv table"
         return "gone since it was classified" + (escaped if "\\x" in row.path else "")
     if not os.path.isfile(row.path):
         return "not a file"
-    entry = None if log is None else log.entries.get(row.path)
     return None if entry is None or entry.stamp == stamp else CHANGED

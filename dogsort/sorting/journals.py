@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dogsort.errors import FilingError
 from dogsort.sorting.journal import Journal, name_of, run_of
-from dogsort.sorting.steps import FOLDER_NAME
+from dogsort.sorting.steps import FOLDER_NAME, Step
 from dogsort.sorting.wishes import Action
 
 __all__ = [
@@ -92,19 +92,19 @@ def sources_of(journals: Collection[Journal]) -> set[str]:
         os.path.dirname(step.source)
         for journal in journals
         for step in journal.steps
-        if not journal.closed and not step.is_inside
+        if journal.action == "move" and not journal.closed and not step.is_inside
     }
     return set(filter(os.path.isdir, sources))
 
 
-def moved_into(folder: str) -> set[str]:
-    """Return where runs, but for those undone, moved photos from into a folder: absolute.
+def moved_into(folder: str) -> dict[str, Step]:
+    """Return what runs, but for those undone, moved into a folder, by where it was: absolute.
 
     Raises:
         FilingError: if a journal cannot be read.
     """
     return {
-        step.source
+        step.source: step
         for journal in journals_of(folder)
         for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
         if journal.action == "move" and outcome == "done"

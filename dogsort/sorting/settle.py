@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 
 from dogsort.errors import FilingError
-from dogsort.sorting.carry import clear_up, drop_partials
+from dogsort.sorting.carry import HalfMoved, clear_up, drop_partials
 from dogsort.sorting.identity import Identity, folder_times, leads_to, same_name, strays
 from dogsort.sorting.journal import Journal, Outcome
 from dogsort.sorting.plan import Action
@@ -64,6 +64,8 @@ def _settle_filing(journal: Journal) -> list[str]:
     for number, step in zip(unsettled, steps, strict=True):
         try:
             outcome = _outcome(step, journal.action)
+        except HalfMoved:
+            raise
         except FilingError as error:
             said.append(f"{step.source}: {UNKNOWN}: {error}")
             continue
@@ -142,7 +144,7 @@ def _keep_one(source: str, target: str, identity: Identity) -> None:
     try:
         os.unlink(target)
     except OSError as error:
-        raise FilingError(
+        raise HalfMoved(
             f"{target}: half moved, and cannot be deleted: {error.strerror}; "
             f"{source} is the same photo, of {identity.size} bytes"
         ) from error
