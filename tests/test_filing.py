@@ -420,10 +420,19 @@ def started(*arguments: object) -> subprocess.Popen[bytes]:
     )
 
 
-def many(folder: Path, count: int) -> None:
-    plant(folder, {f"{number:05}.jpg": b"%d" % number for number in range(count)})
+#: So many that a signal comes while they are filed, however late on a busy machine.
+MANY = 12_000
+
+
+def filed(number: int) -> str:
+    """Where one of many goes."""
+    return f"{'dog' if number % 2 else 'cat'}/{number:05}.jpg"
+
+
+def many(folder: Path) -> None:
+    plant(folder, {f"{number:05}.jpg": b"%d" % number for number in range(MANY)})
     rows = "".join(
-        f"{folder}/{number:05}.jpg,{'dog' if number % 2 else 'cat'}\n" for number in range(count)
+        f"{folder}/{number:05}.jpg,{os.path.dirname(filed(number))}\n" for number in range(MANY)
     )
     (folder.parent / "p.csv").write_text("path,label\n" + rows)
 
@@ -432,16 +441,16 @@ def many(folder: Path, count: int) -> None:
 @pytest.mark.parametrize(
     ("signals", "moment"),
     [
-        ([signal.SIGINT], "cat/00000.jpg"),
-        ([signal.SIGTERM], "cat/00500.jpg"),
-        ([signal.SIGINT] * 2, "dog/02001.jpg"),
-        ([signal.SIGTERM, signal.SIGINT], "dog/01001.jpg"),
+        ([signal.SIGINT], 0),
+        ([signal.SIGTERM], 500),
+        ([signal.SIGINT] * 2, 2001),
+        ([signal.SIGTERM, signal.SIGINT], 1001),
     ],
 )
 def test_stopped_while_filing_and_while_undoing(dogsort, tmp_path, signals, moment):
     """Whenever it is stopped, what was done is said, and nothing is lost."""
     album = tmp_path / "album"
-    many(album, 3000)
+    many(album)
     before = tree(album)
 
     def stop(arguments: list[object], moment: Path, appears: bool) -> bytes:
@@ -453,20 +462,21 @@ def test_stopped_while_filing_and_while_undoing(dogsort, tmp_path, signals, mome
         _, text = process.communicate(timeout=60)
         assert process.returncode == 130, text
         assert b"Traceback" not in text
-        assert contents(album) == sorted(b"%d" % number for number in range(3000))
+        assert contents(album) == sorted(b"%d" % number for number in range(MANY))
         return text
 
     filing = ["file", tmp_path / "p.csv", "--move", "--to", album]
-    text = stop(filing, album / moment, appears=True)
+    text = stop(filing, album / filed(moment), appears=True)
     assert (
-        b"of 3000 files were moved, the others are as they were; to take it back: dogsort undo"
+        b"of %d files were moved, the others are as they were; to take it back: dogsort undo" % MANY
         in text
     )
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
     assert dogsort(*filing).returncode == 0
-    text = stop(["undo", album], album / moment, appears=False)
-    assert b"of 3000 files are put back; the same command goes on" in text
+    # Which begins with the last one.
+    text = stop(["undo", album], album / filed(MANY - 1 - moment), appears=False)
+    assert b"of %d files are put back; the same command goes on" % MANY in text
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
 
@@ -475,11 +485,11 @@ def test_stopped_while_filing_and_while_undoing(dogsort, tmp_path, signals, mome
 def test_a_killed_run_is_taken_back_by_the_next_one(dogsort, tmp_path):
     """Also if that is interrupted while it does so; then one undo gives back what was before."""
     album = tmp_path / "album"
-    many(album, 3000)
+    many(album)
     before = tree(album)
     filing = ["file", tmp_path / "p.csv", "--move", "--to", album]
     process = started(*filing)
-    while not (album / "dog" / "02001.jpg").exists():
+    while not (album / filed(9001)).exists():
         assert process.poll() is None, process.stderr.read().decode()
     process.kill()
     process.communicate()
@@ -488,7 +498,7 @@ def test_a_killed_run_is_taken_back_by_the_next_one(dogsort, tmp_path):
         b"if it was killed, the next one that files into it takes it back first" in planned.stderr
     )
     process = started(*filing)
-    while not (album / "02001.jpg").exists():
+    while not (album / "09001.jpg").exists():
         assert process.poll() is None, process.stderr.read().decode()
     process.send_signal(signal.SIGINT)
     _, text = process.communicate(timeout=60)
@@ -499,7 +509,7 @@ def test_a_killed_run_is_taken_back_by_the_next_one(dogsort, tmp_path):
     assert run.returncode == 0, said
     assert "was taken back only in part; that is to go on" in said[0]
     assert said[1].endswith("  undone")
-    assert "moved: 1500 cat, 1500 dog" in said
+    assert f"moved: {MANY // 2} cat, {MANY // 2} dog" in said
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
     assert b"is undone already" in dogsort("undo", album).stderr
