@@ -107,7 +107,7 @@ def put_back(journal: Journal, talk: Talk) -> tuple[int, int]:
 def described(journal: Journal) -> str:
     """Describe a run in a line."""
     labels: Counter[str] = Counter()
-    for step, outcome in zip(journal.steps, journal.outcomes, strict=True):
+    for step, outcome in zip(journal.steps.values(), journal.outcomes, strict=True):
         if outcome != "failed" and not step.sidecar:
             labels[step.label] += 1
     what = ", ".join(f"{count} {label}" for label, count in labels.items()) or "nothing"

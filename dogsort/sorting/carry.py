@@ -89,9 +89,9 @@ def clear_up(source: str, target: str, identity: Identity) -> None:
         raise FilingError(f"{partial}: cannot be given its name: {error.strerror}") from error
 
 
-def drop_partials(targets: Iterable[str]) -> None:
-    """Delete unfinished copies beside targets, if there are any: only after ``clear_up``."""
-    for folder in {os.path.dirname(target) for target in targets}:
+def drop_partials(folders: Iterable[str]) -> None:
+    """Delete unfinished copies in folders, if there are any: only after ``clear_up``."""
+    for folder in set(folders):
         partial = os.path.join(folder, PARTIAL_NAME)
         if not strays(partial):
             with suppress(OSError):

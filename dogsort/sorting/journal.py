@@ -54,8 +54,10 @@ class Journal:
         run: its number, counted from 1 in each folder.
         started: when, as ISO 8601 with the offset from UTC.
         action: what was done with photos.
-        steps: what was to be done, in order.
-        outcomes: what became of each step; None where that was not written down.
+        steps: what was to be done, by number, in order; of a run that goes on, only what is about
+            to be: it has many, and needs none of them again.
+        places: folders that steps lead into, absolute.
+        outcomes: what became of each step, in order; None where that was not written down.
         made: folders made on the way, absolute.
         before, after: times of the folders that the run changed something in, before it and after
             it, in ns since 1970; by their absolute paths.
@@ -80,7 +82,8 @@ class Journal:
         self.path = path
         self.folder = str(path.parent.parent)
         self.run = run_of(path.name)
-        self.steps: list[Step] = []
+        self.steps: dict[int, Step] = {}
+        self.places: set[str] = set()
         self.outcomes: list[Outcome | None] = []
         self.made: list[str] = []
         self.before: dict[str, int] = {}
@@ -127,16 +130,18 @@ class Journal:
         Raises:
             FilingError: if it cannot be written.
         """
-        first = len(self.steps)
+        first = len(self.outcomes)
         entries: list[dict[str, Any]] = [{"before": self._by_name(times)}] if times else []
         entries += [{"make": short(path, self.folder)} for path in made]
-        lines = [step.line(number, self.folder) for number, step in enumerate(steps, first)]
-        self._lines.write(chain(map(line_of, entries), (line.encode("ascii") for line in lines)))
+        planned = dict(enumerate(steps, first))
+        lines = (step.line(number, self.folder).encode("ascii") for number, step in planned.items())
+        self._lines.write(chain(map(line_of, entries), lines))
         self.before |= times
         self.made += made
-        self.steps += steps
+        self.places.update(os.path.dirname(step.target) for step in steps)
+        self.steps |= planned
         self.outcomes += [None] * len(steps)
-        return list(range(first, len(self.steps)))
+        return list(planned)
 
     def note(self, number: int, outcome: Outcome) -> None:
         """Note what became of a step; it is written with whatever is put on disk next.
@@ -147,6 +152,11 @@ class Journal:
         self._lines.note(b'{"%b": %d}\n' % (outcome.encode("ascii"), number))
         self.outcomes[number] = outcome
         self.going_back.discard(number)
+
+    def finish(self, number: int, outcome: Outcome) -> None:
+        """Note what became of a step, and keep no more of it in memory than that."""
+        self.note(number, outcome)
+        del self.steps[number]
 
     def keep_times(self, times: Mapping[str, int]) -> None:
         """Put on disk what was noted, and the times of folders after the run.
@@ -236,10 +246,12 @@ class Journal:
 
     def _take_step(self, step: Step) -> None:
         if step.sidecar:
-            photo = next((one for one in reversed(self.steps) if not one.sidecar), None)
+            earlier = reversed(self.steps.values())
+            photo = next((one for one in earlier if not one.sidecar), None)
             if photo is None or not is_sidecar_of(step.source, photo.source):
                 raise ValueError("what belongs to no photo")
-        self.steps.append(step)
+        self.steps[len(self.outcomes)] = step
+        self.places.add(os.path.dirname(step.target))
         self.outcomes.append(None)
 
     def _known(self, number: Any) -> int:

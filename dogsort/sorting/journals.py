@@ -82,7 +82,7 @@ def keeps_within(journal: Journal, paths: Collection[str]) -> bool:
 
     return all(
         step.is_inside or step.source in allowed or is_allowed(os.path.dirname(step.source))
-        for step in journal.steps
+        for step in journal.steps.values()
     )
 
 
@@ -91,7 +91,7 @@ def sources_of(journals: Collection[Journal]) -> set[str]:
     sources = {
         os.path.dirname(step.source)
         for journal in journals
-        for step in journal.steps
+        for step in journal.steps.values()
         if journal.action == "move" and not journal.closed and not step.is_inside
     }
     return set(filter(os.path.isdir, sources))
@@ -106,7 +106,7 @@ def moved_into(folder: str) -> dict[str, Step]:
     return {
         step.source: step
         for journal in journals_of(folder)
-        for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
+        for step, outcome in zip(journal.steps.values(), journal.outcomes, strict=True)
         if journal.action == "move" and outcome == "done"
     }
 
@@ -126,7 +126,7 @@ def filed_into(folder: str) -> list[str]:
         {
             os.path.dirname(step.target)
             for journal in journals_of(folder)
-            for step, outcome in zip(journal.steps, journal.outcomes, strict=True)
+            for step, outcome in zip(journal.steps.values(), journal.outcomes, strict=True)
             if outcome in ("done", None) and not journal.closed
         }
     )

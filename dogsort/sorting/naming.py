@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -36,8 +36,8 @@ class Files(Protocol):
         """Return those of some names in a folder that are links, in their order."""
         ...
 
-    def names(self, folder: str, /) -> list[str]:
-        """Return the names of the files in a folder, but not of links; none if it is gone."""
+    def names(self, folder: str, /) -> Iterable[str]:
+        """Give the names of the files in a folder, but not of links; none if it is gone."""
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 
 from dogsort.errors import FilingError
 from dogsort.records import Label
@@ -88,12 +89,13 @@ class Planner:
                 f"{source}: the name {name} is another photo's, there already or of this run; "
                 f"so it is with {len(self.conflicts)} in all, and nothing is filed"
             )
-        gone = {filing.source for filing in plan}
-        self.shared = [
-            path
-            for path, photos in owners.items()
-            if path not in gone and not gone.isdisjoint(photos)
-        ]
+        if owners:
+            gone = {filing.source for filing in plan}
+            self.shared = [
+                path
+                for path, photos in owners.items()
+                if path not in gone and not gone.isdisjoint(photos)
+            ]
         return plan
 
     def _find_links(self) -> dict[str, str]:
@@ -140,28 +142,26 @@ class Planner:
         for place, names in self._photos.items():
             here = self._real_folder(place or os.curdir)
             folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
-            groups: dict[tuple[str, str, str], Group] = {}
             self.in_place += sum(
                 label in folders and folders[label] is None for label in names.values() if label
             )
-            for name, label in names.items():
-                folder = None if label is None else folders.get(label)
-                path = os.path.join(place, name)
-                if folder is None or label is None or path in outward or self._is_linked(path):
-                    continue
-                stem, suffix = os.path.splitext(name)
-                key = (stem, folder, "")
-                group = groups.get(key)
-                if group is not None and suffix.casefold() in map(
-                    str.casefold, group.photos.values()
-                ):
-                    key = (stem, folder, suffix)  # a.jpg beside a.JPG: not under one stem
-                    group = groups.get(key)
-                if group is None:
-                    group = groups[key] = Group(folder, label, stem, {}, {})
-                group.photos[path] = suffix
-                group.owners.update((other, owners[other]) for other in belongings.get(path, ()))
-            yield from groups.values()
+            # One stem after the other: a folder may have many, and groups take memory.
+            for stem, same in groupby(sorted(names, key=_stem), _stem):
+                groups: list[Group] = []
+                for name in same:
+                    label = names[name]
+                    folder = None if label is None else folders.get(label)
+                    path = os.path.join(place, name)
+                    if folder is None or label is None or path in outward or self._is_linked(path):
+                        continue
+                    suffix = name[len(stem) :]
+                    group = next((one for one in groups if _has_room(one, folder, suffix)), None)
+                    if group is None:
+                        group = Group(folder, label, stem, {}, {})
+                        groups.append(group)
+                    group.photos[path] = suffix
+                    group.owners.update((one, owners[one]) for one in belongings.get(path, ()))
+                yield from groups
 
     def _is_linked(self, path: str) -> bool:
         """Tell whether a photo that would be moved is a link, or what one leads to."""
@@ -197,3 +197,16 @@ class Planner:
         if folder not in self._real:
             self._real[folder] = self._files.realpath(folder)
         return self._real[folder]
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _has_room(group: Group, folder: str, suffix: str) -> bool:
+    """Tell whether a photo that goes there fits under a group's stem: a.jpg beside a.JPG does not.
+
+    Some file systems do not tell case.
+    """
+    taken = map(str.casefold, group.photos.values())
+    return group.folder == folder and suffix.casefold() not in taken

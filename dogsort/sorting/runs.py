@@ -70,7 +70,7 @@ def _end(journal: Journal) -> None:
     with ExitStack() as stack:
         stack.callback(journal.close)
         stack.callback(_note_end, journal)
-        stack.callback(lambda: drop_partials(step.target for step in journal.steps))
+        stack.callback(lambda: drop_partials(journal.places))
         stack.callback(settle, journal)
 
 
@@ -115,10 +115,10 @@ def _carry_batch(
             yield filing, error
         except FilingError as error:
             unfiled.add(filing.source)
-            journal.note(number, "failed")
+            journal.finish(number, "failed")
             yield filing, error
         else:
-            journal.note(number, "done")
+            journal.finish(number, "done")
             yield filing, None
 
 

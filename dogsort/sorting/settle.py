@@ -59,7 +59,7 @@ def _settle_filing(journal: Journal) -> list[str]:
     for step in steps:
         if step.identity is not None:
             clear_up(step.source, step.target, step.identity)
-    drop_partials(step.target for step in steps)
+    drop_partials(os.path.dirname(step.target) for step in steps)
     said = []
     for number, step in zip(unsettled, steps, strict=True):
         try:
@@ -119,7 +119,7 @@ def _settle_moves_back(journal: Journal, numbers: list[int]) -> None:
     for step in steps:
         assert step.identity is not None
         clear_up(step.target, step.source, step.identity)
-    drop_partials(step.source for step in steps)
+    drop_partials(os.path.dirname(step.source) for step in steps)
     for number, step in zip(numbers, steps, strict=True):
         identity = step.identity
         assert identity is not None

@@ -20,6 +20,8 @@ WITH_STEM = frozenset(
 #: Suffixes of what has a photo's whole name: IMG_1.jpg.json beside IMG_1.jpg.
 WITH_NAME = frozenset((".json", ".xmp"))
 
+SUFFIXES = WITH_STEM | WITH_NAME
+
 #: What Google Takeout puts between a photo's whole name and .json, cut off where that gets long.
 TAKEOUT = ".supplemental-metadata"
 
@@ -34,7 +36,7 @@ class Sidecars:
     def __init__(self, names: Iterable[str]) -> None:
         self._with_stem: dict[str, list[str]] = defaultdict(list)
         self._with_name: dict[str, list[str]] = defaultdict(list)
-        for name in sorted(names):
+        for name in sorted(filter(is_sidecar_name, names)):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() in WITH_STEM:
                 self._with_stem[stem].append(name)
@@ -56,7 +58,7 @@ class Sidecars:
 
 def is_sidecar_name(name: str) -> bool:
     """Tell whether a file of this name may belong to a photo."""
-    return os.path.splitext(name)[1].lower() in WITH_STEM | WITH_NAME
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def is_sidecar_of(path: str, photo: str) -> bool:

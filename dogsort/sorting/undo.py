@@ -68,7 +68,7 @@ def take_back(journal: Journal) -> Outcomes[Step]:
             if has_ended and not journal.closed:
                 journal.end()
         finally:
-            drop_partials(step.source for step in journal.steps)
+            drop_partials(os.path.dirname(step.source) for step in journal.steps.values())
             journal.close()
 
 
@@ -99,7 +99,7 @@ def _times_to_restore(journal: Journal) -> dict[str, int]:
 def _restore_times(journal: Journal) -> None:
     paths = [
         *journal.made,
-        *(path for step in journal.steps for path in (step.source, step.target)),
+        *(path for step in journal.steps.values() for path in (step.source, step.target)),
     ]
     # Of no other folders: nobody's journal shall change just anything.
     for folder in folder_times({os.path.dirname(path) for path in paths} & journal.restored.keys()):
