@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -118,12 +118,17 @@ class Journal:
         return cls(path)
 
     def plan(
-        self, steps: Sequence[Step], made: Sequence[str], times: Mapping[str, int]
+        self,
+        steps: Sequence[Step],
+        places: Collection[str],
+        made: Sequence[str],
+        times: Mapping[str, int],
     ) -> list[int]:
         """Put on disk what is about to be done; return the steps' numbers.
 
         Args:
             steps: to be taken.
+            places: folders that they lead into, absolute.
             made: folders about to be made.
             times: of the folders in which something changes for the first time.
 
@@ -138,7 +143,7 @@ class Journal:
         self._lines.write(chain(map(line_of, entries), lines))
         self.before |= times
         self.made += made
-        self.places.update(os.path.dirname(step.target) for step in steps)
+        self.places.update(places)
         self.steps |= planned
         self.outcomes += [None] * len(steps)
         return list(planned)

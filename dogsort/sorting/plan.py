@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from dogsort.errors import FilingError
@@ -27,7 +27,8 @@ class Planner:
         wishes: what is to be done.
         links: links seen, by the file that they lead to. A move leaves both where they are:
             a relative link that is moved, and one whose file is moved, lead to nothing.
-        outward: links that are left because they lead out of the folders that were named.
+        outward: links that are left because they lead out of the folders that were named, with
+            what they lead to.
         in_place: how many photos are in the folder of their label already.
         already: photos that need no filing, with the name under which they are there already, or
             will be.
@@ -49,7 +50,7 @@ class Planner:
         # By folder and name: most that must be known of a photo is the same for all in its folder.
         self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
         self.links: dict[str, str] = {}
-        self.outward: list[str] = []
+        self.outward: dict[str, str] = {}
         self.in_place = 0
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
@@ -79,9 +80,16 @@ class Planner:
         if self.wishes.action == "move":
             self.links = {real: path for path, real in links.items()}
         else:
-            self.outward = [path for path, real in links.items() if self._leads_out(path, real)]
-        owners = self._find_owners()
-        plan = [filing for group in self._groups(owners) for filing in namer.name(group)]
+            self.outward = {
+                path: real for path, real in links.items() if self._leads_out(path, real)
+            }
+        plan: list[Filing] = []
+        for place, photos in self._photos.items():
+            owners = self._find_owners(place, photos)
+            groups = self._groups(place, photos, owners)
+            first = len(plan)
+            plan += (filing for group in groups for filing in namer.name(group))
+            self.shared += _staying(owners, plan[first:]) if owners else ()
         self.already, self.conflicts = namer.already, namer.conflicts
         if self.conflicts and self.wishes.on_conflict == "fail":
             source, name = next(iter(self.conflicts.items()))
@@ -89,13 +97,6 @@ class Planner:
                 f"{source}: the name {name} is another photo's, there already or of this run; "
                 f"so it is with {len(self.conflicts)} in all, and nothing is filed"
             )
-        if owners:
-            gone = {filing.source for filing in plan}
-            self.shared = [
-                path
-                for path, photos in owners.items()
-                if path not in gone and not gone.isdisjoint(photos)
-            ]
         return plan
 
     def _find_links(self) -> dict[str, str]:
@@ -118,54 +119,57 @@ class Planner:
             and not os.path.join(real, "").startswith(starts)
         )
 
-    def _find_owners(self) -> dict[str, list[str]]:
-        """Return what belongs to photos, with all the photos that it belongs to.
+    def _find_owners(self, place: str, photos: Collection[str]) -> dict[str, list[str]]:
+        """Return what belongs to photos of a folder, with all of those that it belongs to.
 
         What was classified by itself belongs to none.
         """
         owners: dict[str, list[str]] = defaultdict(list)
-        for folder, photos in self._photos.items() if self.wishes.sidecars else ():
-            if sidecars := Sidecars(self._files.names(folder)):
-                for name in photos:
-                    for other in sidecars.of(name):
-                        if other not in photos:
-                            owners[os.path.join(folder, other)].append(os.path.join(folder, name))
+        if self.wishes.sidecars and (sidecars := Sidecars(self._files.names(place))):
+            for photo in photos:
+                for other in sidecars.of(photo):
+                    if other not in photos:
+                        owners[other].append(photo)
         return owners
 
-    def _groups(self, owners: dict[str, list[str]]) -> Iterator[Group]:
-        """Sort the photos that are to be filed by what they share: folder, stem, and new folder."""
+    def _groups(
+        self, place: str, photos: Mapping[str, Label | None], owners: Mapping[str, list[str]]
+    ) -> Iterator[Group]:
+        """Sort the photos of a folder that are to be filed by what they share: stem, new folder."""
+        here = self._real_folder(place or os.curdir)
+        folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
+        self.in_place += sum(
+            label in folders and folders[label] is None for label in photos.values() if label
+        )
         belongings: dict[str, list[str]] = defaultdict(list)
-        for other, photos in owners.items():
-            for photo in photos:
+        for other, its_photos in owners.items():
+            for photo in its_photos:
                 belongings[photo].append(other)
-        outward = set(self.outward)
-        for place, names in self._photos.items():
-            here = self._real_folder(place or os.curdir)
-            folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
-            self.in_place += sum(
-                label in folders and folders[label] is None for label in names.values() if label
-            )
-            # One stem after the other: a folder may have many, and groups take memory.
-            for stem, same in groupby(sorted(names, key=_stem), _stem):
-                groups: list[Group] = []
-                for name in same:
-                    label = names[name]
-                    folder = None if label is None else folders.get(label)
-                    path = os.path.join(place, name)
-                    if folder is None or label is None or path in outward or self._is_linked(path):
-                        continue
-                    suffix = name[len(stem) :]
-                    group = next((one for one in groups if _has_room(one, folder, suffix)), None)
-                    if group is None:
-                        group = Group(folder, label, stem, {}, {})
-                        groups.append(group)
-                    group.photos[path] = suffix
-                    group.owners.update((one, owners[one]) for one in belongings.get(path, ()))
-                yield from groups
+        # One stem after the other: a folder may have many, and groups take memory.
+        for stem, same in groupby(sorted(photos, key=_stem), _stem):
+            groups: list[Group] = []
+            for photo in same:
+                label = photos[photo]
+                folder = None if label is None else folders.get(label)
+                if folder is None or label is None or self._stays(place, photo):
+                    continue
+                suffix = photo[len(stem) :]
+                group = next((one for one in groups if _has_room(one, folder, suffix)), None)
+                if group is None:
+                    group = Group(place, folder, label, stem, {}, {})
+                    groups.append(group)
+                group.photos[photo] = suffix
+                group.owners.update((other, owners[other]) for other in belongings.get(photo, ()))
+            yield from groups
 
-    def _is_linked(self, path: str) -> bool:
-        """Tell whether a photo that would be moved is a link, or what one leads to."""
-        return bool(self.links) and self._files.realpath(path) in self.links
+    def _stays(self, place: str, photo: str) -> bool:
+        """Tell whether a photo is a link that stays, or what such a link leads to."""
+        if not self.outward and not self.links:  # as it is mostly
+            return False
+        path = os.path.join(place, photo)
+        return path in self.outward or (
+            bool(self.links) and self._files.realpath(path) in self.links
+        )
 
     def _folder_for(self, here: str, folder: str) -> str | None:
         """Return where photos go; None if they stay.
@@ -197,6 +201,16 @@ class Planner:
         if folder not in self._real:
             self._real[folder] = self._files.realpath(folder)
         return self._real[folder]
+
+
+def _staying(owners: Mapping[str, list[str]], filings: Sequence[Filing]) -> list[str]:
+    """Return what stays in a folder though some of the photos that it belongs to go."""
+    going = {filing.name for filing in filings}
+    return [
+        os.path.join(filings[0].place, other)
+        for other, photos in owners.items()
+        if other not in going and not going.isdisjoint(photos)
+    ]
 
 
 def _stem(name: str) -> str:

@@ -105,7 +105,8 @@ def _carry_batch(
             size += steps[-1].size
         if len(planned) >= BATCH_FILES or size >= BATCH_BYTES:
             break
-    for number, step, filing in zip(_write_down(steps, journal), steps, planned, strict=True):
+    numbers = _write_down(steps, planned, journal, resolved)
+    for number, step, filing in zip(numbers, steps, planned, strict=True):
         try:
             if filing.belongs_to in unfiled:
                 raise FilingError("its photo was not filed")
@@ -122,16 +123,21 @@ def _carry_batch(
             yield filing, None
 
 
-def _write_down(steps: Sequence[Step], journal: Journal) -> list[int]:
+def _write_down(
+    steps: Sequence[Step],
+    filings: Sequence[Filing],
+    journal: Journal,
+    resolved: Callable[[str], str],
+) -> list[int]:
     """Put on disk what is about to be done, and what it changes; return the steps' numbers."""
-    folders = {os.path.dirname(step.target): None for step in steps}
-    made = _folders_to_make(folders)
-    changed = {*folders, *map(os.path.dirname, made)}
+    places = dict.fromkeys(resolved(filing.folder) for filing in filings)
+    made = _folders_to_make(places)
+    changed = {*places, *map(os.path.dirname, made)}
     if journal.action == "move":
-        changed.update(os.path.dirname(step.source) for step in steps)
+        changed.update(resolved(filing.place or os.curdir) for filing in filings)
     times = folder_times(changed - {*made, *journal.made, *journal.before})
     try:
-        return journal.plan(steps, made, times)
+        return journal.plan(steps, places, made, times)
     except FilingError as error:
         raise FilingError(f"{error}; nothing more is filed") from error
 

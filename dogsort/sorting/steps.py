@@ -69,10 +69,11 @@ class Step(NamedTuple):
             FilingError: if it leads out of the folder, or undo would not take it back.
             OSError: if the photo cannot be read.
         """
-        source, target = _absolute(filing.source, resolved), _absolute(filing.target, resolved)
+        source = os.path.join(resolved(filing.place or os.curdir), filing.name)
+        target = os.path.join(resolved(filing.folder), filing.new_name)
         below = _start_of_paths_in(folder)
         if not target.startswith(below):
-            raise FilingError(f"{os.path.dirname(filing.target)} is a link that leads elsewhere")
+            raise FilingError(f"{filing.folder} is a link that leads elsewhere")
         is_inside = source.startswith(below)
         if not is_inside and not _may_come_from_outside(source):
             raise FilingError(
@@ -84,7 +85,7 @@ class Step(NamedTuple):
         if action == "link" and not os.path.isfile(source):
             raise FilingError("not a file")  # others are read, which tells
         identity = None if action == "link" else Identity.of(source)
-        sidecar = filing.belongs_to is not None
+        sidecar = filing.photo is not None
         return cls(source, target, filing.label, identity, sidecar, is_inside)
 
     @property
@@ -124,12 +125,6 @@ class Step(NamedTuple):
             raise ValueError("names that filing does not give")
         sidecar = entry.get("sidecar", False) is True
         return cls(source, target, _LABELS[entry["label"]], identity, sidecar, is_inside)
-
-
-def _absolute(path: str, resolved: Callable[[str], str]) -> str:
-    """Return a file's absolute path with no links on the way to it; it may be one itself."""
-    folder, name = os.path.split(path)
-    return os.path.join(resolved(folder or os.curdir), name)
 
 
 def short(path: str, folder: str) -> str:
