@@ -47,7 +47,7 @@ T = TypeVar("T")
     "--epochs",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Epochs of the whole network; one of the head comes before, one on whole photos after.",
+    help="Epochs of the whole network; one of the head alone comes before.",
 )
 @click.option(
     "--seed",
