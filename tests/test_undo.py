@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -26,7 +27,7 @@ from dogsort.sorting.journals import journals_of, stopped_runs
 from dogsort.sorting.lines import Lines
 from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
-from dogsort.sorting.runs import carry_out
+from dogsort.sorting.runs import BATCH_FILES, carry_out
 from dogsort.sorting.steps import FOLDER_NAME
 from dogsort.sorting.undo import take_back
 
@@ -628,6 +629,29 @@ def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
         "its photo was not filed",
     ]
     assert (tmp_path / "a.xmp").exists()
+
+
+def test_many_files_take_little_memory(tmp_path):
+    """A plan holds names, since it must give none of them twice; a run holds a batch of steps."""
+
+    def peak(count: int) -> int:
+        folder = tmp_path / str(count)
+        names = [f"IMG_{number:05}.jpg" for number in range(count)]
+        plant(folder, dict.fromkeys(names, b"small"))
+        planner = Planner(Wishes("move", str(folder)), Disk())
+        tracemalloc.start()
+        try:
+            for name in names:
+                planner.add(str(folder / name), "dog")
+            with at_work(str(folder)):
+                for _, error in carry_out(planner.filings(), "move", str(folder)):
+                    assert error is None
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = 2 * BATCH_FILES, 4 * BATCH_FILES
+    assert (peak(many) - peak(few)) / (many - few) < 500  # bytes a file; 300 are to be expected
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
