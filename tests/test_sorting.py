@@ -182,6 +182,15 @@ def test_photos_of_one_stem_that_go_together_keep_one(order, taken):
     assert twins == {"q/a.jpg": "p/dog/a.jpg", "q/a.JPG": "p/dog/a (2).JPG"}
 
 
+def test_a_photo_whose_name_has_a_number_keeps_it():
+    photos = ["q/2023/x.jpg", "q/2024/x (2).jpg", "q/2024/x.jpg"]
+    assert plan(*((path, "dog") for path in photos)) == {
+        "q/2023/x.jpg": "p/dog/x.jpg",
+        "q/2024/x (2).jpg": "p/dog/x (2).jpg",
+        "q/2024/x.jpg": "p/dog/x (3).jpg",
+    }
+
+
 def test_the_same_photo_twice_is_filed_once():
     same = Disk(same={("y/a.jpg", "x/a.jpg"), ("z/A.jpg", "x/a.jpg")})
     photos = [("x/a.jpg", "dog"), ("y/a.jpg", "dog"), ("z/A.jpg", "dog"), ("z/b.jpg", "dog")]

@@ -109,8 +109,8 @@ def passed_over(folder: str, talk: Talk) -> Callable[[str], None]:
 def _say_what_stays(planner: Planner, talk: Talk) -> None:
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
-    for path in planner.outward:
-        talk.detail(f"{printable(path)}: a link that leads out of the folders named")
+    for link, target in planner.outward.items():
+        talk.detail(f"{printable(link)}: a link out of the folders named, to {printable(target)}")
     if planner.outward:
         count = len(planner.outward)
         talk.say(f"links that lead out of the folders named, so left where they are: {count}")

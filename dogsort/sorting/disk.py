@@ -5,8 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 import stat
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Collection
 
 __all__ = ["Disk"]
 
@@ -45,9 +44,10 @@ class Disk:
             return [name for name in names if os.path.islink(os.path.join(folder, name))]
         return [name for name in names if name in links]
 
-    def names(self, folder: str) -> Iterator[str]:
-        """Yield the names of the files in a folder, but not of links; none if it is gone."""
-        with suppress(OSError), os.scandir(folder or os.curdir) as listing:
-            for entry in listing:
-                if entry.is_file(follow_symlinks=False):
-                    yield entry.name
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, but not of links; none if it is gone."""
+        try:
+            with os.scandir(folder or os.curdir) as listing:
+                return [entry.name for entry in listing if entry.is_file(follow_symlinks=False)]
+        except OSError:
+            return []

@@ -54,9 +54,9 @@ class Journal:
         run: its number, counted from 1 in each folder.
         started: when, as ISO 8601 with the offset from UTC.
         action: what was done with photos.
-        steps: what was to be done, by number, in order; of a run that goes on, only what is about
-            to be: it has many, and needs none of them again.
-        places: folders that steps lead into, absolute.
+        steps: what was to be done, by number, in order; of a run that goes on, only those that are
+            not finished: there may be many, and it needs none of the others again.
+        targets: folders that steps lead into, absolute.
         outcomes: what became of each step, in order; None where that was not written down.
         made: folders made on the way, absolute.
         before, after: times of the folders that the run changed something in, before it and after
@@ -83,7 +83,7 @@ class Journal:
         self.folder = str(path.parent.parent)
         self.run = run_of(path.name)
         self.steps: dict[int, Step] = {}
-        self.places: set[str] = set()
+        self.targets: set[str] = set()
         self.outcomes: list[Outcome | None] = []
         self.made: list[str] = []
         self.before: dict[str, int] = {}
@@ -120,7 +120,7 @@ class Journal:
     def plan(
         self,
         steps: Sequence[Step],
-        places: Collection[str],
+        targets: Collection[str],
         made: Sequence[str],
         times: Mapping[str, int],
     ) -> list[int]:
@@ -128,7 +128,7 @@ class Journal:
 
         Args:
             steps: to be taken.
-            places: folders that they lead into, absolute.
+            targets: folders that they lead into, absolute.
             made: folders about to be made.
             times: of the folders in which something changes for the first time.
 
@@ -143,7 +143,7 @@ class Journal:
         self._lines.write(chain(map(line_of, entries), lines))
         self.before |= times
         self.made += made
-        self.places.update(places)
+        self.targets.update(targets)
         self.steps |= planned
         self.outcomes += [None] * len(steps)
         return list(planned)
@@ -256,7 +256,7 @@ class Journal:
             if photo is None or not is_sidecar_of(step.source, photo.source):
                 raise ValueError("what belongs to no photo")
         self.steps[len(self.outcomes)] = step
-        self.places.add(os.path.dirname(step.target))
+        self.targets.add(os.path.dirname(step.target))
         self.outcomes.append(None)
 
     def _known(self, number: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -37,8 +37,8 @@ class Files(Protocol):
         """Return those of some names in a folder that are links, in their order."""
         ...
 
-    def names(self, folder: str, /) -> Iterable[str]:
-        """Give the names of the files in a folder, but not of links; none if it is gone."""
+    def names(self, folder: str, /) -> list[str]:
+        """Return the names of the files in a folder, but not of links; none if it is gone."""
         ...
 
 

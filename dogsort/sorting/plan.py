@@ -70,7 +70,7 @@ class Planner:
             self._photos[self._spelled.setdefault(real, folder)][name] = label
 
     def filings(self) -> list[Filing]:
-        """Return the plan: the photos of one folder after the other, each before its sidecars.
+        """Return the plan: folder after folder, its photos by name, each before its sidecars.
 
         Raises:
             FilingError: if there are conflicts, and it was wished that nothing is done then.
@@ -146,7 +146,8 @@ class Planner:
             for photo in its_photos:
                 belongings[photo].append(other)
         # One stem after the other: a folder may have many, and groups take memory.
-        for stem, same in groupby(sorted(photos, key=_stem), _stem):
+        for key, same in groupby(sorted(photos, key=_up_to_dot), _up_to_dot):
+            stem = key[:-1]
             groups: list[Group] = []
             for photo in same:
                 label = photos[photo]
@@ -213,8 +214,12 @@ def _staying(owners: Mapping[str, list[str]], filings: Sequence[Filing]) -> list
     ]
 
 
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]
+def _up_to_dot(name: str) -> str:
+    """Return a name's stem and a dot, by which ``x (2).jpg`` comes before ``x.jpg``, as in a scan.
+
+    So it keeps its name, which the other one, if renamed, would take.
+    """
+    return os.path.splitext(name)[0] + "."
 
 
 def _has_room(group: Group, folder: str, suffix: str) -> bool:

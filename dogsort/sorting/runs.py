@@ -70,7 +70,7 @@ def _end(journal: Journal) -> None:
     with ExitStack() as stack:
         stack.callback(journal.close)
         stack.callback(_note_end, journal)
-        stack.callback(lambda: drop_partials(journal.places))
+        stack.callback(lambda: drop_partials(journal.targets))
         stack.callback(settle, journal)
 
 
@@ -130,14 +130,14 @@ def _write_down(
     resolved: Callable[[str], str],
 ) -> list[int]:
     """Put on disk what is about to be done, and what it changes; return the steps' numbers."""
-    places = dict.fromkeys(resolved(filing.folder) for filing in filings)
-    made = _folders_to_make(places)
-    changed = {*places, *map(os.path.dirname, made)}
+    targets = dict.fromkeys(resolved(filing.folder) for filing in filings)
+    made = _folders_to_make(targets)
+    changed = {*targets, *map(os.path.dirname, made)}
     if journal.action == "move":
         changed.update(resolved(filing.place or os.curdir) for filing in filings)
     times = folder_times(changed - {*made, *journal.made, *journal.before})
     try:
-        return journal.plan(steps, places, made, times)
+        return journal.plan(steps, targets, made, times)
     except FilingError as error:
         raise FilingError(f"{error}; nothing more is filed") from error
 

@@ -20,6 +20,7 @@ WITH_STEM = frozenset(
 #: Suffixes of what has a photo's whole name: IMG_1.jpg.json beside IMG_1.jpg.
 WITH_NAME = frozenset((".json", ".xmp"))
 
+#: All of them.
 SUFFIXES = WITH_STEM | WITH_NAME
 
 #: What Google Takeout puts between a photo's whole name and .json, cut off where that gets long.
