@@ -101,7 +101,7 @@ def test_both_engines_agree_on_real_photos(data, classifier, tmp_path):
     weights = load_weights()
     cache = decode_all(photos, weights.input_size, str(tmp_path / "pixels.npy"))
     logits = logits_of(load_network(weights), cache.batches(), "cpu")
-    torch_says = probabilities_of(logits, weights.temperature_dog, weights.temperature_pet)
+    torch_says = probabilities_of(logits, weights.scaling)
     records = classifier.predict(photo.path for photo in photos)
     onnx_says = [(record.p_dog, record.p_pet) for record in records]
     np.testing.assert_allclose(torch_says, onnx_says, atol=1e-4)

@@ -22,6 +22,8 @@ from dogsort.network.weights import (
 )
 from dogsort.photos.decode import decode_image
 
+SCALING = {"temperature_dog": 1, "temperature_pet": 1, "bias_dog": 0}
+
 
 @pytest.fixture
 def copy(tmp_path):
@@ -42,7 +44,7 @@ def test_onnx_and_torch_agree(cat, dog):
     by_onnx = open_engine(weights, "cpu").probabilities(pixels)
     with torch.inference_mode():
         logits = load_network(weights)(torch.from_numpy(pixels)).numpy()
-    by_torch = probabilities_of(logits, weights.temperature_dog, weights.temperature_pet)
+    by_torch = probabilities_of(logits, weights.scaling)
     assert by_onnx.shape == (4, 2)
     assert by_onnx.dtype == np.float32
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
@@ -100,8 +102,9 @@ def test_a_changed_byte_is_noticed(copy):
         ({"input": {"size": 0}}, "size is out of its range"),
         ({"thresholds": {"min_confidence": 95, "min_species": 0.9}}, "min_confidence is out of"),
         ({"thresholds": {"min_confidence": 0.9}}, "min_species"),
-        ({"calibration": {"temperature_dog": 0, "temperature_pet": 1}}, "temperature_dog"),
-        ({"calibration": {"temperature_dog": 1, "temperature_pet": "NaN"}}, "temperature_pet"),
+        ({"calibration": {**SCALING, "temperature_dog": 0}}, "temperature_dog"),
+        ({"calibration": {**SCALING, "temperature_pet": "NaN"}}, "temperature_pet"),
+        ({"calibration": {**SCALING, "bias_dog": "inf"}}, "bias_dog"),
         ({"submission": {"clip": 0.7}}, "clip is out of its range"),
         ({"architecture": {"name": "mobilenet_v2", "hidden": float("inf")}}, "damaged"),
         ({"figures": []}, "figures"),

@@ -23,7 +23,7 @@ from dogsort.errors import FilingError
 from dogsort.sorting import lock
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import Journal
-from dogsort.sorting.journals import journals_of, stopped_runs
+from dogsort.sorting.journals import begin_journal, journals_of, stopped_runs
 from dogsort.sorting.lines import Lines
 from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
@@ -72,7 +72,8 @@ def file_all(
     for name, label in labels.items():
         planner.add(str(folder / name), label)
     with at_work(str(to or folder)):
-        return list(carry_out(planner.filings(), action, str(to or folder)))
+        filings = planner.filings()
+        return list(carry_out(filings, begin_journal(str(to or folder), action))) if filings else []
 
 
 def undo(folder: Path) -> list:
@@ -166,13 +167,29 @@ def test_undo_leaves_alone_what_is_not_what_was_filed(tmp_path):
     assert (tmp_path / "c.jpg").read_bytes() == b"c"
 
 
-def test_a_copy_whose_original_is_gone_is_kept(tmp_path):
+@pytest.mark.parametrize("action", ["copy", "hardlink"])
+def test_a_copy_whose_original_is_gone_is_kept_until_it_is_back(tmp_path, action):
+    plant(tmp_path, PHOTOS)
+    before = tree(tmp_path)
+    file_all(tmp_path, {"a.jpg": "dog"}, action)
+    (tmp_path / "a.jpg").rename(tmp_path / "away")
+    for _ in "12":
+        ((_, error),) = undo(tmp_path)
+        assert "may be the only one; once it is there, undo goes on" in str(error)
+        assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
+    (tmp_path / "away").rename(tmp_path / "a.jpg")
+    assert [error for _, error in undo(tmp_path)] == [None]
+    assert tree(tmp_path) == before
+
+
+def test_a_copy_whose_original_was_changed_is_kept(tmp_path):
     plant(tmp_path, PHOTOS)
     file_all(tmp_path, {"a.jpg": "dog"}, "copy")
-    (tmp_path / "a.jpg").unlink()
+    (tmp_path / "a.jpg").write_bytes(b"edited")
     ((_, error),) = undo(tmp_path)
     assert "may be the only one" in str(error)
     assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
+    assert journals_of(str(tmp_path))[0].closed
 
 
 def test_a_folder_that_became_a_link_is_left_alone(tmp_path):
@@ -470,7 +487,7 @@ def test_every_step_is_on_disk_before_it_is_taken(tmp_path):
     for name, label in LABELS.items():
         planner.add(str(tmp_path / name), label)
     with at_work(str(tmp_path)):
-        outcomes = carry_out(planner.filings(), "move", str(tmp_path))
+        outcomes = carry_out(planner.filings(), begin_journal(str(tmp_path), "move"))
         next(outcomes)
         (path,) = (tmp_path / FOLDER_NAME).glob("run-*")
         lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -623,7 +640,7 @@ def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "a.jpg").write_bytes(b"taken in between")
     with at_work(str(tmp_path)):
-        outcomes = list(carry_out(filings, "move", str(tmp_path)))
+        outcomes = list(carry_out(filings, begin_journal(str(tmp_path), "move")))
     assert [str(error) for _, error in outcomes] == [
         "its new name was taken in the meantime",
         "its photo was not filed",
@@ -644,7 +661,8 @@ def test_many_files_take_little_memory(tmp_path):
             for name in names:
                 planner.add(str(folder / name), "dog")
             with at_work(str(folder)):
-                for _, error in carry_out(planner.filings(), "move", str(folder)):
+                journal = begin_journal(str(folder), "move")
+                for _, error in carry_out(planner.filings(), journal):
                     assert error is None
             return tracemalloc.get_traced_memory()[1]
         finally:

@@ -67,13 +67,16 @@ def file(
     roots = folders_of(log, below)
     within = roots or [below]
     default = roots[0] if len(roots) == 1 else photos
-    unless = "the log beside the table names one folder that is here, or --photos names it"
+    unless = (
+        "the log beside the table names one folder that is here, counting from the current folder, "
+        "or --photos names it"
+    )
     wishes = wishes_of(filing, default, within, within, unless)
     if wishes is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
     with turn_to_file(wishes, within, talk, dry_run) as left:
-        failed, moved = left, 0
+        failed, moved, there = left, 0, 0
         say_passed_over = passed_over(wishes.folder, talk)
         found_below = walked(rows, within, filed_into, say_passed_over)
         sources = moved_into(wishes.folder)
@@ -86,6 +89,9 @@ def file(
                 failed += 1
             else:
                 planner.add(*photo)
+                there += 1
+        if rows and not (moved or there):
+            talk.warn("none of them is there: paths in a table count from the current folder")
         if moved:
             talk.say(f"{MOVED}: {moved}")
         if dry_run:

@@ -127,7 +127,7 @@ def _check_name(option: str, name: str | None, taken: Sequence[str | None]) -> N
         return
     # Some file systems take Dog for dog.
     if name.casefold() in [other.casefold() for other in taken if other is not None]:
-        raise UsageError(f"{option} {name!r}: is the folder of others")
+        raise UsageError(f"{option} {name!r}: other photos go there; give another name")
     if name in ("", ".", "..") or os.path.basename(name) != name or name.startswith("."):
         raise UsageError(f"{option} {name!r}: give the name of a folder, neither a path nor hidden")
 

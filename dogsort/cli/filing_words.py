@@ -14,6 +14,7 @@ from dogsort.errors import FilingError
 from dogsort.results.output import complete_file, writing
 from dogsort.results.summary import printable, size_text
 from dogsort.results.tables import open_text
+from dogsort.sorting.journals import begin_journal
 from dogsort.sorting.plan import Action, Filing, Planner
 from dogsort.sorting.preview import sizes_of, write_plan
 from dogsort.sorting.runs import Outcomes, carry_out
@@ -55,8 +56,12 @@ def file_photos(planner: Planner, talk: Talk) -> int:
     filings, wishes = _filings(planner, talk), planner.wishes
     _say_what_stays(planner, talk)
     past = PAST[wishes.action]
+    if not filings:
+        talk.say(f"{past}: nothing")
+        return 0
     undo = undo_command(wishes.folder)
-    outcomes: Outcomes[Filing] = carry_out(filings, wishes.action, wishes.folder)
+    journal = begin_journal(wishes.folder, wishes.action)
+    outcomes: Outcomes[Filing] = carry_out(filings, journal)
     done: Counter[str] = Counter()
     failed = 0
     try:
@@ -71,7 +76,8 @@ def file_photos(planner: Planner, talk: Talk) -> int:
                     talk.detail(f"{wishes.action} {source} -> {printable(filing.target)}")
                 advance()
     except (KeyboardInterrupt, FilingError) as error:
-        so_far = f"{done.total()} of {len(filings)} files were {past}"
+        # The journal's count has the one that was interrupted, too, if it was filed.
+        so_far = f"{journal.outcomes.count('done')} of {len(filings)} files were {past}"
         others = f"the others are as they were; to take it back: {undo}"
         if isinstance(error, FilingError):
             raise FilingError(f"{error}; {so_far}, {others}") from error

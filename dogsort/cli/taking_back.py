@@ -83,7 +83,7 @@ def put_back(journal: Journal, talk: Talk) -> tuple[int, int]:
     Raises:
         KeyboardInterrupt: if interrupted; it says how far that came.
     """
-    back, left = 0, 0
+    back, left, earlier = 0, 0, journal.outcomes.count("undone")
     total = sum(outcome in ("done", None) for outcome in journal.outcomes)
     try:
         with closing(take_back(journal)) as outcomes, talk.bar("file", total) as advance:
@@ -97,6 +97,7 @@ def put_back(journal: Journal, talk: Talk) -> tuple[int, int]:
                     talk.warn(f"{printable(step.target)}: not put back: {reason}")
                 advance()
     except KeyboardInterrupt:
+        back = journal.outcomes.count("undone") - earlier  # with the one that was interrupted
         raise KeyboardInterrupt(
             f"{back} of {total} files are put back; the same command goes on"
         ) from None
@@ -114,10 +115,10 @@ def described(journal: Journal) -> str:
     outcomes = Counter(journal.outcomes)
     if journal.stopped:
         state = "not ended: killed, or still going on"
-    elif outcomes["lost"]:
-        state = f"undone, but for {outcomes['lost']} changed or gone since"
+        what = f"up to {what}"
     elif journal.closed:
-        state = "undone"
+        lost = outcomes["lost"]
+        state = f"undone, but for {lost} changed or gone since" if lost else "undone"
     else:
-        state = "undone in part" if outcomes["undone"] else "filed"
+        state = "undone in part" if outcomes["undone"] or outcomes["lost"] else "filed"
     return f"{journal.started}  {journal.action}  {what}  {state}"

@@ -38,7 +38,9 @@ def undo(folder: str, only_list: bool, quiet: bool, verbose: bool, no_progress: 
         return 0
     journals = journals_of(folder)
     if not journals:
-        raise FilingError(f"{folder}: nothing was filed into it; name the folder that --to named")
+        raise FilingError(
+            f"{folder}: nothing was filed into it; name the folder of photos, or what --to named"
+        )
     with at_work(folder, sources_of(journals)) as found:
         for line in found:
             talk.warn(printable(line))

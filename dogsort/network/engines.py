@@ -16,7 +16,7 @@ from dogsort.errors import DeviceError, WeightsError
 from dogsort.network.cores import cores
 from dogsort.network.gpu import may_have_gpu
 from dogsort.network.runtime import onnx_runtime
-from dogsort.network.weights import ONNX_NAME, Weights, load_network
+from dogsort.network.weights import ONNX_NAME, Scaling, Weights, load_network
 from dogsort.records import DEVICES
 
 __all__ = [
@@ -55,11 +55,10 @@ class Engine(Protocol):
         ...
 
 
-def probabilities_of(
-    logits: npt.NDArray[np.floating[Any]], temperature_dog: float, temperature_pet: float
-) -> Probabilities:
-    """Turn raw logits (N, 2) into probabilities (N, 2): divide by temperatures, then sigmoid."""
-    scaled = logits.astype(np.float64) / np.array([temperature_dog, temperature_pet])
+def probabilities_of(logits: npt.NDArray[np.floating[Any]], scaling: Scaling) -> Probabilities:
+    """Turn raw logits (N, 2) into probabilities (N, 2): divide by temperatures, shift, sigmoid."""
+    temperatures = np.array([scaling.temperature_dog, scaling.temperature_pet])
+    scaled = logits.astype(np.float64) / temperatures + [scaling.bias_dog, 0.0]
     # exp(-log(1 + exp(-x))) is the sigmoid without overflow.
     result: Probabilities = np.exp(-np.logaddexp(0.0, -scaled)).astype(np.float32)
     return result
@@ -156,9 +155,7 @@ class OnnxEngine:
         if not parts:
             return np.empty((0, 2), np.float32)
         logits = np.concatenate(list(self._threads.map(self._logits, parts)))
-        return probabilities_of(
-            logits, self._weights.temperature_dog, self._weights.temperature_pet
-        )
+        return probabilities_of(logits, self._weights.scaling)
 
     def _logits(self, pixels: Batch) -> npt.NDArray[np.float32]:
         (logits,) = self._session.run(None, {self._input: pixels})
@@ -211,9 +208,7 @@ class TorchEngine:
             middle = (len(pixels) + 1) // 2
             halves = (pixels[:middle], pixels[middle:])
             return np.concatenate([self.probabilities(half) for half in halves])
-        return probabilities_of(
-            logits, self._weights.temperature_dog, self._weights.temperature_pet
-        )
+        return probabilities_of(logits, self._weights.scaling)
 
     def _logits(self, pixels: Batch) -> npt.NDArray[np.float32]:
         import torch

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "MANIFEST_NAME",
     "ONNX_NAME",
     "SAFETENSORS_NAME",
+    "Scaling",
     "Weights",
     "bundled_folder",
     "load_network",
@@ -39,6 +40,20 @@ ONNX_NAME = "dogsort.onnx"
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """What makes probabilities of logits, before the sigmoid; the manifest's ``calibration``.
+
+    Attributes:
+        temperature_dog, temperature_pet: what each neuron's logit is divided by.
+        bias_dog: what is then added to that of dog against cat.
+    """
+
+    temperature_dog: float
+    temperature_pet: float
+    bias_dog: float
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """A checked manifest; the files beside it are checked when they are loaded.
 
@@ -46,7 +61,7 @@ class Weights:
         folder: where the manifest lies.
         hidden: width of the dense layer.
         input_size: side of the square the network sees, in pixels.
-        temperature_dog, temperature_pet: what each logit is divided by before the sigmoid.
+        scaling: what makes probabilities of its logits.
         bar: default for the least confidence that earns a label, 0..1.
         species_bar: what goes with it, as in ``verdict.decide``.
         clip: submissions stay within [clip, 1 - clip].
@@ -56,8 +71,7 @@ class Weights:
     folder: Path
     hidden: int
     input_size: int
-    temperature_dog: float
-    temperature_pet: float
+    scaling: Scaling
     bar: float
     species_bar: float
     clip: float
@@ -65,12 +79,12 @@ class Weights:
 
     @property
     def identity(self) -> str:
-        """A SHA-256 of all that probabilities follow from: both files, input, temperatures.
+        """A SHA-256 of all that probabilities follow from: both files, input, scaling.
 
         The bars are no part of it.
         """
         files = [self.manifest["files"][name]["sha256"] for name in (SAFETENSORS_NAME, ONNX_NAME)]
-        parts = [*files, self.input_size, self.temperature_dog, self.temperature_pet]
+        parts = [*files, self.input_size, *astuple(self.scaling)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def checked_file(self, name: str) -> Path:
@@ -144,8 +158,9 @@ def _parse(manifest: Any, folder: Path, file: Path) -> Weights:
             folder=folder,
             hidden=int(manifest["architecture"]["hidden"]),
             input_size=int(manifest["input"]["size"]),
-            temperature_dog=float(manifest["calibration"]["temperature_dog"]),
-            temperature_pet=float(manifest["calibration"]["temperature_pet"]),
+            scaling=Scaling(
+                *(float(manifest["calibration"][field.name]) for field in fields(Scaling))
+            ),
             bar=float(manifest["thresholds"]["min_confidence"]),
             species_bar=float(manifest["thresholds"]["min_species"]),
             clip=float(manifest["submission"]["clip"]),
@@ -159,8 +174,9 @@ def _check_ranges(weights: Weights, file: Path) -> Weights:
     in_range = {
         "hidden": weights.hidden >= 1,
         "size": weights.input_size >= 32,  # the features shrink by 32
-        "temperature_dog": 0 < weights.temperature_dog < math.inf,
-        "temperature_pet": 0 < weights.temperature_pet < math.inf,
+        "temperature_dog": 0 < weights.scaling.temperature_dog < math.inf,
+        "temperature_pet": 0 < weights.scaling.temperature_pet < math.inf,
+        "bias_dog": math.isfinite(weights.scaling.bias_dog),
         "min_confidence": 0 <= weights.bar <= 1,
         "min_species": 0 <= weights.species_bar <= 1,
         "clip": 0 <= weights.clip < 0.5,

@@ -28,11 +28,14 @@ def begin_journal(folder: str, action: Action) -> Journal:
     """Begin the journal of a new run in a folder, whose ``FOLDER_NAME`` is there already.
 
     Raises:
-        OSError: if it cannot be written.
+        FilingError: if it cannot be written.
     """
     place = place_of(folder)
-    run = max(map(run_of, os.listdir(place)), default=0) + 1
-    return Journal.create(place / name_of(run), action)
+    try:
+        run = max(map(run_of, os.listdir(place)), default=0) + 1
+        return Journal.create(place / name_of(run), action)
+    except OSError as error:
+        raise FilingError(f"{folder}: no journal can be written: {error.strerror}") from error
 
 
 def journals_of(folder: str) -> list[Journal]:

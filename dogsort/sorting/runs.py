@@ -17,8 +17,7 @@ from dogsort.errors import FilingError
 from dogsort.sorting.carry import HalfMoved, carry, drop_partials
 from dogsort.sorting.identity import folder_times
 from dogsort.sorting.journal import Journal
-from dogsort.sorting.journals import begin_journal
-from dogsort.sorting.plan import Action, Filing
+from dogsort.sorting.plan import Filing
 from dogsort.sorting.settle import settle
 from dogsort.sorting.steps import Step
 
@@ -36,8 +35,8 @@ T = TypeVar("T")
 Outcomes: TypeAlias = Generator[tuple[T, FilingError | None], None, None]
 
 
-def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcomes[Filing]:
-    """File photos, in a folder that ``at_work`` keeps for us.
+def carry_out(filings: Sequence[Filing], journal: Journal) -> Outcomes[Filing]:
+    """File photos, in a folder that ``at_work`` keeps for us; close the journal in the end.
 
     Yields:
         Each filing once it is done, or with the reason why it could not be: the photo is then where
@@ -46,12 +45,6 @@ def carry_out(filings: Sequence[Filing], action: Action, folder: str) -> Outcome
     Raises:
         FilingError: if the journal cannot be written; nothing more is filed then.
     """
-    if not filings:
-        return
-    try:
-        journal = begin_journal(folder, action)
-    except OSError as error:
-        raise FilingError(f"{folder}: no journal can be written: {error.strerror}") from error
     remaining = iter(filings)
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)

@@ -1,4 +1,4 @@
-"""Make the probabilities mean what they say: temperatures, the bar, the clipping bound.
+"""Make the probabilities mean what they say: scaling, the bars, the clipping bound.
 
 All three are chosen on validation photos by the rules stated here, and kept in the manifest.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dogsort.network.engines import probabilities_of
+from dogsort.network.weights import Scaling
 from dogsort.records import LABELS
 from dogsort.training.evaluate import label_indices
 from dogsort.training.figures import log_loss
@@ -19,6 +20,10 @@ from dogsort.training.figures import log_loss
 __all__ = ["Calibration", "calibrate"]
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(10.0), 400))
+
+#: Logits that no bias exceeds, and halvings of that range until it is known to four digits.
+MOST_BIAS = 10.0
+HALVINGS = 20
 
 BARS = np.round(np.arange(0.500, 0.9951, 0.005), 3)
 
@@ -40,8 +45,7 @@ CLIPS = np.exp(np.linspace(np.log(0.001), np.log(0.1), 200))
 class Calibration:
     """What is chosen on validation photos; units and ranges as in ``network.weights.Weights``."""
 
-    temperature_dog: float
-    temperature_pet: float
+    scaling: Scaling
     bar: float
     species_bar: float
     clip: float
@@ -53,10 +57,12 @@ def calibrate(
     is_pet: npt.NDArray[np.bool_],
     pair_logits: npt.NDArray[np.float32],
 ) -> Calibration:
-    """Choose temperatures, bar and clipping bound on validation photos.
+    """Choose scaling, bars and clipping bound on validation photos.
 
-    The temperature divides a neuron's logits before the sigmoid, and is the one with the
-    least log loss (temperature scaling; Guo et al. 2017, arXiv:1706.04599).
+    Of all scalings those with the least log loss: a temperature for each neuron (Guo et al.
+    2017, arXiv:1706.04599), and a bias for dog against cat (Platt 1999), since the network
+    takes odd cats for dogs more often than odd dogs for cats. None for pet or not: that would
+    be the share of pets among validation photos, which tells nothing of other people's.
 
     Args:
         logits: (N, 2), raw, columns ``DOG`` and ``PET``.
@@ -64,27 +70,56 @@ def calibrate(
         is_pet: (N,).
         pair_logits: (M, 2), raw, of pictures that show a dog beside a cat.
     """
-    temperature_dog = _best_temperature(logits[is_pet, 0], is_dog[is_pet])
-    temperature_pet = _best_temperature(logits[:, 1], is_pet)
-    probabilities = probabilities_of(logits, temperature_dog, temperature_pet).astype(np.float64)
+    temperature_dog, bias_dog = _best_scaling(logits[is_pet, 0], is_dog[is_pet], biased=True)
+    temperature_pet, _ = _best_scaling(logits[:, 1], is_pet, biased=False)
+    scaling = Scaling(round(temperature_dog, 4), round(temperature_pet, 4), round(bias_dog, 4))
+    probabilities = probabilities_of(logits, scaling).astype(np.float64)
     losses = [log_loss(probabilities[is_pet, 0], is_dog[is_pet], clip) for clip in CLIPS]
-    pairs = probabilities_of(pair_logits, temperature_dog, temperature_pet).astype(np.float64)
+    pairs = probabilities_of(pair_logits, scaling).astype(np.float64)
     truth = np.where(is_pet, np.where(is_dog, 0, 1), 2)
     bar, species_bar = _best_bars(probabilities, truth, pairs)
     return Calibration(
-        temperature_dog=round(temperature_dog, 4),
-        temperature_pet=round(temperature_pet, 4),
+        scaling=scaling,
         bar=bar,
         species_bar=species_bar,
         clip=round(float(CLIPS[int(np.argmin(losses))]), 5),
     )
 
 
-def _best_temperature(logits: npt.NDArray[np.float32], outcomes: npt.NDArray[np.bool_]) -> float:
+def _best_scaling(
+    logits: npt.NDArray[np.float32], outcomes: npt.NDArray[np.bool_], *, biased: bool
+) -> tuple[float, float]:
+    """Return the temperature and the bias, 0 unless ``biased``, with the least log loss."""
+    scaled = logits.astype(np.float64) / TEMPERATURES[:, None]  # (temperatures, N)
+    biases = _best_biases(scaled, outcomes.mean()) if biased else np.zeros((len(scaled), 1))
+    scaled += biases
     # log(1 + exp(-margin)) by logaddexp, which does not overflow.
-    margins = np.where(outcomes, logits, -logits).astype(np.float64)
-    losses = [np.logaddexp(0.0, -margins / temperature).mean() for temperature in TEMPERATURES]
-    return float(TEMPERATURES[int(np.argmin(losses))])
+    losses = np.logaddexp(0.0, np.where(outcomes, -scaled, scaled)).mean(axis=1)
+    best = int(np.argmin(losses))
+    return float(TEMPERATURES[best]), float(biases[best, 0])
+
+
+def _best_biases(scaled: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
+    """Return for each row the bias that makes its mean probability the share of outcomes.
+
+    That is where log loss is least: its slope is their difference. It rises with the bias, so
+    halving the range finds it.
+
+    Args:
+        scaled: (rows, N), logits.
+        share: 0..1.
+
+    Returns:
+        (rows, 1).
+    """
+    low = np.full((len(scaled), 1), -MOST_BIAS)
+    high = -low
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        mean = np.exp(-np.logaddexp(0.0, -(scaled + middle))).mean(axis=1, keepdims=True)
+        low, high = np.where(mean < share, middle, low), np.where(mean < share, high, middle)
+    result: npt.NDArray[np.float64] = (low + high) / 2
+    return result
 
 
 def _best_bars(

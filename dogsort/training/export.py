@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,7 @@ def export(
             },
             "outputs": {"0": "dog against cat", "1": "dog or cat against neither"},
             "classes": ["dog", "cat", "neither"],
-            "calibration": {
-                "temperature_dog": calibration.temperature_dog,
-                "temperature_pet": calibration.temperature_pet,
-            },
+            "calibration": asdict(calibration.scaling),
             "thresholds": {
                 "min_confidence": calibration.bar,
                 "min_species": calibration.species_bar,

@@ -33,7 +33,7 @@ MOST_PAIRS = 500  # pictures of a dog beside a cat that calibration looks at
 def calibrate_and_export(
     network: DogsortNet, validation: PixelCache, folder: Path, recipe: dict[str, Any], device: str
 ) -> None:
-    """Choose temperatures, bar and bound on validation photos, and write the weights folder."""
+    """Choose scaling, bars and bound on validation photos, and write the weights folder."""
     logits = logits_of(network, validation.batches(), device)
     pairs = logits_of(network, dog_and_cat_pairs(validation, recipe["seed"]), device)
     is_dog, is_pet = (values > 0.5 for values in validation.targets())
@@ -51,7 +51,7 @@ def calibrate_and_export(
 
 def _predictions(logits: npt.NDArray[np.float32], calibration: Calibration) -> list[Prediction]:
     """Return what classification will say; paths stay empty."""
-    rows = probabilities_of(logits, calibration.temperature_dog, calibration.temperature_pet)
+    rows = probabilities_of(logits, calibration.scaling)
     predictions = []
     for p_dog, p_pet in rows.tolist():
         label, confidence = decide(p_dog, p_pet, calibration.bar, calibration.species_bar)

@@ -80,7 +80,7 @@ def train(
 
     Args:
         photos: to train on; every class must be there.
-        validation: to choose temperatures, bars and clipping bound on; likewise.
+        validation: to choose scaling, bars and clipping bound on; likewise.
         start: the weights to start from.
         teacher: what it sees in the photos is learned, too.
         output: the weights folder to make.

@@ -112,7 +112,7 @@ def figures(network: Network, photos: PixelCache, classifier: Classifier) -> str
     """Measure on labelled photos, with the calibration that the weights come with."""
     weights = classifier.weights
     logits = np.concatenate([network(batch) for batch in photos.batches()])
-    rows = probabilities_of(logits, weights.temperature_dog, weights.temperature_pet)
+    rows = probabilities_of(logits, weights.scaling)
     is_dog, is_pet = (values > 0.5 for values in photos.targets())
     p_dog, p_pet = rows.astype(np.float64).T
     right = ((p_dog > 0.5) == is_dog)[is_pet].mean()

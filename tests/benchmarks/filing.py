@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dogsort.sorting.disk import Disk
+from dogsort.sorting.journals import begin_journal
 from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
 from dogsort.sorting.runs import carry_out
@@ -47,7 +48,8 @@ def file(folder: Path, paths: list[str]) -> None:
     for path in paths:
         planner.add(path, "dog")
     with at_work(str(folder)):
-        for _, error in carry_out(planner.filings(), "move", str(folder)):
+        journal = begin_journal(str(folder), "move")
+        for _, error in carry_out(planner.filings(), journal):
             if error is not None:
                 raise error
 
