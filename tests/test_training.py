@@ -147,11 +147,11 @@ def test_temperatures_and_bias_are_found_again():
     rng = np.random.default_rng(0)
     true = rng.normal(0, 3, (20000, 2))
     is_dog, is_pet = (rng.random((20000, 2)) < 1 / (1 + np.exp(-true))).T
-    logits = ((true - [0.7, 0.0]) * [2.0, 0.5]).astype(np.float32)
+    logits = ((true - [0.2, 0.0]) * [2.0, 0.5]).astype(np.float32)
     result = calibrate(logits, is_dog, is_pet, pair_logits=np.zeros((9, 2), np.float32))
     assert result.scaling.temperature_dog == pytest.approx(2.0, rel=0.1)
     assert result.scaling.temperature_pet == pytest.approx(0.5, rel=0.1)
-    assert result.scaling.bias_dog == pytest.approx(0.7, abs=0.1)
+    assert result.scaling.bias_dog == pytest.approx(0.1, abs=0.05)  # half of it
     assert 0.5 <= result.bar <= 1
     assert 0 < result.clip < 0.5
 
@@ -162,7 +162,8 @@ def test_pairs_that_look_sure_raise_the_bar_for_the_species():
     doubtful = np.zeros((9, 2), np.float32)
     calm = calibrate(logits, is_dog, is_pet, doubtful)
     assert max(calm.bar, calm.species_bar) < 0.6
-    sure = np.array([[3 * calm.scaling.temperature_dog, 50.0]], np.float32)
+    dog = (3 - calm.scaling.bias_dog) * calm.scaling.temperature_dog
+    sure = np.array([[dog, 50.0]], np.float32)
     strict = calibrate(logits, is_dog, is_pet, np.repeat(sure, 9, axis=0))
     assert strict.bar < 0.6
     assert 0.953 < strict.species_bar < 0.97  # sigmoid(3) is 0.9526
