@@ -68,6 +68,23 @@ def test_rows_whose_photo_has_changed_or_gone_are_left_alone(dogsort, album):
     assert (album / "kitten.jpeg").exists()
 
 
+def test_a_table_from_another_folder_is_told_where_paths_count_from(dogsort, album):
+    hint = b"none of them is there: paths in a table count from the current folder"
+    outside = album.parent
+    assert dogsort("album", "-o", "p.csv", cwd=outside).returncode == 0
+    astray = dogsort("file", "../p.csv", "--move", "--to", ".", "--photos", "..", cwd=album)
+    assert astray.returncode == 3
+    assert hint in astray.stderr
+    # Rows that are passed over, or were moved and corrected since, are there.
+    assert dogsort("album", "--move", cwd=outside).returncode == 0
+    correct(outside / "p.csv", kitten="dog")
+    corrected = dogsort("file", "p.csv", "--move", cwd=outside)
+    assert b"moved by an earlier run as cat" in corrected.stderr
+    assert hint not in corrected.stderr
+    assert dogsort("album/cat", "-o", "p.csv", cwd=outside).returncode == 0
+    assert hint not in dogsort("file", "p.csv", "--move", "--to", "album", cwd=outside).stderr
+
+
 def test_a_table_is_filed_twice(dogsort, album):
     """As one does after a Ctrl-C."""
     table = album.parent / "p.csv"

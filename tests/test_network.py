@@ -16,6 +16,7 @@ from dogsort.network.weights import (
     MANIFEST_NAME,
     ONNX_NAME,
     SAFETENSORS_NAME,
+    Scaling,
     bundled_folder,
     load_network,
     load_weights,
@@ -192,5 +193,5 @@ def test_devices():
 
 def test_sigmoid_does_not_overflow():
     with np.errstate(over="raise", invalid="raise"):
-        values = probabilities_of(np.array([[-800.0, 800.0], [0.0, 2.0]]), 0.5, 2.0)
+        values = probabilities_of(np.array([[-800.0, 800.0], [1.5, 2.0]]), Scaling(0.5, 2.0, -3.0))
     np.testing.assert_allclose(values, [[0, 1], [0.5, 0.731059]], atol=1e-6)

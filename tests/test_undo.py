@@ -23,11 +23,11 @@ from dogsort.errors import FilingError
 from dogsort.sorting import lock
 from dogsort.sorting.disk import Disk
 from dogsort.sorting.journal import Journal
-from dogsort.sorting.journals import begin_journal, journals_of, stopped_runs
+from dogsort.sorting.journals import journals_of, stopped_runs
 from dogsort.sorting.lines import Lines
 from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
-from dogsort.sorting.runs import BATCH_FILES, carry_out
+from dogsort.sorting.runs import BATCH_FILES, carry_out, filing_into
 from dogsort.sorting.steps import FOLDER_NAME
 from dogsort.sorting.undo import take_back
 
@@ -73,7 +73,10 @@ def file_all(
         planner.add(str(folder / name), label)
     with at_work(str(to or folder)):
         filings = planner.filings()
-        return list(carry_out(filings, begin_journal(str(to or folder), action))) if filings else []
+        if not filings:
+            return []
+        with filing_into(str(to or folder), action) as journal:
+            return list(carry_out(filings, journal))
 
 
 def undo(folder: Path) -> list:
@@ -175,11 +178,23 @@ def test_a_copy_whose_original_is_gone_is_kept_until_it_is_back(tmp_path, action
     (tmp_path / "a.jpg").rename(tmp_path / "away")
     for _ in "12":
         ((_, error),) = undo(tmp_path)
-        assert "may be the only one; once it is there, undo goes on" in str(error)
+        assert "may be the only one; once that is there" in str(error)
         assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
     (tmp_path / "away").rename(tmp_path / "a.jpg")
     assert [error for _, error in undo(tmp_path)] == [None]
     assert tree(tmp_path) == before
+
+
+def test_a_copy_of_what_a_link_led_to_is_kept_until_that_is_back(tmp_path):
+    plant(tmp_path, {"disk/a.jpg": b"one"})
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "disk" / "a.jpg")
+    file_all(tmp_path, {"link.jpg": "dog"}, "copy")
+    (tmp_path / "disk").rename(tmp_path / "away")
+    ((_, error),) = undo(tmp_path)
+    assert "once that is there" in str(error)
+    (tmp_path / "away").rename(tmp_path / "disk")
+    assert [error for _, error in undo(tmp_path)] == [None]
+    assert not (tmp_path / "dog").exists()
 
 
 def test_a_copy_whose_original_was_changed_is_kept(tmp_path):
@@ -486,13 +501,11 @@ def test_every_step_is_on_disk_before_it_is_taken(tmp_path):
     planner = Planner(Wishes("move", str(tmp_path)), Disk())
     for name, label in LABELS.items():
         planner.add(str(tmp_path / name), label)
-    with at_work(str(tmp_path)):
-        outcomes = carry_out(planner.filings(), begin_journal(str(tmp_path), "move"))
-        next(outcomes)
+    with at_work(str(tmp_path)), filing_into(str(tmp_path), "move") as journal:
+        next(carry_out(planner.filings(), journal))
         (path,) = (tmp_path / FOLDER_NAME).glob("run-*")
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         assert [line["source"] for line in lines if "step" in line] == list(LABELS)
-        outcomes.close()
     assert Journal(path).outcomes == ["done", "failed", "failed"]
     undo(tmp_path)
     assert (tmp_path / "a.jpg").exists()
@@ -640,7 +653,8 @@ def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "a.jpg").write_bytes(b"taken in between")
     with at_work(str(tmp_path)):
-        outcomes = list(carry_out(filings, begin_journal(str(tmp_path), "move")))
+        with filing_into(str(tmp_path), "move") as journal:
+            outcomes = list(carry_out(filings, journal))
     assert [str(error) for _, error in outcomes] == [
         "its new name was taken in the meantime",
         "its photo was not filed",
@@ -660,8 +674,7 @@ def test_many_files_take_little_memory(tmp_path):
         try:
             for name in names:
                 planner.add(str(folder / name), "dog")
-            with at_work(str(folder)):
-                journal = begin_journal(str(folder), "move")
+            with at_work(str(folder)), filing_into(str(folder), "move") as journal:
                 for _, error in carry_out(planner.filings(), journal):
                     assert error is None
             return tracemalloc.get_traced_memory()[1]

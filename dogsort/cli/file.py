@@ -20,7 +20,7 @@ from dogsort.results.reading import read_table
 from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.from_table import MOVED, check_below, folders_of, photos_of, walked
+from dogsort.sorting.from_table import GONE, MOVED, check_below, folders_of, photos_of, walked
 from dogsort.sorting.journals import filed_into, moved_into
 from dogsort.sorting.plan import Planner
 
@@ -76,21 +76,22 @@ def file(
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
     with turn_to_file(wishes, within, talk, dry_run) as left:
-        failed, moved, there = left, 0, 0
+        failed, moved, gone, seen = left, 0, 0, 0
         say_passed_over = passed_over(wishes.folder, talk)
         found_below = walked(rows, within, filed_into, say_passed_over)
         sources = moved_into(wishes.folder)
         for photo in photos_of(found_below, wishes.folders().keys(), log, sources):
+            seen += 1
             if isinstance(photo, Failure) and photo.error == MOVED:
                 talk.detail(f"{printable(photo.path)}: {MOVED}")
                 moved += 1
             elif isinstance(photo, Failure):
                 talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
                 failed += 1
+                gone += photo.error.startswith(GONE)
             else:
                 planner.add(*photo)
-                there += 1
-        if rows and not (moved or there):
+        if gone and gone == seen:
             talk.warn("none of them is there: paths in a table count from the current folder")
         if moved:
             talk.say(f"{MOVED}: {moved}")

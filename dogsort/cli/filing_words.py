@@ -6,7 +6,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 
 from dogsort.cli.options import Talk, stdout_for_rows
 from dogsort.cli.taking_back import undo_command
@@ -14,10 +13,10 @@ from dogsort.errors import FilingError
 from dogsort.results.output import complete_file, writing
 from dogsort.results.summary import printable, size_text
 from dogsort.results.tables import open_text
-from dogsort.sorting.journals import begin_journal
+from dogsort.sorting.journal import Journal
 from dogsort.sorting.plan import Action, Filing, Planner
 from dogsort.sorting.preview import sizes_of, write_plan
-from dogsort.sorting.runs import Outcomes, carry_out
+from dogsort.sorting.runs import carry_out, filing_into
 
 __all__ = ["file_photos", "passed_over", "show_plan"]
 
@@ -60,13 +59,15 @@ def file_photos(planner: Planner, talk: Talk) -> int:
         talk.say(f"{past}: nothing")
         return 0
     undo = undo_command(wishes.folder)
-    journal = begin_journal(wishes.folder, wishes.action)
-    outcomes: Outcomes[Filing] = carry_out(filings, journal)
     done: Counter[str] = Counter()
     failed = 0
+    journal: Journal | None = None
     try:
-        with closing(outcomes), talk.bar("file", len(filings)) as advance:
-            for filing, error in outcomes:
+        with (
+            talk.bar("file", len(filings)) as advance,
+            filing_into(wishes.folder, wishes.action) as journal,
+        ):
+            for filing, error in carry_out(filings, journal):
                 source = printable(filing.source)
                 if error is not None:
                     talk.warn(f"{source}: not filed: {printable(str(error))}")
@@ -77,7 +78,8 @@ def file_photos(planner: Planner, talk: Talk) -> int:
                 advance()
     except (KeyboardInterrupt, FilingError) as error:
         # The journal's count has the one that was interrupted, too, if it was filed.
-        so_far = f"{journal.outcomes.count('done')} of {len(filings)} files were {past}"
+        count = journal.outcomes.count("done") if journal else 0
+        so_far = f"{count} of {len(filings)} files were {past}"
         others = f"the others are as they were; to take it back: {undo}"
         if isinstance(error, FilingError):
             raise FilingError(f"{error}; {so_far}, {others}") from error

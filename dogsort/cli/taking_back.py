@@ -115,7 +115,7 @@ def described(journal: Journal) -> str:
     outcomes = Counter(journal.outcomes)
     if journal.stopped:
         state = "not ended: killed, or still going on"
-        what = f"up to {what}"
+        what = f"up to {what}" if labels else what
     elif journal.closed:
         lost = outcomes["lost"]
         state = f"undone, but for {lost} changed or gone since" if lost else "undone"

@@ -12,8 +12,9 @@ from dogsort.results.log import Entry, Log, Stamp
 from dogsort.results.reading import Row
 from dogsort.sorting.steps import FOLDER_NAME, Step
 
-__all__ = ["MOVED", "check_below", "folders_of", "photos_of", "walked"]
+__all__ = ["GONE", "MOVED", "check_below", "folders_of", "photos_of", "walked"]
 
+GONE = "gone since it was classified"
 CHANGED = "changed since it was classified"
 MOVED = "moved by an earlier run"
 
@@ -171,7 +172,7 @@ def _why_not(row: Row, entry: Entry | None) -> str | None:
     stamp = Stamp.of(row.path)
     if stamp is None:
         escaped = ", or a name that is no UTF-8, which needs a .csv table"
-        return "gone since it was classified" + (escaped if "\\x" in row.path else "")
+        return GONE + (escaped if "\\x" in row.path else "")
     if not os.path.isfile(row.path):
         return "not a file"
     return None if entry is None or entry.stamp == stamp else CHANGED

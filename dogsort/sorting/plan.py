@@ -70,7 +70,7 @@ class Planner:
             self._photos[self._spelled.setdefault(real, folder)][name] = label
 
     def filings(self) -> list[Filing]:
-        """Return the plan: folder after folder, its photos by name, each before its sidecars.
+        """Return the plan: folder after folder, its photos by stem, each before its sidecars.
 
         Raises:
             FilingError: if there are conflicts, and it was wished that nothing is done then.

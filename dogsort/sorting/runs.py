@@ -7,8 +7,8 @@ whether it was killed.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from itertools import chain
 from typing import TypeAlias, TypeVar
@@ -17,11 +17,12 @@ from dogsort.errors import FilingError
 from dogsort.sorting.carry import HalfMoved, carry, drop_partials
 from dogsort.sorting.identity import folder_times
 from dogsort.sorting.journal import Journal
-from dogsort.sorting.plan import Filing
+from dogsort.sorting.journals import begin_journal
+from dogsort.sorting.plan import Action, Filing
 from dogsort.sorting.settle import settle
 from dogsort.sorting.steps import Step
 
-__all__ = ["Outcomes", "carry_out"]
+__all__ = ["Outcomes", "carry_out", "filing_into"]
 
 #: Steps that go onto the disk together, before the first of them is taken: forcing each one there
 #: by itself would take longer than the filing. Each file is read for its checksum before, so
@@ -35,8 +36,31 @@ T = TypeVar("T")
 Outcomes: TypeAlias = Generator[tuple[T, FilingError | None], None, None]
 
 
+@contextmanager
+def filing_into(folder: str, action: Action) -> Iterator[Journal]:
+    """Keep the journal of a run in a folder that ``at_work`` keeps for us.
+
+    In the end, or on an error or Ctrl-C, what is half-way is made whole, and put on disk that the
+    run ended.
+
+    Yields:
+        The journal.
+
+    Raises:
+        FilingError: if the journal cannot be written.
+    """
+    journal = begin_journal(folder, action)
+    try:
+        yield journal
+    except BaseException:
+        with suppress(FilingError):  # what came first is what is told
+            _end(journal)
+        raise
+    _end(journal)
+
+
 def carry_out(filings: Sequence[Filing], journal: Journal) -> Outcomes[Filing]:
-    """File photos, in a folder that ``at_work`` keeps for us; close the journal in the end.
+    """File photos, while ``filing_into`` keeps the journal.
 
     Yields:
         Each filing once it is done, or with the reason why it could not be: the photo is then where
@@ -48,14 +72,8 @@ def carry_out(filings: Sequence[Filing], journal: Journal) -> Outcomes[Filing]:
     remaining = iter(filings)
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
-    try:
-        for filing in remaining:
-            yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
-    except BaseException:
-        with suppress(FilingError):  # what came first is what is told
-            _end(journal)
-        raise
-    _end(journal)
+    for filing in remaining:
+        yield from _carry_batch(chain([filing], remaining), journal, unfiled, resolved)
 
 
 def _end(journal: Journal) -> None:

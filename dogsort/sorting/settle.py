@@ -105,11 +105,16 @@ def _outcome_of_move(source: str, target: str, identity: Identity) -> Outcome | 
 
 
 def _settle_undo(journal: Journal) -> None:
-    """Make whole what was being taken back; of a copy or a link, nothing is ever half-way."""
+    """Make whole what was being taken back; a copy or a link is there, or it is not."""
     if not journal.going_back:
         return
     if journal.action == "move":
         _settle_moves_back(journal, sorted(journal.going_back))
+    else:
+        for number in sorted(journal.going_back):
+            target = journal.steps[number].target
+            if not strays(target) and not os.path.lexists(target):
+                journal.note(number, "undone")
     with suppress(FilingError):  # or it is looked at once more
         journal.go_back([])
 

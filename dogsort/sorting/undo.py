@@ -128,11 +128,11 @@ def _undo(step: Step, action: Action) -> FilingError | None:
         assert step.identity is not None
         if not step.identity.is_of(step.target):
             return FilingError("it was changed since it was filed")
-        if not os.path.lexists(step.source):
+        if not os.path.exists(step.source):
             # It may be on a disk that is not there now.
             raise FilingError(
-                f"{step.source} is gone, so this may be the only one; once it is there, "
-                "undo goes on"
+                f"{step.source} is gone, so this may be the only one; once that is there, or this "
+                "is not, undo goes on"
             )
         if not _has_another(step, step.identity):
             return FilingError("its original was changed, so this may be the only one")

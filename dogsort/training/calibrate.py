@@ -21,7 +21,8 @@ __all__ = ["Calibration", "calibrate"]
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(10.0), 400))
 
-#: Logits that no bias exceeds, and halvings of that range until it is known to four digits.
+#: The best bias is looked for within this, either way; after so many halvings of the range, four
+#: of its decimals are known.
 MOST_BIAS = 10.0
 HALVINGS = 20
 
@@ -63,11 +64,11 @@ def calibrate(
 ) -> Calibration:
     """Choose scaling, bars and clipping bound on validation photos.
 
-    Of all scalings those with the least log loss: a temperature for each neuron (Guo et al.
-    2017, arXiv:1706.04599), and half of the best bias for dog against cat (Platt 1999), since
-    a network may take odd cats for dogs more often than odd dogs for cats. None for pet or
-    not: that would be the share of pets among validation photos, which tells nothing of other
-    people's.
+    For dog against cat, half of the bias with the least log loss (Platt 1999), since a network
+    may take odd cats for dogs more often than odd dogs for cats; none for pet or not, where it
+    would mostly be the share of pets among validation photos, which are many more than the
+    others. With that, the temperature of each neuron with the least log loss (Guo et al. 2017,
+    arXiv:1706.04599).
 
     Args:
         logits: (N, 2), raw, columns ``DOG`` and ``PET``.
@@ -96,8 +97,9 @@ def _best_scaling(
 ) -> tuple[float, float]:
     """Return the temperature with the least log loss, and what goes with it as its bias."""
     scaled = logits.astype(np.float64) / TEMPERATURES[:, None]  # (temperatures, N)
-    taken = BIAS_TAKEN if biased else 0.0
-    biases = taken * _best_biases(scaled, outcomes.mean())
+    biases = np.zeros((len(scaled), 1))
+    if biased:
+        biases = BIAS_TAKEN * _best_biases(scaled, outcomes.mean())
     scaled += biases
     # log(1 + exp(-margin)) by logaddexp, which does not overflow.
     losses = np.logaddexp(0.0, np.where(outcomes, -scaled, scaled)).mean(axis=1)
@@ -108,8 +110,8 @@ def _best_scaling(
 def _best_biases(scaled: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
     """Return for each row the bias that makes its mean probability the share of outcomes.
 
-    That is where log loss is least: its slope is their difference. It rises with the bias, so
-    halving the range finds it.
+    That is where log loss is least, as its slope is their difference. The mean rises with the
+    bias, so halving the range finds it, or the end of the range.
 
     Args:
         scaled: (rows, N), logits.

@@ -18,10 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dogsort.sorting.disk import Disk
-from dogsort.sorting.journals import begin_journal
 from dogsort.sorting.lock import at_work
 from dogsort.sorting.plan import Planner, Wishes
-from dogsort.sorting.runs import carry_out
+from dogsort.sorting.runs import carry_out, filing_into
 
 FILES = 20_000
 ROUNDS = 5
@@ -47,8 +46,7 @@ def file(folder: Path, paths: list[str]) -> None:
     planner = Planner(Wishes("move", str(folder)), Disk())
     for path in paths:
         planner.add(path, "dog")
-    with at_work(str(folder)):
-        journal = begin_journal(str(folder), "move")
+    with at_work(str(folder)), filing_into(str(folder), "move") as journal:
         for _, error in carry_out(planner.filings(), journal):
             if error is not None:
                 raise error
