@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.cli.taking_back import turn_to_file
 from dogsort.errors import UsageError
 from dogsort.photos.scan import check_paths
-from dogsort.records import Failure
+from dogsort.records import Failure, Label
 from dogsort.results.log import log_of, read_log
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.reading import read_table
@@ -76,27 +77,36 @@ def file(
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(wishes, Disk())
     with turn_to_file(wishes, within, talk, dry_run) as left:
-        failed, moved, gone, seen = left, 0, 0, 0
         say_passed_over = passed_over(wishes.folder, talk)
         found_below = walked(rows, within, filed_into, say_passed_over)
         sources = moved_into(wishes.folder)
-        for photo in photos_of(found_below, wishes.folders().keys(), log, sources):
-            seen += 1
-            if isinstance(photo, Failure) and photo.error == MOVED:
-                talk.detail(f"{printable(photo.path)}: {MOVED}")
-                moved += 1
-            elif isinstance(photo, Failure):
-                talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
-                failed += 1
-                gone += photo.error.startswith(GONE)
-            else:
-                planner.add(*photo)
-        if gone and gone == seen:
-            talk.warn("none of them is there: paths in a table count from the current folder")
-        if moved:
-            talk.say(f"{MOVED}: {moved}")
+        photos_found = photos_of(found_below, wishes.folders().keys(), log, sources)
+        failed = left + _take_up(photos_found, planner, talk)
         if dry_run:
             show_plan(planner, output, talk)
         else:
             failed += file_photos(planner, talk)
     return SOME_FAILED if failed else 0
+
+
+def _take_up(
+    photos: Iterable[tuple[str, Label | None] | Failure], planner: Planner, talk: Talk
+) -> int:
+    """Give photos to the planner, and say which cannot be filed; return how many these are."""
+    failed = moved = gone = seen = 0
+    for photo in photos:
+        seen += 1
+        if isinstance(photo, Failure) and photo.error == MOVED:
+            talk.detail(f"{printable(photo.path)}: {MOVED}")
+            moved += 1
+        elif isinstance(photo, Failure):
+            talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
+            failed += 1
+            gone += photo.error.startswith(GONE)
+        else:
+            planner.add(*photo)
+    if gone and gone == seen:
+        talk.warn("none of them is there: paths in a table count from the current folder")
+    if moved:
+        talk.say(f"{MOVED}: {moved}")
+    return failed
