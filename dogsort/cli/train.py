@@ -41,7 +41,7 @@ T = TypeVar("T")
 @click.option(
     "--teacher",
     metavar="FILE",
-    help="An ONNX network, pixels to features; what it sees in the photos is learned, too.",
+    help="An ONNX network, pixels to maps; what it sees in the photos is learned, too.",
 )
 @click.option(
     "--epochs",

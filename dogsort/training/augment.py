@@ -10,13 +10,19 @@ from __future__ import annotations
 import io
 import math
 import random
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from dogsort.photos.decode import Pixels
 
-__all__ = ["augment", "collage"]
+__all__ = ["Placement", "augment", "collage"]
+
+#: Takes a place in one picture, (x, y, 1), to the same place in another, likewise: (3, 3). Places
+#: go from (0, 0), the upper left corner, to (1, 1).
+Placement: TypeAlias = npt.NDArray[np.float64]
 
 #: Shares of photos that get each change.
 CHANCE_FLIP = 0.5
@@ -34,7 +40,7 @@ CROP_STRETCH = 4 / 3  # how far its shape may be stretched either way
 COLLAGE_CUT = (1 / 3, 2 / 3)  # share of a collage's side that its first photo gets
 
 
-def augment(pixels: Pixels, size: int, rng: random.Random) -> Pixels:
+def augment(pixels: Pixels, size: int, rng: random.Random) -> tuple[Pixels, Placement]:
     """Return a randomly changed copy of a photo.
 
     Args:
@@ -43,40 +49,57 @@ def augment(pixels: Pixels, size: int, rng: random.Random) -> Pixels:
         rng: where the randomness comes from.
 
     Returns:
-        (size, size, 3), uint8, RGB.
+        Pixels (size, size, 3), uint8, RGB; from places in them to those in the photo.
     """
     image = Image.fromarray(pixels)
+    placement = np.eye(3)
     if rng.random() < CHANCE_BORDER:
-        image = _border(image, rng)
+        image, step = _border(image, rng)
+        placement @= step
     if rng.random() < CHANCE_ROTATE:
-        image = image.rotate(rng.uniform(-15, 15), Image.Resampling.BILINEAR)
-    box = _crop_box(image.size, rng)
-    image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        image, step = _turn(image, rng)
+        placement @= step
+    image, step = _crop(image, size, rng)
+    placement @= step
     if rng.random() < CHANCE_FLIP:
         image = ImageOps.mirror(image)
+        placement @= np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     image = _colour(image, rng)
     image = _degrade(image, rng)
     result = np.array(image)
     if rng.random() < CHANCE_ERASE:
         _erase(result, rng)
-    return result
+    return result, placement
 
 
-def _crop_box(shape: tuple[int, int], rng: random.Random) -> tuple[float, float, float, float]:
+def _crop(image: Image.Image, size: int, rng: random.Random) -> tuple[Image.Image, Placement]:
     """Random resized crop (Szegedy et al. 2014, arXiv:1409.4842, section 6)."""
-    width, height = shape
     area = rng.uniform(*CROP_AREA)
     stretch = math.exp(rng.uniform(-math.log(CROP_STRETCH), math.log(CROP_STRETCH)))
-    w = min(1.0, math.sqrt(area * stretch)) * width
-    h = min(1.0, math.sqrt(area / stretch)) * height
-    left, top = rng.uniform(0, width - w), rng.uniform(0, height - h)
-    return left, top, left + w, top + h
+    w, h = min(1.0, math.sqrt(area * stretch)), min(1.0, math.sqrt(area / stretch))
+    left, top = rng.uniform(0, 1 - w), rng.uniform(0, 1 - h)
+    across, down = image.size
+    box = (left * across, top * down, (left + w) * across, (top + h) * down)
+    cropped = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return cropped, np.array([[w, 0, left], [0, h, top], [0, 0, 1]])
 
 
-def _border(image: Image.Image, rng: random.Random) -> Image.Image:
+def _border(image: Image.Image, rng: random.Random) -> tuple[Image.Image, Placement]:
     grey = rng.choice([0, 255, rng.randrange(256)])
     across, down = (rng.choice([0, rng.randrange(40)]) for _ in "xy")
-    return ImageOps.expand(image, (across, down, across, down), (grey, grey, grey))
+    framed = ImageOps.expand(image, (across, down, across, down), (grey, grey, grey))
+    x, y = across / image.width, down / image.height
+    return framed, np.array([[1 + 2 * x, 0, -x], [0, 1 + 2 * y, -y], [0, 0, 1]])
+
+
+def _turn(image: Image.Image, rng: random.Random) -> tuple[Image.Image, Placement]:
+    degrees = rng.uniform(-15, 15)
+    turned = image.rotate(degrees, Image.Resampling.BILINEAR)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    shape = image.height / image.width
+    step = np.array([[cos, -sin * shape, 0], [sin / shape, cos, 0], [0, 0, 1]])
+    step[:2, 2] = 0.5 - step[:2, :2] @ (0.5, 0.5)  # the middle stays
+    return turned, step
 
 
 def _colour(image: Image.Image, rng: random.Random) -> Image.Image:
@@ -113,17 +136,37 @@ def _erase(pixels: Pixels, rng: random.Random) -> None:
     pixels[top : top + h, left : left + w] = [rng.randrange(256) for _ in "rgb"]
 
 
-def collage(first: Pixels, second: Pixels, rng: random.Random) -> Pixels:
+def collage(
+    first: Pixels, second: Pixels, rng: random.Random
+) -> tuple[Pixels, tuple[Placement, Placement]]:
     """Put two photos side by side, or one above the other, of up to twice the other's size.
 
     Each is squeezed whole into its part, so that what it shows stays in the picture.
+
+    Args:
+        first: (size, size, 3), uint8, RGB.
+        second: likewise.
+        rng: where the randomness comes from.
+
+    Returns:
+        Pixels (size, size, 3); from places in them to those in each photo, which are outside of
+        it where the other one is.
     """
     size = first.shape[0]
     cut = round(size * rng.uniform(*COLLAGE_CUT))
-    upright = rng.random() < 0.5
-    shapes = [(cut, size), (size - cut, size)] if upright else [(size, cut), (size, size - cut)]
+    share = cut / size
+    across = rng.random() < 0.5
+    shapes = [(cut, size), (size - cut, size)]
     parts = [
-        np.asarray(Image.fromarray(pixels).resize(shape, Image.Resampling.BILINEAR))
+        np.asarray(
+            Image.fromarray(pixels).resize(
+                shape if across else shape[::-1], Image.Resampling.BILINEAR
+            )
+        )
         for pixels, shape in zip((first, second), shapes, strict=True)
     ]
-    return np.concatenate(parts, axis=1 if upright else 0)
+    axis = 0 if across else 1
+    placements = np.eye(3), np.eye(3)
+    placements[0][axis, axis] = 1 / share
+    placements[1][axis, [axis, 2]] = np.array([1, -share]) / (1 - share)
+    return np.concatenate(parts, axis=1 - axis), placements

@@ -19,6 +19,7 @@ from dogsort.training.recipe import Recipe
 __all__ = ["identity_of", "load_checkpoint", "save_checkpoint", "write_history"]
 
 CHECKPOINT_NAME = "checkpoint.pt"
+VERSION = 2  # of what a checkpoint holds
 HISTORY_NAME = "history.csv"
 PLOT_NAME = "history.png"
 
@@ -48,14 +49,15 @@ def identity_of(
     names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
     digest = hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
     return {
+        "version of dogsort": VERSION,
         "recipe": asdict(recipe),
         "starting weights or teacher": networks,
         "photos": digest,
     }
 
 
-def load_checkpoint(folder: Path, identity: dict[str, Any], device: str) -> dict[str, Any]:
-    """Load the checkpoint's state; empty if there is none.
+def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """Load the checkpoint's state, into main memory; empty if there is none.
 
     Raises:
         DataError: if it is from another run, damaged or unreadable.
@@ -64,7 +66,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any], device: str) -> dict
     if not path.exists():
         return {}
     try:
-        saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's and pickle's share no base class
         raise DataError(f"{path}: damaged or unreadable; delete it to begin again") from error
     for name, now in identity.items():

@@ -17,7 +17,7 @@ from dogsort.network.architecture import DogsortNet
 from dogsort.photos.decode import Pixels
 from dogsort.training.dataset import TRUTHS
 
-__all__ = ["Features", "features_of", "frozen", "out_of_fold"]
+__all__ = ["Features", "features_of", "frozen", "out_of_fold", "standardised"]
 
 #: Pixels (N, size, size, 3), uint8 -> what a network sees in them, (N, channels).
 Features: TypeAlias = Callable[[Pixels], Tensor]
@@ -43,9 +43,13 @@ def frozen(network: DogsortNet, device: str) -> Features:
 
 
 def features_of(batches: Iterable[Pixels], network: Features) -> Tensor:
-    """Return (N, channels), each channel of mean 0 and deviation 1."""
-    rows = torch.cat([network(batch) for batch in batches])
-    return (rows - rows.mean(0)) / rows.std(0).clamp(min=1e-6)
+    """Return what a network sees in all batches: (N, channels)."""
+    return torch.cat([network(batch) for batch in batches])
+
+
+def standardised(features: Tensor) -> Tensor:
+    """Return (N, channels) features so that each channel is of mean 0 and deviation 1."""
+    return (features - features.mean(0)) / features.std(0).clamp(min=1e-6)
 
 
 def out_of_fold(features: Tensor, truth: Tensor, seed: int) -> Tensor:

@@ -82,5 +82,6 @@ def dog_and_cat_pairs(photos: PixelCache, seed: int) -> Iterator[Pixels]:
         pictures = []
         for pair in batch:
             first, second = rng.sample(pair, 2)
-            pictures.append(collage(photos.pixels(first), photos.pixels(second), rng))
+            picture, _ = collage(photos.pixels(first), photos.pixels(second), rng)
+            pictures.append(picture)
         yield np.stack(pictures)

@@ -21,9 +21,6 @@ from dogsort.training.dataset import LabelledPhoto
 
 __all__ = ["PixelCache", "check_room", "decode_all"]
 
-#: Room that checkpoint and weights take besides the decoded photos, in bytes.
-ROOM_FOR_WEIGHTS = 200_000_000
-
 BATCH = 64  # photos at a time where nothing is learned; more are no faster on a CPU
 
 #: What decoding makes of a labelled photo: pixels (size, size, 3), or why there are none.
@@ -126,9 +123,8 @@ def _decode_each(photos: Sequence[LabelledPhoto], size: int) -> Iterator[Decoded
             yield from zip(chunk, executor.map(decode, chunk), strict=True)
 
 
-def check_room(folder: Path, photos: int, size: int) -> None:
-    """Raise OutputError if a disk has no room for so many photos and the weights."""
-    need = photos * size * size * 3 + ROOM_FOR_WEIGHTS
+def check_room(folder: Path, need: int) -> None:
+    """Raise OutputError if a disk has no room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if free < need:
         raise OutputError(

@@ -8,7 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from dogsort.errors import DataError
 
-__all__ = ["Phase", "Recipe", "read_recipe"]
+__all__ = ["CELL", "Phase", "Recipe", "read_recipe"]
+
+CELL = 32  # the network's last maps have a cell for a square of so many pixels
 
 #: The head alone on frozen features; the whole network.
 Phase: TypeAlias = Literal["head", "whole"]
@@ -42,9 +44,9 @@ class Recipe:
     warmup: float = 0.05  # share of the steps over which the rate rises
     weight_decay: float = 0.02
     average_decay: float = 0.998  # of the exponential moving average of weights
-    # Where there is a teacher, the network also learns to tell what the teacher sees in a photo
-    # (feature distillation; Romero et al. 2015, arXiv:1412.6550): this many principal components
-    # of its features; their loss has this weight beside that of the labels.
+    # Where there is a teacher, the network also learns to tell what it sees in each place of a
+    # photo (feature distillation; Romero et al. 2015, arXiv:1412.6550): this many principal
+    # components of its features; their loss has this weight beside that of the labels.
     teacher_components: int = 256
     teacher_weight: float = 1.0
     collage_share: float = 0.2  # of the training photos; teaches not to be sure of two at once
@@ -66,13 +68,12 @@ class Recipe:
     def crop_size(self, epoch: int) -> int:
         """Return the side of training crops in an epoch, counted from 0.
 
-        It rises evenly, in steps of 32, by which the features shrink.
+        It rises evenly, in whole cells.
         """
-        step = 32
         last = self.all_epochs - 1
         share = epoch / last if last > 0 else 1.0
         size = self.first_crop + (self.last_crop - self.first_crop) * share
-        return max(step, round(size / step) * step)
+        return max(CELL, round(size / CELL) * CELL)
 
 
 #: What each value may be: least and most.

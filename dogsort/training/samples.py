@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -12,20 +14,35 @@ from torch.utils.data import Dataset
 
 from dogsort.network.architecture import DOG, PET
 from dogsort.photos.decode import Pixels
-from dogsort.training.augment import augment, collage
+from dogsort.training.augment import Placement, augment, collage
 from dogsort.training.pixels import PixelCache
-from dogsort.training.recipe import Recipe
+from dogsort.training.recipe import CELL, Recipe
 
-__all__ = ["COLLAGE", "Samples", "loss_of"]
+__all__ = ["Sample", "Samples", "cell_centres", "loss_of"]
 
 #: Share of a pet's collages whose other photo is sure to be of the other species, which by
 #: chance it is in a third: it is these that nothing else teaches.
 CHANCE_OTHER_SPECIES = 0.6
 
-COLLAGE = -1  # stands for the place of a photo where a sample shows two
+
+class Sample(NamedTuple):
+    """What the network is shown once; a loader stacks several.
+
+    Attributes:
+        pixels: (size, size, 3), uint8.
+        targets: (3,), as ``loss_of`` takes them.
+        photos: (cells, cells), int64: which photo each cell of the network's last maps shows.
+        places: (cells, cells, 2): which place in that, x and y, 0..1; outside of that where it
+            shows no photo. What was erased counts as shown: what is around it tells it.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    photos: Tensor
+    places: Tensor
 
 
-class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class Samples(Dataset[Sample]):
     """Training photos of one epoch, changed at random but the same for the same seed."""
 
     def __init__(self, cache: PixelCache, recipe: Recipe, epoch: int) -> None:
@@ -39,30 +56,34 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a sample.
-
-        Returns:
-            Pixels (size, size, 3), uint8; targets (3,) as ``loss_of`` takes them; which photo it
-            is, or ``COLLAGE``.
-        """
+    def __getitem__(self, item: int) -> Sample:
+        """Return the sample at this place in the epoch."""
         rng = random.Random(f"{self.recipe.seed}/{self.epoch}/{item}")  # noqa: S311
-        index = int(self.indices[item])
-        pixels = self._augmented(index, rng)
-        shown = index
-        dogs, pets = [self.dog[index]], [self.pet[index]]
+        shown = [int(self.indices[item])]
+        pixels, placement = self._augmented(shown[0], rng)
+        cells = cell_centres(self.size)
+        photos = np.full(cells.shape[:2], shown[0], np.int64)
+        places = cells @ placement.T
         if rng.random() < self.recipe.collage_share:
-            other = self._companion(index, rng)
-            pixels = collage(pixels, self._augmented(other, rng), rng)
-            shown = COLLAGE
-            dogs.append(self.dog[other])
-            pets.append(self.pet[other])
-        pet = max(pets)
+            shown.append(self._companion(shown[0], rng))
+            beside, its_placement = self._augmented(shown[1], rng)
+            pixels, (part, its_part) = collage(pixels, beside, rng)
+            places = cells @ (placement @ part).T
+            its_cells = ((cells @ its_part.T)[..., :2] >= 0).all(-1)
+            photos[its_cells] = shown[1]
+            places[its_cells] = cells[its_cells] @ (its_placement @ its_part).T
+        dogs, pets = self.dog[shown], self.pet[shown]
+        pet = float(pets.max())
         # A dog beside a cat is half of each: the network shall not be sure of either.
         dog = float(np.average(dogs, weights=pets)) if pet else 0.0
-        return torch.from_numpy(pixels), torch.tensor([dog, pet, pet]), torch.tensor(shown)
+        return Sample(
+            torch.from_numpy(pixels),
+            torch.tensor([dog, pet, pet]),
+            torch.from_numpy(photos),
+            torch.from_numpy(places[..., :2].astype(np.float32)),
+        )
 
-    def _augmented(self, index: int, rng: random.Random) -> Pixels:
+    def _augmented(self, index: int, rng: random.Random) -> tuple[Pixels, Placement]:
         return augment(self.cache.pixels(index), self.size, rng)
 
     def _companion(self, index: int, rng: random.Random) -> int:
@@ -70,6 +91,19 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         if self.pet[index] and rng.random() < CHANCE_OTHER_SPECIES:
             others = self.species[0 if self.dog[index] else 1]
         return int(others[rng.randrange(len(others))])
+
+
+def cell_centres(size: int) -> npt.NDArray[np.float64]:
+    """Return where the cells of the network's last maps look: (cells, cells, 3): x, y, 1.
+
+    ``size`` is the side of what it sees, in pixels, a multiple of ``CELL``.
+
+    torchvision pads convolutions of stride 2 on all sides: each looks around the upper left pixel
+    of its share.
+    """
+    centres = (np.arange(size // CELL) * CELL + 0.5) / size
+    x, y = np.meshgrid(centres, centres)
+    return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:

@@ -20,13 +20,15 @@ from dogsort.network.weights import sha256_of
 from dogsort.photos.decode import Pixels
 from dogsort.training.frozen_norm import maps_of
 
-__all__ = ["Pupil", "Teacher", "lesson_loss", "principal_components"]
+__all__ = ["Pupil", "Teacher"]
 
 
 class Teacher:
-    """A frozen network in an ONNX file that turns pixels into features.
+    """A frozen network in an ONNX file that turns pixels into maps of features.
 
-    Its one input takes (N, H, W, 3), RGB, uint8, of any size; its one output is (N, channels).
+    Its one input takes (N, H, W, 3), RGB, uint8, of any size; its one output is
+    (N, channels, h, w). Where its cells look is taken for where those of TensorFlow's networks do:
+    see ``lessons.TEACHER_CENTRE``.
 
     Args:
         location: the ONNX file.
@@ -56,18 +58,27 @@ class Teacher:
             [(item.type, len(item.shape), item.shape[3:]) for item in inputs]
             != [("tensor(uint8)", 4, [3])]
             or any(isinstance(side, int) for side in inputs[0].shape[:3])
-            or [(item.type, len(item.shape)) for item in outputs] != [("tensor(float)", 2)]
+            or [(item.type, len(item.shape)) for item in outputs] != [("tensor(float)", 4)]
         ):
             raise DataError(
                 f"{location}: not a teacher: it must take pixels (N, H, W, 3), uint8, of any size, "
-                "and give features (N, channels)"
+                "and give maps (N, channels, h, w)"
             )
         self._input = inputs[0].name
 
     def __call__(self, pixels: Pixels) -> Tensor:
-        """Compute features (N, channels) of pixels (N, H, W, 3), uint8."""
-        (features,) = self._session.run(None, {self._input: np.ascontiguousarray(pixels)})
-        return torch.from_numpy(features)
+        """Compute maps (N, h, w, channels) of pixels (N, H, W, 3), uint8.
+
+        Raises:
+            DataError: if the network fails on them.
+        """
+        try:
+            (maps,) = self._session.run(None, {self._input: np.ascontiguousarray(pixels)})
+        except Exception as error:  # its own errors share no public base class
+            raise DataError(
+                f"{self.name}: failed on photos of {pixels.shape[1:3]}: {error}"
+            ) from error
+        return torch.from_numpy(maps).permute(0, 2, 3, 1)
 
 
 #: Of a thousand features, each of Adam's first steps would otherwise take what is told far past
@@ -94,32 +105,7 @@ class Pupil(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits (N, 2) and what is told of the teacher's features, (N, components)."""
+        """Compute logits (N, 2) and what is told of the teacher's maps, (N, h, w, components)."""
         maps = maps_of(self.network.features, self.network.images(pixels))
-        pooled = torch.mean(maps, dim=(2, 3))
-        return self.network.head(pooled), self.telling(pooled * TELLING_SCALE)
-
-
-def principal_components(features: Tensor, count: int) -> Tensor:
-    """Project features on the directions in which they differ most.
-
-    Args:
-        features: (N, channels), each of mean 0.
-        count: how many directions; no more than channels.
-
-    Returns:
-        (N, count), of mean square 1 over all.
-    """
-    _, directions = torch.linalg.eigh(features.T @ features / len(features))
-    components: Tensor = features @ directions[:, -count:]
-    return components / components.square().mean().sqrt()
-
-
-def lesson_loss(told: Tensor, lesson: Tensor) -> Tensor:
-    """Return the share of the teacher's variance that is not told: 1 at first, 0 at best.
-
-    Args:
-        told: (N, components), N may be 0.
-        lesson: likewise, the teacher's.
-    """
-    return (told - lesson).square().sum() / max(1, told.numel())
+        logits = self.network.head(torch.mean(maps, dim=(2, 3)))
+        return logits, self.telling(maps.permute(0, 2, 3, 1) * TELLING_SCALE)

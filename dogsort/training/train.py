@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from dogsort.errors import OutputError
+from dogsort.errors import DataError, OutputError
 from dogsort.network.architecture import DOG, PET, DogsortNet
 from dogsort.records import Failure
 from dogsort.training.checkpoint import (
@@ -25,18 +25,26 @@ from dogsort.training.checkpoint import (
     save_checkpoint,
     write_history,
 )
-from dogsort.training.cross_validation import features_of, frozen, out_of_fold
+from dogsort.training.cross_validation import features_of, frozen, out_of_fold, standardised
 from dogsort.training.dataset import TRUTHS, LabelledPhoto, check_classes
 from dogsort.training.finish import calibrate_and_export, logits_of
+from dogsort.training.lessons import (
+    Basis,
+    Lessons,
+    find_basis,
+    lesson_loss,
+    size_of_lessons,
+    take_lessons,
+)
 from dogsort.training.memory import keep_freed_memory
 from dogsort.training.optimizer import make_optimizer
 from dogsort.training.pixels import PixelCache, check_room, decode_all
 from dogsort.training.processes import Processes, join_processes
 from dogsort.training.recipe import Phase, Recipe
-from dogsort.training.samples import COLLAGE, Samples, loss_of
+from dogsort.training.samples import Sample, Samples, loss_of
 from dogsort.training.start import Start
 from dogsort.training.suspects import suspects_among, write_suspects
-from dogsort.training.teacher import Pupil, Teacher, lesson_loss, principal_components
+from dogsort.training.teacher import Pupil, Teacher
 
 __all__ = ["Watcher", "train"]
 
@@ -45,8 +53,13 @@ Steps: TypeAlias = tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_schedu
 
 SUSPECTS_NAME = "suspects.csv"
 
-#: The folder of decoded photos, deleted in the end: a name that nobody else gives a folder.
+#: Room that checkpoint and weights take besides the decoded photos, in bytes.
+ROOM_FOR_WEIGHTS = 200_000_000
+
+#: The folder of what is made of the photos, deleted in the end: a name that nobody else gives
+#: a folder.
 CACHE_NAME = ".dogsort-decoded"
+LESSONS_NAME = "lessons.npy"
 
 
 class Watcher:
@@ -105,24 +118,26 @@ def train(
     names = [start.name] if teacher is None else [start.name, teacher.name]
     identity = identity_of(recipe, names, photos)
     with join_processes(device) as processes:
-        saved = load_checkpoint(folder, identity, processes.device)
+        saved = load_checkpoint(folder, identity)
 
         def decode() -> list[PixelCache]:
             shutil.rmtree(caches, ignore_errors=True)  # of a run that was killed
             caches.mkdir(parents=True, exist_ok=True)
-            check_room(folder, len(photos) + len(validation), recipe.input_size)
+            check_room(folder, room_for(len(photos), len(validation), teacher, recipe))
             return [
                 _decode(group, recipe.input_size, caches / f"{name}.npy", name, watcher)
                 for name, group in (("training", photos), ("validation", validation))
             ]
 
-        pixels: list[PixelCache] = []
+        made: list[PixelCache | Lessons] = []
         try:
-            pixels = processes.share(decode)
-            training, held_out = pixels
+            training, held_out = processes.share(decode)
+            made += [training, held_out]
             run = _Run(training, held_out, start, teacher, folder, recipe, processes, workers)
             run.go_on(identity, saved)
             run.look_at_photos(watcher)
+            if run.lessons is not None:
+                made.append(run.lessons)
             run.all_epochs(watcher)
             if processes.rank == 0:
                 run.finish()
@@ -132,10 +147,18 @@ def train(
             reason = error.strerror or error
             raise OutputError(f"{folder}: cannot be written: {reason}") from error
         finally:
-            for cache in pixels:
-                cache.close()
+            for file in made:
+                file.close()
             if processes.rank == 0:
                 shutil.rmtree(caches, ignore_errors=True)
+
+
+def room_for(photos: int, validation: int, teacher: Teacher | None, recipe: Recipe) -> int:
+    """Return how many bytes a run takes on the disk."""
+    room = ROOM_FOR_WEIGHTS + (photos + validation) * recipe.input_size**2 * 3
+    if teacher is not None:
+        room += size_of_lessons(photos, teacher, recipe.teacher_components, recipe.input_size)
+    return room
 
 
 class _Run:
@@ -161,6 +184,7 @@ class _Run:
         self.training, self.validation = training, validation
         self.folder, self.recipe, self.start, self.teacher = folder, recipe, start, teacher
         self.processes, self.workers = processes, workers
+        self.lessons: Lessons | None = None
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {"loss": float("inf")}
 
@@ -173,39 +197,68 @@ class _Run:
             self.history, self.best = saved["history"], saved["best"]
 
     def look_at_photos(self, watcher: Watcher) -> None:
-        """Leave out photos whose label is probably wrong; note what a teacher sees."""
-
-        def look() -> tuple[Tensor, Tensor | None]:
-            pixels, batches = self.training.batches(), self.training.batch_count
-            network = self.teacher or frozen(self.network, self.device)
-            features = features_of(watcher.track(pixels, batches, "judging labels"), network)
-            truth = torch.tensor([TRUTHS.index(photo.truth) for photo in self.training.photos])
-            judged = out_of_fold(features, truth, self.recipe.seed)
-            if self.teacher is None:
-                return judged, None
-            return judged, principal_components(features, self.recipe.teacher_components)
-
-        seen = self.saved["seen"] if self.saved else self.processes.share(look)
-        self.seen: tuple[Tensor, Tensor | None] = seen
-        judged, lessons = self.seen
-        suspects = suspects_among(self.training.photos, judged.numpy())
+        """Ask the teacher what it sees; leave out photos whose label is probably wrong."""
+        self.judged, self.basis, self.mean_square = self.processes.share(
+            lambda: self._look(watcher)
+        )
+        photos = self.training.photos
+        if len(self.judged) != len(photos):
+            raise DataError(f"{self.folder}: begun with other photos; use another output folder")
+        suspects = suspects_among(photos, self.judged.numpy())
         if self.processes.rank == 0:
             root = os.path.commonpath(
-                [os.path.dirname(os.path.abspath(photo.path)) for photo in self.training.photos]
+                [os.path.dirname(os.path.abspath(photo.path)) for photo in photos]
             )
             write_suspects(suspects, root, self.folder / SUSPECTS_NAME)
         watcher.say(f"{len(suspects)} photos with doubtful labels left out: see {SUSPECTS_NAME}")
-        left_out = [suspect.index for suspect in suspects]
+        left_out = {suspect.index for suspect in suspects}
+        kept = [index for index in range(len(photos)) if index not in left_out]
         self.suspects = len(left_out)
         self.training = self.training.without(left_out)
         check_classes("training, less those with doubtful labels,", self.training.photos)
-        if lessons is not None:
-            kept = sorted(set(range(len(lessons))) - set(left_out))
-            self.lessons = lessons[kept].to(self.device)
-        self.pupil = Pupil(self.network, 0 if lessons is None else lessons.shape[1])
+        if self._has_lessons:
+            self.lessons = Lessons(self._lessons_file, kept)
+        self.pupil = Pupil(self.network, self.lessons.components if self.lessons else 0)
         self.pupil.to(self.device)
-        if self.saved:
+        if self.saved and self.lessons is not None:
             self.pupil.telling.load_state_dict(self.saved["telling"])
+
+    def _look(self, watcher: Watcher) -> tuple[Tensor, Basis | None, float]:
+        """Return what photos say of each other's labels, and how the teacher's maps were written.
+
+        The basis of a stopped run is kept: what is told so far is told by it.
+        """
+        photos, recipe = self.training, self.recipe
+        basis = Basis(*self.saved["basis"]) if self.saved.get("basis") else None
+        features, mean_square = None, 1.0
+        if self.teacher is not None and self._has_lessons:
+            basis = basis or find_basis(
+                photos, self.teacher, recipe.teacher_components, recipe.seed
+            )
+            features = take_lessons(
+                photos,
+                self.teacher,
+                basis,
+                self._lessons_file,
+                lambda batches: watcher.track(batches, photos.batch_count, "asking the teacher"),
+            )
+            mean_square = float(basis.components(features).square().mean())
+        if self.saved:
+            return self.saved["judged"], basis, mean_square
+        if features is None:
+            batches = watcher.track(photos.batches(), photos.batch_count, "judging labels")
+            features = features_of(batches, frozen(self.network, self.device))
+        truth = torch.tensor([TRUTHS.index(photo.truth) for photo in photos.photos])
+        return out_of_fold(standardised(features), truth, recipe.seed), basis, mean_square
+
+    @property
+    def _has_lessons(self) -> bool:
+        """Whether there is a teacher, and this run is not one that had finished."""
+        return self.teacher is not None and self.saved.get("done") != self.recipe.all_epochs
+
+    @property
+    def _lessons_file(self) -> Path:
+        return self.folder / CACHE_NAME / LESSONS_NAME
 
     def all_epochs(self, watcher: Watcher) -> None:
         """Train phase after phase, saving a checkpoint after every epoch."""
@@ -250,15 +303,16 @@ class _Run:
         torch.manual_seed(self._seed(epoch) + self.processes.rank)
         losses: dict[str, list[float]] = {"loss": [], "teacher_loss": []}
         loader = self._loader(epoch)
-        for pixels, targets, shown in watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
+        for batch in watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
+            pixels, targets, photos, places = batch
             logits, told = network(pixels.to(self.device, non_blocking=True))
             loss = loss_of(logits, targets.to(self.device, non_blocking=True))
             losses["loss"].append(loss.item())
-            if self.teacher is not None:
-                single = shown != COLLAGE
-                lesson = lesson_loss(told[single], self.lessons[shown[single]])
-                losses["teacher_loss"].append(lesson.item())
-                loss = loss + self.recipe.teacher_weight * lesson
+            if self.lessons is not None:
+                lesson, seen = (part.to(self.device) for part in self.lessons.at(photos, places))
+                untold = lesson_loss(told, lesson, seen, self.mean_square)
+                losses["teacher_loss"].append(untold.item())
+                loss = loss + self.recipe.teacher_weight * untold
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -273,7 +327,7 @@ class _Run:
             if values
         }
 
-    def _loader(self, epoch: int) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    def _loader(self, epoch: int) -> DataLoader[Sample]:
         """Load this process's share of every batch of an epoch."""
         recipe, processes = self.recipe, self.processes
         samples = Samples(self.training, recipe, epoch)
@@ -320,7 +374,8 @@ class _Run:
     def _save(self, done: int, steps: Steps) -> None:
         state = {
             "done": done,
-            "seen": self.seen,
+            "judged": self.judged,
+            "basis": None if self.basis is None else list(self.basis),
             "telling": self.pupil.telling.state_dict(),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
