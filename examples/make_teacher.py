@@ -45,6 +45,7 @@ def main(file: str) -> None:
     side = torch.export.Dim("height"), torch.export.Dim("width")
     torch.onnx.export(
         Teacher().eval(),
+        # Not of SIDE, so that the scaling to it stays in the file.
         (torch.zeros((2, 224, 224, 3), dtype=torch.uint8),),
         file,
         input_names=["pixels"],
