@@ -505,14 +505,14 @@ def test_a_teacher_tells_what_each_place_shows(colour_teacher, tmp_path):
     cache = decode_all(places_as_colours(tmp_path), 256, str(tmp_path / "cache.npy"))
     teacher, file = Teacher(str(colour_teacher)), tmp_path / "lessons.npy"
     basis = find_basis(cache, teacher, components=9, seed=1)
-    means = take_lessons(cache, teacher, basis, file, lambda batches: batches)
+    means = take_lessons(len(cache), cache.batches(), teacher, basis, file)
     assert means.shape == (3, 3)
     assert means[:, 2].tolist() == pytest.approx([0, 120, 240])
     maps = np.load(file)
     assert (maps.shape, maps.dtype) == ((3, 8, 8, 3), np.float16)
     assert maps.nbytes == size_of_lessons(3, teacher, 9, 256)
     assert np.square(maps.astype(np.float32)).mean() == pytest.approx(1, rel=0.01)
-    lessons = Lessons(file, [0, 2])
+    lessons = Lessons(file, [0, 2], mean_square=1.0)
     places = torch.rand(2, 50, 2, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.15
     photos = torch.tensor([[0], [1]]).expand(2, 50)
     found, seen = lessons.at(photos, places)
@@ -547,7 +547,8 @@ def test_cells_look_around_where_they_are_said_to():
 def test_train_goes_on_where_it_was_stopped(labelled, colour_teacher, tmp_path, taught):
     from dogsort.photos.decode import readable_formats
     from dogsort.training.start import read_start
-    from dogsort.training.train import Watcher, train
+    from dogsort.training.train import train
+    from dogsort.training.watcher import Watcher
 
     readable_formats()
     photos = find_labelled([str(labelled)])

@@ -107,8 +107,8 @@ def train(
     from dogsort.training.recipe import Recipe, read_recipe
     from dogsort.training.start import read_start
     from dogsort.training.teacher import Teacher
-    from dogsort.training.train import Watcher
     from dogsort.training.train import train as fine_tune
+    from dogsort.training.watcher import Watcher
 
     class Shown(Watcher):
         """Training, as seen on stderr."""

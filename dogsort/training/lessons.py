@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,16 +59,20 @@ class Lessons:
     Args:
         file: a .npy file of (M, h, w, components), half precision.
         rows: which of its rows are the photos.
+        mean_square: of the maps' means over a photo: less than 1, that of single places, as what
+            differs between places of a photo is lost in its mean.
 
     Attributes:
         components: how many there are of the teacher's features.
+        mean_square: as given.
     """
 
-    def __init__(self, file: Path, rows: list[int]) -> None:
+    def __init__(self, file: Path, rows: list[int], mean_square: float) -> None:
         # Mapped, so that several processes share the memory; "c" spares torch a warning.
         self._maps = torch.from_numpy(np.load(file, mmap_mode="c"))
         self._rows = torch.tensor(rows)
         self.components = self._maps.shape[-1]
+        self.mean_square = mean_square
 
     def close(self) -> None:
         """Let go of the file, so that every system lets it be deleted."""
@@ -150,32 +154,28 @@ def principal_basis(mean: Tensor, covariance: Tensor, components: int) -> Basis:
 
 
 def take_lessons(
-    photos: PixelCache,
-    teacher: Teacher,
-    basis: Basis,
-    file: Path,
-    track: Callable[[Iterable[Pixels]], Iterable[Pixels]],
+    photos: int, batches: Iterable[Pixels], teacher: Teacher, basis: Basis, file: Path
 ) -> Tensor:
-    """Let a teacher look at all photos, and write what it sees in each place.
+    """Let a teacher look at photos, and write what it sees in each place.
 
     Args:
-        photos: N of them.
+        photos: how many there are.
+        batches: all of them, (n, size, size, 3) each.
         teacher: what looks at them.
         basis: how what it sees is condensed.
-        file: to write that to, as ``Lessons`` reads it: (N, h, w, components).
-        track: is given all batches, and passes them on.
+        file: to write that to, as ``Lessons`` reads it: (photos, h, w, components).
 
     Returns:
-        (N, channels), what it sees on average over each photo.
+        (photos, channels), what it sees on average over each photo.
     """
     maps = None
     means: list[Tensor] = []
     done = 0
-    for batch in track(photos.batches()):
+    for batch in batches:
         seen = teacher(batch)
         components = basis.components(seen).half().numpy()
         if maps is None:
-            shape = (len(photos), *components.shape[1:])
+            shape = (photos, *components.shape[1:])
             maps = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
         maps[done : done + len(components)] = components
         done += len(components)
@@ -193,8 +193,7 @@ def lesson_loss(told: Tensor, lesson: Tensor, seen: Tensor, mean_square: float) 
         told: (N, h, w, components).
         lesson: likewise, the teacher's, of mean square 1 over all photos.
         seen: (N, h, w), which places count.
-        mean_square: of lessons' means over a whole photo: less than 1, as what differs between its
-            places is lost in them.
+        mean_square: of lessons' means over a whole photo, as in ``Lessons``.
     """
     difference = (told - lesson) * seen[..., None]
     places = seen.sum((1, 2)).clamp(min=1)  # of a picture
