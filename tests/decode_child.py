@@ -21,7 +21,7 @@ import numpy as np
 from dogsort.errors import UnreadablePhoto
 from dogsort.photos.decode import decode_file, readable_formats
 
-SIZE = 224  # the network's, whatever the weights: it decides how much is shrunk while decoding
+SIZE = 256  # the network's, whatever the weights: it decides how much is shrunk while decoding
 ALARM = 10.0  # seconds of work, as the processor counts it: a busy machine is no failure
 WALL_ALARM = 100.0  # seconds by the clock, for what hangs without working
 

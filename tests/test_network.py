@@ -134,8 +134,9 @@ def test_torch_engine_gives_what_onnx_gives(cat, dog):
 
 @pytest.mark.parametrize("count", [0, 1, 3, 9])
 def test_batches_of_any_size(cat, dog, count):
-    engine = open_engine(load_weights(), "cpu")
-    pixels = np.stack([decode_image(one, 224) for one in (dog, cat)] * 5)[:count]
+    weights = load_weights()
+    engine = open_engine(weights, "cpu")
+    pixels = np.stack([decode_image(one, weights.input_size) for one in (dog, cat)] * 5)[:count]
     rows = engine.probabilities(pixels)
     assert rows.shape == (count, 2)
     for row, one in zip(rows, pixels, strict=True):

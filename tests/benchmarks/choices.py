@@ -61,7 +61,8 @@ def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def ways(classifier: Classifier, paths: list[str]) -> Iterator[tuple[str, Way, Way]]:
     """Yield each choice: what it is, the way without it, and the way with it."""
-    size, batch_size, engine = 224, classifier.batch_size, classifier.engine
+    size, batch_size = classifier.weights.input_size, classifier.batch_size
+    engine = classifier.engine
     ours = partial(decode_file, size=size)
     threads = ThreadPoolExecutor(cores())
     yield (
