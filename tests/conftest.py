@@ -21,7 +21,9 @@ settings.load_profile("dogsort")
 EXAMPLES = Path(__file__).parent.parent / "examples" / "photos"
 
 
-def run_dogsort(*args: object, cwd: Path | None = None, stdin: bytes = b"", **env: str):
+def run_dogsort(
+    *args: object, cwd: Path | None = None, stdin: bytes = b"", timeout: float = 120, **env: str
+):
     """Run the command as a user does; returns rc, stdout and stderr as text."""
     return subprocess.run(
         [sys.executable, "-m", "dogsort", *map(str, args)],
@@ -29,7 +31,7 @@ def run_dogsort(*args: object, cwd: Path | None = None, stdin: bytes = b"", **en
         capture_output=True,
         cwd=cwd,
         env={**os.environ, **env},
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
 

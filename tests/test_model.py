@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from dogsort.network.engines import probabilities_of
 from dogsort.network.weights import load_network, load_weights
 from dogsort.training.dataset import find_labelled
 from dogsort.training.figures import Share
-from dogsort.training.finish import logits_of
+from dogsort.training.finish import dog_and_cat_pairs, logits_of
 from dogsort.training.pixels import decode_all
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +91,58 @@ def test_documents_say_what_the_manifest_says(document):
     ]
     for expected in (*map(share_text, shares), f"{kaggle(FIGURES, 'log_loss'):.4f}"):
         assert expected in text
+
+
+def number_text(figure):
+    return f"{figure['value']:.4f} ({figure['low']:.4f}-{figure['high']:.4f})"
+
+
+def test_the_card_has_the_other_figures_too():
+    text = (ROOT / "pretrained/MODEL_CARD.md").read_text()
+    for name in ("calibration_dog", "calibration_pet", "roc_auc_dog", "roc_auc_pet"):
+        assert f"| {number_text(FIGURES[name])} |" in text, name
+    for name in ("precision", "recall"):
+        for label, figure in FIGURES[name].items():
+            share = Share(figure["count"], figure["total"])
+            assert (
+                f"| {name} of `{label}` at the bar | {share.total:,} |  |  | {share_text(share)} |"
+                in text
+            )
+    for truth, counts in FIGURES["confusion"].items():
+        assert f"| {truth} | " + " | ".join(f"{count:,}" for count in counts.values()) in text
+    assert f"({FIGURES['pairs_labelled']['value']:.1%} did)" in text
+    recipe = load_weights().manifest["recipe"]
+    assert f"{recipe['suspects']} of {recipe['training_photos'] + recipe['suspects']:,}" in text
+
+
+def test_pictures_of_both_come_out_as_the_manifest_says(data, classifier, tmp_path):
+    weights = load_weights()
+    photos = find_labelled([str(data / "val")])
+    cache = decode_all(photos, weights.input_size, str(tmp_path / "pixels.npy"))
+    pairs = dog_and_cat_pairs(cache, weights.manifest["recipe"]["seed"])
+    records = classifier.predict_images(picture for batch in pairs for picture in batch)
+    labelled = [record.label in ("dog", "cat") for record in records]
+    assert len(labelled) == FIGURES["pairs_labelled"]["total"]
+    assert np.mean(labelled) == pytest.approx(FIGURES["pairs_labelled"]["value"], abs=0.005)
+
+
+@pytest.mark.slow
+def test_packaging_tells_what_the_card_says(data):
+    """Of changed copies: which animal, pets labelled, others labelled; and the change in points."""
+    folders = [data / "val" / name for name in ("web", "neither")]
+    run = run_dogsort("eval", *folders, "--robustness", "-o", "-", "--device", "cpu", timeout=900)
+    assert run.returncode == 0, run.stderr.decode()
+    measured = json.loads(run.stdout)
+    text = (ROOT / "pretrained/MODEL_CARD.md").read_text()
+    for copies, figures in measured["changed"].items():
+        row = re.search(rf"\| {re.escape(copies)} \|(.+)", text)
+        assert row is not None, copies
+        stated = [float(value) for value in re.findall(r"([\d.]+)%", row[1])]
+        found = [
+            figures[name]["value"] for name in ("accuracy", "pets_labelled", "neither_labelled")
+        ]
+        # Another processor's rounding moves a photo or two of 345.
+        assert [100 * value for value in found] == pytest.approx(stated, abs=0.6), copies
 
 
 def test_both_engines_agree_on_real_photos(data, classifier, tmp_path):

@@ -102,7 +102,13 @@ def train(
 
     check_exporter()
     from dogsort.network.engines import torch_device
-    from dogsort.training.dataset import count_shared, find_labelled, hold_out
+    from dogsort.training.dataset import (
+        check_apart,
+        check_classes,
+        count_shared,
+        find_labelled,
+        hold_out,
+    )
     from dogsort.training.processes import leads
     from dogsort.training.recipe import Recipe, read_recipe
     from dogsort.training.start import read_start
@@ -125,11 +131,14 @@ def train(
 
     # Of several processes that torchrun started, one talks.
     talk = Talk(quiet or not leads(), verbose, no_progress)
+    check_apart(output, [data] if validation is None else [data, validation])
     photos = find_labelled([data])
+    check_classes("training", photos)
     if validation is None:
         photos, held_out = hold_out(photos)
     else:
         held_out = find_labelled([validation])
+        check_classes("validation", held_out)
         if shared := count_shared(photos, held_out):
             talk.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
     changes = {"epochs": epochs, "seed": seed}

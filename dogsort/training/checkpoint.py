@@ -19,9 +19,10 @@ from dogsort.training.recipe import Recipe
 __all__ = ["identity_of", "load_checkpoint", "save_checkpoint", "write_history"]
 
 CHECKPOINT_NAME = "checkpoint.pt"
-VERSION = 2  # of what a checkpoint holds
+VERSION = 3  # of what a checkpoint holds, and of how training goes on from it
 HISTORY_NAME = "history.csv"
 PLOT_NAME = "history.png"
+VALIDATION = "validation photos"
 
 
 def save_checkpoint(folder: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:
@@ -43,21 +44,34 @@ def save_checkpoint(folder: Path, identity: dict[str, Any], state: dict[str, Any
 
 
 def identity_of(
-    recipe: Recipe, networks: list[str], photos: Iterable[LabelledPhoto]
+    recipe: Recipe,
+    networks: list[str],
+    photos: Iterable[LabelledPhoto],
+    validation: Iterable[LabelledPhoto],
 ) -> dict[str, Any]:
     """Return what makes a run another one: recipe, starting weights, teacher, labelled photos."""
-    names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
-    digest = hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
     return {
         "version of dogsort": VERSION,
         "recipe": asdict(recipe),
         "starting weights or teacher": networks,
-        "photos": digest,
+        "photos": _digest(photos),
+        VALIDATION: _digest(validation),
     }
 
 
-def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
+def _digest(photos: Iterable[LabelledPhoto]) -> str:
+    names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
+    return hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def load_checkpoint(folder: Path, identity: dict[str, Any], all_epochs: int) -> dict[str, Any]:
     """Load the checkpoint's state, into main memory; empty if there is none.
+
+    Args:
+        folder: that it is kept in.
+        identity: of the run. After all epochs it may have other validation photos: the best epoch
+            is chosen, and what is left is to calibrate.
+        all_epochs: how many there are.
 
     Raises:
         DataError: if it is from another run, damaged or unreadable.
@@ -70,7 +84,8 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # torch's and pickle's share no base class
         raise DataError(f"{path}: damaged or unreadable; delete it to begin again") from error
     for name, now in identity.items():
-        if saved.get(name) != now:
+        finished = name == VALIDATION and saved["done"] == all_epochs
+        if saved.get(name) != now and not finished:
             raise DataError(
                 f"{path}: begun with other {name}; use another output folder, or delete it"
             )

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from dogsort.errors import DataError
@@ -17,6 +18,7 @@ __all__ = [
     "TRUTHS",
     "LabelledPhoto",
     "Truth",
+    "check_apart",
     "check_classes",
     "count_shared",
     "find_labelled",
@@ -133,6 +135,16 @@ def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[Lab
             f"fewer than {HELD_OUT} photos of: {', '.join(few)}; give validation photos with --val"
         )
     return kept, held_out
+
+
+def check_apart(output: str, folders: Iterable[str]) -> None:
+    """Raise DataError if what is to be made would lie among labelled photos."""
+    made = Path(output).resolve()
+    for folder in folders:
+        if made.is_relative_to(Path(folder).resolve()):
+            raise DataError(
+                f"{output}: lies in {folder}, among the photos; name a folder elsewhere"
+            )
 
 
 def count_shared(first: Iterable[LabelledPhoto], second: Iterable[LabelledPhoto]) -> int:

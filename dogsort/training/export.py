@@ -25,7 +25,7 @@ from dogsort.network.weights import (
 )
 from dogsort.training.calibrate import Calibration
 
-__all__ = ["check_exporter", "export", "write_onnx"]
+__all__ = ["check_exporter", "export", "strip_traces", "write_onnx"]
 
 #: The first opset with everything the network uses in today's form; old enough for every
 #: ONNX Runtime that dogsort accepts.
@@ -51,7 +51,7 @@ def export(
     figures: dict[str, Any],
     recipe: dict[str, Any],
 ) -> None:
-    """Write a folder that ``--weights`` takes; the manifest last, so it never speaks too soon.
+    """Write a folder that ``--weights`` takes; the manifest, without which it is none, last.
 
     Raises:
         OutputError: if it cannot be written.
@@ -62,6 +62,7 @@ def export(
     safetensors, onnx = folder / SAFETENSORS_NAME, folder / ONNX_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST_NAME).unlink(missing_ok=True)  # of the weights that are replaced
         state = {name: value.contiguous() for name, value in network.state_dict().items()}
         safetensors.write_bytes(save(state))
         write_onnx(network, onnx, input_size)
@@ -96,8 +97,6 @@ def export(
 
 def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:
     """Write the network as ONNX: (N, size, size, 3) uint8 pixels to (N, 2) raw logits."""
-    import onnx
-
     pixels = torch.zeros((2, input_size, input_size, 3), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -114,8 +113,14 @@ def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:
             dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
             verbose=False,
         )
+    strip_traces(path)
+
+
+def strip_traces(path: str | Path) -> None:
+    """Leave out of an ONNX file the stack traces that torch keeps in it, full of paths."""
+    import onnx
+
     model = onnx.load(path)
-    # The exporter keeps stack traces, with the paths of the machine it ran on.
     for node in model.graph.node:
         node.ClearField("metadata_props")
         node.ClearField("doc_string")

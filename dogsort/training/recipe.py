@@ -1,4 +1,7 @@
-"""Everything that decides the outcome of training, besides photos and starting weights."""
+"""What is chosen for a training run, besides photos and starting weights.
+
+What is the same for all runs, as the random changes of photos, stands where it is done.
+"""
 
 from __future__ import annotations
 

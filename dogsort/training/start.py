@@ -85,15 +85,16 @@ def features_from_torchvision() -> dict[str, Tensor]:
         State of ``DogsortNet.features``, for pixels scaled to [-1, 1].
 
     Raises:
-        DataError: if the weights cannot be fetched.
+        DataError: if the weights cannot be fetched, or are damaged.
     """
     from torchvision.models import MobileNet_V2_Weights
 
     try:
         state = MobileNet_V2_Weights.IMAGENET1K_V2.get_state_dict(progress=False, check_hash=True)
-    except OSError as error:
+    except Exception as error:  # the network's, torch's and pickle's errors share no base class
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise DataError(
-            f"the ImageNet weights cannot be fetched ({error}); "
+            f"torchvision's ImageNet weights cannot be fetched, or are damaged ({reason}); "
             "give a file of starting weights with --start"
         ) from error
     prefix = "features."
@@ -105,7 +106,8 @@ def features_from_torchvision() -> dict[str, Tensor]:
 
 def _rescale_input(features: dict[str, Tensor]) -> dict[str, Tensor]:
     # ((y + 1) / 2 - mean) / std for y in [-1, 1]: the factor goes into the first kernel, the
-    # constant into the running mean behind it.
+    # constant into the running mean behind it. Padding, 0 before and after, is another colour now:
+    # the upper and left edge of the first maps differ, which fine-tuning absorbs.
     mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
     kernel = features["0.0.weight"]  # (32, 3, 3, 3)
     constant = ((0.5 - mean) / std).view(1, 3, 1, 1)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from dogsort.errors import OutputError
 from dogsort.network.architecture import DogsortNet
@@ -25,7 +28,7 @@ from dogsort.training.lessons import Lessons, size_of_lessons
 from dogsort.training.looking import look_at_photos
 from dogsort.training.memory import keep_freed_memory
 from dogsort.training.pixels import PixelCache, check_room, decode_all
-from dogsort.training.processes import join_processes
+from dogsort.training.processes import Processes, join_processes
 from dogsort.training.recipe import Recipe
 from dogsort.training.run import Run
 from dogsort.training.start import Start
@@ -40,6 +43,7 @@ ROOM_FOR_WEIGHTS = 200_000_000
 #: The folder of what is made of the photos, deleted in the end: a name that nobody else gives
 #: a folder.
 CACHE_NAME = ".dogsort-decoded"
+LOCK_NAME = ".dogsort-training"
 
 
 def train(
@@ -76,15 +80,13 @@ def train(
         DeviceError: if there are fewer devices than processes.
         OutputError: if the output folder cannot be written.
     """
-    check_classes("training", photos)
-    check_classes("validation", validation)
     keep_freed_memory()
     folder = Path(output)
     caches = folder / CACHE_NAME
     names = [start.name] if teacher is None else [start.name, teacher.name]
-    identity = identity_of(recipe, names, photos)
-    with join_processes(device) as processes:
-        saved = load_checkpoint(folder, identity)
+    identity = identity_of(recipe, names, photos, validation)
+    with join_processes(device) as processes, _alone_in(folder, processes):
+        saved = load_checkpoint(folder, identity, recipe.all_epochs)
 
         def decode() -> list[PixelCache]:
             shutil.rmtree(caches, ignore_errors=True)  # of a run that was killed
@@ -144,6 +146,33 @@ def train(
                 file.close()
             if processes.rank == 0:
                 shutil.rmtree(caches, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in(folder: Path, processes: Processes) -> Iterator[None]:
+    """Keep another run out of the output folder."""
+    lock = FileLock(folder / LOCK_NAME, timeout=0)
+
+    def acquire() -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise OutputError(
+                f"{folder}: another run trains into it; wait until it is done, or use another "
+                "output folder"
+            ) from None
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+
+    processes.share(acquire)
+    try:
+        yield
+    finally:
+        if processes.rank == 0:
+            with suppress(OSError):  # Windows lets nobody delete it now, and the lock does it later
+                (folder / LOCK_NAME).unlink()
+        lock.release()
 
 
 def _network(start: Start, recipe: Recipe, device: str) -> DogsortNet:

@@ -1,0 +1,124 @@
+"""Starting weights: what other projects' files hold becomes the same network here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+
+from dogsort.errors import DataError
+from dogsort.network.architecture import DogsortNet
+from dogsort.training.start import convert_tensorflow, features_from_torchvision
+
+#: Layers in the order of the network: what Keras calls a convolution and its batch norm, and what
+#: the TF-Hub module calls both.
+NAMES = [
+    ("Conv1", "bn_Conv1", "Conv"),
+    ("expanded_conv_depthwise", "expanded_conv_depthwise_BN", "expanded_conv/depthwise"),
+    ("expanded_conv_project", "expanded_conv_project_BN", "expanded_conv/project"),
+    *(
+        (f"block_{n}_{part}", f"block_{n}_{part}_BN", f"expanded_conv_{n}/{part}")
+        for n in range(1, 17)
+        for part in ("expand", "depthwise", "project")
+    ),
+    ("Conv_1", "Conv_1_bn", "Conv_1"),
+]
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = DogsortNet()
+    for module in network.features.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for values in (module.weight.data, module.running_mean, module.running_var):
+                values.uniform_(0.5, 1.5)
+    return network
+
+
+def write_tensorflow(path, network, hub):
+    """Write the features of a network as Keras would, by its own names or those of the hub."""
+    modules = [
+        module
+        for module in network.features.modules()
+        if isinstance(module, torch.nn.Conv2d | torch.nn.BatchNorm2d)
+    ]
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights/mobilenetv2_1.00_224")
+        if hub:
+            root = file.create_group("model_weights/keras_layer/MobilenetV2")
+        for (conv, norm, scope), kernel, layer in zip(
+            NAMES, modules[::2], modules[1::2], strict=True
+        ):
+            depthwise = kernel.groups > 1
+            order = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+            weights = "depthwise_weights" if depthwise else "weights"
+            kernel_name = "depthwise_kernel" if depthwise else "kernel"
+            name = f"{scope}/{weights}:0" if hub else f"{conv}/{conv}/{kernel_name}:0"
+            root[name] = kernel.weight.detach().numpy().transpose(order)
+            for their_name, values in (
+                ("gamma", layer.weight.detach()),
+                ("beta", layer.bias.detach()),
+                ("moving_mean", layer.running_mean),
+                ("moving_variance", layer.running_var),
+            ):
+                where = f"{scope}/BatchNorm" if hub else f"{norm}/{norm}"
+                root[f"{where}/{their_name}:0"] = values.numpy()
+
+
+@pytest.mark.parametrize("hub", [False, True])
+def test_conversion_from_tensorflow(tmp_path, network, hub):
+    write_tensorflow(tmp_path / "model.h5", network, hub)
+    converted = convert_tensorflow(str(tmp_path / "model.h5"))
+    original = network.features.state_dict()
+    assert set(converted) == set(original)
+    for name, value in original.items():
+        expected = value + (1e-3 - 1e-5) if name.endswith("running_var") else value
+        torch.testing.assert_close(converted[name], expected, msg=name)
+
+
+def test_files_without_the_network_are_refused(tmp_path):
+    (tmp_path / "text.h5").write_text("no")
+    with pytest.raises(DataError, match=r"text\.h5: not a readable HDF5 file"):
+        convert_tensorflow(str(tmp_path / "text.h5"))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["model_weights/dense/kernel"] = np.zeros((2, 2))
+    with pytest.raises(DataError, match="no MobileNetV2"):
+        convert_tensorflow(str(tmp_path / "other.h5"))
+
+
+@pytest.fixture
+def fetched(tmp_path, monkeypatch):
+    """Where torch keeps the weights that it has fetched."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder / Path(MobileNet_V2_Weights.IMAGENET1K_V2.url).name
+
+
+def test_torchvision_weights_see_the_same_in_our_scale_of_pixels(fetched):
+    torch.manual_seed(0)
+    theirs = mobilenet_v2().eval()
+    torch.save(theirs.state_dict(), fetched)
+    ours = DogsortNet().eval()
+    ours.features.load_state_dict(features_from_torchvision())
+    pixels = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    images = MobileNet_V2_Weights.IMAGENET1K_V2.transforms(crop_size=64, resize_size=64)(
+        pixels.permute(0, 3, 1, 2)
+    )
+    with torch.inference_mode():
+        expected, found = theirs.features[0](images), ours.features[0](ours.images(pixels))
+    # The upper and left edge see padding, which is of another colour.
+    torch.testing.assert_close(found[..., 1:, 1:], expected[..., 1:, 1:], atol=1e-5, rtol=1e-4)
+
+
+def test_a_damaged_download_is_one_clear_line(fetched):
+    fetched.write_bytes(b"cut off")
+    with pytest.raises(DataError, match="fetched, or are damaged") as raised:
+        features_from_torchvision()
+    assert "--start" in str(raised.value)
+    assert "\n" not in str(raised.value)
