@@ -26,20 +26,17 @@ Placement: TypeAlias = npt.NDArray[np.float64]
 
 #: Shares of photos that get each change.
 CHANCE_FLIP = 0.5
-CHANCE_COLOUR = 0.6
-CHANCE_GREY = 0.12
+CHANCE_COLOUR = 0.5
+CHANCE_GREY = 0.05
 CHANCE_BORDER = 0.1
-CHANCE_SMALL = 0.25
-CHANCE_BLUR = 0.2
-CHANCE_JPEG = 0.5
+CHANCE_SMALL = 0.15  # shrunk and enlarged again: a thumbnail, or blur
+CHANCE_BLUR = 0.1
+CHANCE_JPEG = 0.4
 CHANCE_ERASE = 0.15
 CHANCE_ROTATE = 0.2
 
 CROP_AREA = (0.4, 1.0)  # share of the photo's area that a random crop keeps
 CROP_STRETCH = 4 / 3  # how far its shape may be stretched either way
-SMALLEST = 1 / 4  # of a photo's side: a thumbnail
-BLUR = (0.001, 0.01)  # radius as a share of the side
-JPEG_QUALITY = (30, 95)
 COLLAGE_CUT = (1 / 3, 2 / 3)  # share of a collage's side that its first photo gets
 
 
@@ -62,34 +59,17 @@ def augment(pixels: Pixels, size: int, rng: random.Random) -> tuple[Pixels, Plac
     if rng.random() < CHANCE_ROTATE:
         image, step = _turn(image, rng)
         placement @= step
-    # Before the crop: what files go through is of the scale of whole photos.
-    image = _degrade(image, rng)
     image, step = _crop(image, size, rng)
     placement @= step
     if rng.random() < CHANCE_FLIP:
         image = ImageOps.mirror(image)
         placement @= np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     image = _colour(image, rng)
+    image = _degrade(image, rng)
     result = np.array(image)
     if rng.random() < CHANCE_ERASE:
         _erase(result, rng)
     return result, placement
-
-
-def _degrade(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Shrink, blur and compress; the crop enlarges what was shrunk."""
-    if rng.random() < CHANCE_SMALL:
-        share = math.exp(rng.uniform(math.log(SMALLEST), 0))
-        size = (round(image.width * share), round(image.height * share))
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    if rng.random() < CHANCE_BLUR:
-        radius = rng.uniform(*BLUR) * image.width
-        image = image.filter(ImageFilter.GaussianBlur(radius))
-    if rng.random() < CHANCE_JPEG:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=rng.randint(*JPEG_QUALITY))
-        image = Image.open(file).convert("RGB")
-    return image
 
 
 def _crop(image: Image.Image, size: int, rng: random.Random) -> tuple[Image.Image, Placement]:
@@ -130,6 +110,21 @@ def _colour(image: Image.Image, rng: random.Random) -> Image.Image:
         image = ImageEnhance.Brightness(image).enhance(math.exp(rng.uniform(-1.1, 0.4)))
         image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.7, 1.3))
         image = ImageEnhance.Color(image).enhance(rng.uniform(0.5, 1.4))
+    return image
+
+
+def _degrade(image: Image.Image, rng: random.Random) -> Image.Image:
+    size = image.size
+    if rng.random() < CHANCE_SMALL:
+        small = rng.randrange(size[0] // 4, size[0])
+        image = image.resize((small, small), Image.Resampling.BILINEAR)
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    if rng.random() < CHANCE_BLUR:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
+    if rng.random() < CHANCE_JPEG:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=rng.randrange(30, 95))
+        image = Image.open(file).convert("RGB")
     return image
 
 
