@@ -22,13 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dogsort.errors import DataError, OutputError
+from dogsort.errors import DataError, OutputError, WeightsError
 from dogsort.network.architecture import DogsortNet
 from dogsort.network.weights import load_network, load_weights
 from dogsort.photos.decode import decode_image
 from dogsort.records import Failure
 from dogsort.training.augment import augment, collage
-from dogsort.training.calibrate import calibrate
+from dogsort.training.calibrate import Calibration, calibrate
 from dogsort.training.cross_validation import features_of, frozen, out_of_fold, standardised
 from dogsort.training.dataset import (
     TRUTHS,
@@ -37,6 +37,7 @@ from dogsort.training.dataset import (
     hold_out,
     truth_of,
 )
+from dogsort.training.export import export
 from dogsort.training.frozen_norm import maps_of
 from dogsort.training.lessons import (
     TEACHER_CENTRE,
@@ -593,6 +594,29 @@ def test_train_says_early_what_is_missing(dogsort, labelled, tmp_path):
     assert run.returncode == 1
     assert "no training photos of: neither" in run.stderr.decode()
     assert not (tmp_path / "weights").exists()
+
+
+def test_train_looks_at_validation_before_it_loads_anything(dogsort, labelled, tmp_path):
+    (tmp_path / "teacher.onnx").write_bytes(b"no network")
+    shutil.copytree(labelled, tmp_path / "held_out")
+    shutil.rmtree(tmp_path / "held_out" / "cat")
+    command = ["train", labelled, "--val", tmp_path / "held_out", "-o", tmp_path / "weights"]
+    run = dogsort(*command, "--teacher", tmp_path / "teacher.onnx")
+    assert run.returncode == 1
+    assert "no validation photos of: cat" in run.stderr.decode()
+
+
+def test_weights_that_are_half_written_are_none(tmp_path):
+    """Those of before are replaced: what describes them goes first."""
+    folder, bundled = tmp_path / "weights", load_weights()
+    shutil.copytree(bundled.folder, folder)
+    calibration = Calibration(bundled.scaling, bundled.bar, bundled.species_bar, bundled.clip)
+    (folder / "dogsort.safetensors").unlink()
+    (folder / "dogsort.safetensors").mkdir()
+    with pytest.raises(OutputError, match="weights cannot be written"):
+        export(load_network(bundled), folder, bundled.input_size, calibration, {}, {})
+    with pytest.raises(WeightsError, match=r"there is no manifest\.json"):
+        load_weights(folder)
 
 
 def test_weights_are_not_made_among_the_photos(dogsort, labelled):

@@ -133,10 +133,10 @@ def train(
     talk = Talk(quiet or not leads(), verbose, no_progress)
     check_apart(output, [data] if validation is None else [data, validation])
     photos = find_labelled([data])
-    check_classes("training", photos)
     if validation is None:
         photos, held_out = hold_out(photos)
     else:
+        check_classes("training", photos)
         held_out = find_labelled([validation])
         check_classes("validation", held_out)
         if shared := count_shared(photos, held_out):

@@ -84,8 +84,8 @@ def load_checkpoint(folder: Path, identity: dict[str, Any], all_epochs: int) -> 
     except Exception as error:  # torch's and pickle's share no base class
         raise DataError(f"{path}: damaged or unreadable; delete it to begin again") from error
     for name, now in identity.items():
-        finished = name == VALIDATION and saved["done"] == all_epochs
-        if saved.get(name) != now and not finished:
+        may_differ = name == VALIDATION and saved["done"] == all_epochs
+        if saved.get(name) != now and not may_differ:
             raise DataError(
                 f"{path}: begun with other {name}; use another output folder, or delete it"
             )
