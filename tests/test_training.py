@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import pickle
@@ -96,7 +97,7 @@ def test_folders_above_the_one_given_tell_no_labels(tmp_path):
 def test_links_to_folders_and_empty_folders_are_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "labelled").mkdir()
-    with pytest.raises(DataError, match="no labelled photos"):
+    with pytest.raises(DataError, match="labelled: no labelled photos"):
         find_labelled([str(tmp_path / "labelled")])
     (tmp_path / "labelled" / "dog").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="dog: a link to a folder"):
@@ -565,14 +566,20 @@ def test_train_goes_on_where_it_was_stopped(labelled, colour_teacher, tmp_path, 
     photos.pop()
     with pytest.raises(DataError, match="begun with other photos"):
         run("other", 99)
-    (tmp_path / "other" / "checkpoint.pt").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"checkpoint\.pt: damaged or unreadable; delete it"):
-        run("other", 99)
+    torch.save([1, 2], other := io.BytesIO())
+    for damaged in (b"x", other.getvalue()):
+        (tmp_path / "other" / "checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"checkpoint\.pt: damaged or unreadable; delete it"):
+            run("other", 99)
 
 
 def test_train_needs_room_on_the_disk(tmp_path):
     with pytest.raises(OutputError, match=r"1000000\.0 GB are needed there"):
         check_room(tmp_path, 10**15)
+    with pytest.raises(OutputError) as refused:  # lacking little, yet seen to lack something
+        check_room(tmp_path, shutil.disk_usage(tmp_path).free + 10**7)
+    needed, free = map(float, re.findall(r"([\d.]+) GB", str(refused.value)))
+    assert needed > free
 
 
 def test_labels_are_judged_by_other_photos():
@@ -594,6 +601,26 @@ def test_train_says_early_what_is_missing(dogsort, labelled, tmp_path):
     assert run.returncode == 1
     assert "no training photos of: neither" in run.stderr.decode()
     assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize("reason", ["unreadable", "too few to judge"])
+def test_train_says_why_a_class_has_no_photos_left(dogsort, labelled, tmp_path, reason):
+    shutil.copytree(labelled, tmp_path / "held_out")
+    for photo in labelled.glob("*/[12]_*"):
+        photo.unlink()
+    if reason == "unreadable":
+        (labelled / "cat" / "0_kitten.jpeg").write_bytes(b"x")
+    command = ["train", labelled, "--val", tmp_path / "held_out", "-o", tmp_path / "weights"]
+    run = dogsort(*command, "--start", load_weights().folder, "--workers", 0, "--device", "cpu")
+    assert run.returncode == 1
+    said = run.stderr.decode()
+    assert "folder of its name" not in said
+    if reason == "unreadable":
+        assert "0_kitten.jpeg: not an image" in said
+        assert "no readable training photos of: cat" in said
+    else:
+        assert "no believable training photos of: cat, dog, neither" in said
+        assert "suspects.csv" in said
 
 
 def test_train_looks_at_validation_before_it_loads_anything(dogsort, labelled, tmp_path):
@@ -683,6 +710,8 @@ def test_two_processes_train_one_network(labelled, tmp_path):
         run = subprocess.run(command, capture_output=True, check=False)
         assert run.returncode == 0, run.stderr.decode()
         assert run.stderr.decode().count("weights are in") == 1
+        assert run.stderr.decode().count("are trained on, too") == 1
+        assert "dogsort/training" not in run.stderr.decode()  # warnings about our own code
         weights.append(load_network(load_weights(tmp_path / name)).state_dict())
     for name, value in weights[0].items():
         # Adam's first step is a matter of signs, and those of nothing are chance.

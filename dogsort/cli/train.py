@@ -131,6 +131,7 @@ def train(
 
     # Of several processes that torchrun started, one talks.
     talk = Talk(quiet or not leads(), verbose, no_progress)
+    shown = Shown()
     check_apart(output, [data] if validation is None else [data, validation])
     photos = find_labelled([data])
     if validation is None:
@@ -140,7 +141,7 @@ def train(
         held_out = find_labelled([validation])
         check_classes("validation", held_out)
         if shared := count_shared(photos, held_out):
-            talk.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
+            shown.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
     changes = {"epochs": epochs, "seed": seed}
     recipe = replace(
         Recipe() if recipe_file is None else read_recipe(recipe_file),
@@ -156,7 +157,7 @@ def train(
             recipe,
             torch_device(device),
             workers,
-            Shown(),
+            shown,
         )
     except KeyboardInterrupt:
         kept = f"the same command goes on after the last whole epoch that {output} keeps"

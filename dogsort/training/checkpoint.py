@@ -40,7 +40,8 @@ def save_checkpoint(folder: Path, identity: dict[str, Any], state: dict[str, Any
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # the latter is torch's of a full disk
         partial.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "is the disk full?"
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
 
 
 def identity_of(
@@ -80,7 +81,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any], all_epochs: int) -> 
     if not path.exists():
         return {}
     try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        saved: dict[str, Any] = dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch's and pickle's share no base class
         raise DataError(f"{path}: damaged or unreadable; delete it to begin again") from error
     for name, now in identity.items():
@@ -116,6 +117,7 @@ def _plot(file: Path, history: list[dict[str, Any]]) -> None:
     losses.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
     errors.set(xlabel="epoch", ylabel="wrong on validation photos (%)", yscale="log")
     for axes in (losses, errors):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, which="both")
         axes.legend()
     figure.savefig(file, dpi=110)

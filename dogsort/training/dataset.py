@@ -107,7 +107,7 @@ def find_labelled(folders: Sequence[str]) -> list[LabelledPhoto]:
             group = _group_of(os.path.relpath(os.path.dirname(path), above or root))
             photos.setdefault(os.path.realpath(path), LabelledPhoto(found.path, truth, group))
     if not photos:
-        raise DataError("no labelled photos found")
+        raise DataError(f"{', '.join(folders)}: no labelled photos found")
     return list(photos.values())
 
 
@@ -153,11 +153,12 @@ def count_shared(first: Iterable[LabelledPhoto], second: Iterable[LabelledPhoto]
     return sum(os.path.realpath(photo.path) in real for photo in second)
 
 
-def check_classes(name: str, photos: Iterable[LabelledPhoto]) -> None:
+def check_classes(
+    name: str,
+    photos: Iterable[LabelledPhoto],
+    advice: str = "each class needs a folder of its name with photos in it",
+) -> None:
     """Raise DataError unless dogs, cats and others are all there."""
     missing = set(TRUTHS) - {photo.truth for photo in photos}
     if missing:
-        raise DataError(
-            f"no {name} photos of: {', '.join(sorted(missing))}; "
-            "each class needs a folder of its name with photos in it"
-        )
+        raise DataError(f"no {name} photos of: {', '.join(sorted(missing))}; {advice}")

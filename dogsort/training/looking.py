@@ -107,7 +107,8 @@ def look_at_photos(
     watcher.say(f"{len(suspects)} photos with doubtful labels left out: see {SUSPECTS_NAME}")
     left_out = {suspect.index for suspect in suspects}
     kept = photos.without(left_out)
-    check_classes("training, less those with doubtful labels,", kept.photos)
+    advice = f"all their labels are doubted, see {folder / SUSPECTS_NAME}: mend them, or add photos"
+    check_classes("believable training", kept.photos, advice)
     rows = [index for index in range(len(photos)) if index not in left_out]
     lessons = None if teacher is None else Lessons(lessons_file, rows, mean_square)
     return Looked(kept, len(left_out), lessons, judged, basis)

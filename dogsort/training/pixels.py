@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +129,6 @@ def check_room(folder: Path, need: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise OutputError(
-            f"{folder}: {need / 1e9:.1f} GB are needed there for decoded photos, "
-            f"{free / 1e9:.1f} GB are free"
+            f"{folder}: {math.ceil(need / 1e8) / 10} GB are needed there for decoded photos and "
+            f"weights, {math.floor(free / 1e8) / 10} GB are free"
         )

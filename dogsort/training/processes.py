@@ -77,8 +77,7 @@ class Processes:
         """Return the network, with gradients averaged over the processes if there are several."""
         if self.count == 1:
             return network
-        # Batch-norm statistics are frozen, so there are no buffers to pass around.
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        return DistributedDataParallel(network)
 
 
 @contextmanager
