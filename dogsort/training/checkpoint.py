@@ -40,7 +40,7 @@ def save_checkpoint(folder: Path, identity: dict[str, Any], state: dict[str, Any
         partial.replace(path)
     except (OSError, RuntimeError) as error:  # the latter is torch's of a full disk
         partial.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) else "is the disk full?"
+        reason = error.strerror or error if isinstance(error, OSError) else "is the disk full?"
         raise OutputError(f"{path}: cannot be written: {reason}") from error
 
 

@@ -202,5 +202,5 @@ def _decode(
     )
     for failure in cache.failures:
         watcher.warn(f"left out: {failure.path}: {failure.error}")
-    check_classes(f"readable {name}", cache.photos, "all there are were left out")
+    check_classes(f"readable {name}", cache.photos, "what is wrong with each is said above")
     return cache
