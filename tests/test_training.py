@@ -410,7 +410,7 @@ def test_normalising_in_the_convolutions_changes_nothing():
         gradients = [parameter.grad for parameter in network.features.parameters()]
         outcomes.append([maps, *gradients])
     for expected, found in zip(*outcomes, strict=True):
-        near = 1e-4 * float(expected.abs().max())
+        near = 1e-4 * float(expected.detach().abs().max())
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=near)
 
 
