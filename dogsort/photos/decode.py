@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from dogsort.errors import UnreadablePhoto
 from dogsort.photos.files import open_regular_file
 from dogsort.photos.limits import MAX_PIXELS, check_canvas, check_size
-from dogsort.photos.shrink import squash, whole
+from dogsort.photos.shrink import fit, whole
 
 __all__ = [
     "EXIF_ORIENTATION",
@@ -68,7 +68,7 @@ def decode_file(path: str, size: int) -> Pixels:
         size: side of the square that the network sees, in pixels.
 
     Returns:
-        The whole picture, upright, squashed to (size, size, 3), uint8, RGB.
+        The whole picture, upright, in (size, size, 3), uint8, RGB: see ``shrink.fit``.
 
     Raises:
         UnreadablePhoto: with the reason in a few words.
@@ -100,7 +100,7 @@ def decode_image(image: Image.Image, size: int) -> Pixels:
         size: side of the square, in pixels.
 
     Returns:
-        (size, size, 3), uint8, RGB: the whole picture, squashed.
+        (size, size, 3), uint8, RGB: the whole picture, see ``shrink.fit``.
 
     Raises:
         UnreadablePhoto: if it has no pixels or too many, or was opened from a damaged file.
@@ -125,7 +125,7 @@ def _upright_pixels(image: Image.Image, size: int) -> Pixels:
     image.load()
     orientation = _orientation(image)
     # A square may be turned after shrinking, which is cheaper and the same.
-    return np.asarray(_turn(squash(image, size), orientation))
+    return np.asarray(_turn(fit(image, size), orientation))
 
 
 def _turn(image: Image.Image, orientation: int) -> Image.Image:

@@ -8,11 +8,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["squash", "whole"]
+__all__ = ["PADDING", "fit", "inner_size", "whole"]
 
 #: Shrink by whole factors first, down to this many times the target, which Pillow documents (as
 #: reducing_gap) as near-indistinguishable from the slow way at 3.
 REDUCING_GAP = 3.0
+
+#: A picture is stretched to the square by at most this much, which training shows photos as, too;
+#: what is left of the square of a longer one (telephones take 9:16) is padding.
+MAX_STRETCH = 4 / 3
+PADDING = (128, 128, 128)  # the middle of the scale: nearest to the 0 that convolutions pad with
 
 #: Larger pictures are converted and shrunk in bands of about so many pixels, since changing a
 #: whole picture's mode takes 4 bytes a pixel or more, on top of the picture.
@@ -26,18 +31,42 @@ MODES_TO_PREMULTIPLY = {"LA": "La", "RGBA": "RGBa"}
 Values = npt.NDArray[np.float32]
 
 
-def squash(image: Image.Image, size: int) -> Image.Image:
-    """Shrink, or stretch, a loaded picture to a square of size x size pixels, RGB."""
+def fit(image: Image.Image, size: int) -> Image.Image:
+    """Shrink, or enlarge, a loaded picture to a square of size x size pixels, RGB.
+
+    It is stretched by ``MAX_STRETCH`` at most, and padded where that does not fill the square.
+    """
+    across, down = inner_size(image.width, image.height, size)
+    inner = _resized(image, across, down)
+    if inner.size == (size, size):
+        return inner
+    square = Image.new("RGB", (size, size), PADDING)
+    square.paste(inner, ((size - across) // 2, (size - down) // 2))
+    return square
+
+
+def inner_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """Return how wide and high the picture becomes within its square; the padding is even."""
+
+    def side(ratio: float) -> int:
+        padding = round(size * max(0.0, 1 - ratio * MAX_STRETCH) / 2)
+        return max(size - 2 * padding, 2 - size % 2)
+
+    return side(width / height), side(height / width)
+
+
+def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
     # In a mode that can be averaged; colour comes afterwards, on less.
     convert = _to_averageable(image)
-    across, down = (int(side / size / REDUCING_GAP) or 1 for side in image.size)
+    across = int(image.width / width / REDUCING_GAP) or 1
+    down = int(image.height / height / REDUCING_GAP) or 1
     reduced = [convert(band).reduce((across, down)) for band in _bands(image, down)]
-    square = _stacked(reduced).resize(
-        (size, size),
+    resized = _stacked(reduced).resize(
+        (width, height),
         Image.Resampling.BILINEAR,
         box=(0, 0, image.width / across, image.height / down),
     )
-    return _to_rgb(square)
+    return _to_rgb(resized)
 
 
 def whole(image: Image.Image) -> Image.Image:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from dogsort.photos.decode import Pixels
+from dogsort.photos.shrink import PADDING
 
 __all__ = ["Placement", "augment", "collage"]
 
@@ -27,16 +28,18 @@ Placement: TypeAlias = npt.NDArray[np.float64]
 #: Shares of photos that get each change.
 CHANCE_FLIP = 0.5
 CHANCE_COLOUR = 0.5
-CHANCE_GREY = 0.05
-CHANCE_BORDER = 0.1
-CHANCE_SMALL = 0.15  # shrunk and enlarged again: a thumbnail, or blur
+CHANCE_GREY = 0.08
+CHANCE_BORDER = 0.15
+CHANCE_SMALL = 0.2  # shrunk and enlarged again: a thumbnail, or blur
 CHANCE_BLUR = 0.1
 CHANCE_JPEG = 0.4
 CHANCE_ERASE = 0.15
 CHANCE_ROTATE = 0.2
 
-CROP_AREA = (0.4, 1.0)  # share of the photo's area that a random crop keeps
+CROP_AREA = (0.3, 1.0)  # share of the photo's area that a random crop keeps
 CROP_STRETCH = 4 / 3  # how far its shape may be stretched either way
+MOST_BORDER = 64  # of 256 pixels: animals become smaller by a third, as in wide scenes
+CAST = 0.12  # how far each colour is weakened or strengthened: lamps and cheap telephones
 COLLAGE_CUT = (1 / 3, 2 / 3)  # share of a collage's side that its first photo gets
 
 
@@ -85,8 +88,8 @@ def _crop(image: Image.Image, size: int, rng: random.Random) -> tuple[Image.Imag
 
 
 def _border(image: Image.Image, rng: random.Random) -> tuple[Image.Image, Placement]:
-    grey = rng.choice([0, 255, rng.randrange(256)])
-    across, down = (rng.choice([0, rng.randrange(40)]) for _ in "xy")
+    grey = rng.choice([0, 255, PADDING[0], rng.randrange(256)])
+    across, down = (rng.choice([0, rng.randrange(MOST_BORDER)]) for _ in "xy")
     framed = ImageOps.expand(image, (across, down, across, down), (grey, grey, grey))
     x, y = across / image.width, down / image.height
     return framed, np.array([[1 + 2 * x, 0, -x], [0, 1 + 2 * y, -y], [0, 0, 1]])
@@ -110,6 +113,8 @@ def _colour(image: Image.Image, rng: random.Random) -> Image.Image:
         image = ImageEnhance.Brightness(image).enhance(math.exp(rng.uniform(-1.1, 0.4)))
         image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.7, 1.3))
         image = ImageEnhance.Color(image).enhance(rng.uniform(0.5, 1.4))
+        red, green, blue = (rng.uniform(1 - CAST, 1 + CAST) for _ in "rgb")
+        image = image.convert("RGB", (red, 0, 0, 0, 0, green, 0, 0, 0, 0, blue, 0))
     return image
 
 

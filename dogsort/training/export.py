@@ -71,7 +71,7 @@ def export(
             "architecture": {"name": ARCHITECTURE, "width": 1.0, "hidden": network.hidden},
             "input": {
                 "size": input_size,
-                "geometry": "whole picture, upright, squashed to a square",
+                "geometry": "whole picture, upright, stretched to a square by 4:3 at most, else padded",
                 "scaling": f"value / {PIXEL_SCALE} - 1",
             },
             "outputs": {"0": "dog against cat", "1": "dog or cat against neither"},

@@ -6,7 +6,7 @@ What is the same for all runs, as the random changes of photos, stands where it 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from dogsort.errors import DataError
@@ -53,7 +53,9 @@ class Recipe:
     teacher_components: int = 256
     teacher_weight: float = 1.0
     collage_share: float = 0.2  # of the training photos; teaches not to be sure of two at once
-    neither_repeats: int = 2  # they are few, and telling them is the hard part
+    epoch_photos: int = 25_000  # drawn for an epoch, see ``samples.shares_of``
+    # How many times as often as others a folder's photos are drawn.
+    group_weights: dict[str, float] = field(default_factory=dict)
 
     @property
     def all_epochs(self) -> int:
@@ -101,7 +103,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "teacher_components": (1, 65536),
     "teacher_weight": (0, 1000),
     "collage_share": (0, 1),
-    "neither_repeats": (0, 1000),
+    "epoch_photos": (1, 10_000_000),
+    "group_weights": (0, 1000),
 }
 
 #: What a manifest says beside the recipe's values: what it was followed with.
@@ -136,6 +139,7 @@ def read_recipe(path: str) -> Recipe:
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise DataError(f"{path}: {name}: {value!r} is no {kind.__name__}")
         least, most = RANGES[name]
-        if not least <= value <= most:
-            raise DataError(f"{path}: {name}: {value!r} is not within {least} and {most}")
+        for number in value.values() if isinstance(value, dict) else [value]:
+            if not isinstance(number, int | float) or not least <= number <= most:
+                raise DataError(f"{path}: {name}: {number!r} is not within {least} and {most}")
     return replace(Recipe(), **changes)

@@ -56,6 +56,8 @@ class Run:
         self.photos, self.lessons = looked.photos, looked.lessons
         self.validation, self.recipe, self.saved = validation, recipe, saved
         self.processes, self.device, self.workers = processes, processes.device, workers
+        # Half the time a step, where the processor has instructions for it.
+        self.half = self.device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported()
         self.pupil = Pupil(network, self.lessons.components if self.lessons else 0)
         self.pupil.to(self.device)
         self.history: list[dict[str, Any]] = []
@@ -112,7 +114,10 @@ class Run:
         loader = self._loader(epoch)
         for batch in watcher.track(loader, len(loader), f"epoch {epoch + 1}"):
             pixels, targets, photos, places = batch
-            logits, told = network(pixels.to(self.device, non_blocking=True))
+            with torch.autocast(self.device.partition(":")[0], torch.bfloat16, self.half):
+                logits, told = (
+                    part.float() for part in network(pixels.to(self.device, non_blocking=True))
+                )
             loss = loss_of(logits, targets.to(self.device, non_blocking=True))
             losses["loss"].append(loss.item())
             if self.lessons is not None:

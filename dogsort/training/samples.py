@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +17,11 @@ from torch.utils.data import Dataset
 from dogsort.network.architecture import DOG, PET
 from dogsort.photos.decode import Pixels
 from dogsort.training.augment import Placement, augment, collage
+from dogsort.training.dataset import LabelledPhoto
 from dogsort.training.pixels import PixelCache
 from dogsort.training.recipe import CELL, Recipe
 
-__all__ = ["Sample", "Samples", "cell_centres", "loss_of"]
+__all__ = ["Sample", "Samples", "cell_centres", "draw", "loss_of", "shares_of"]
 
 #: Share of a pet's collages whose other photo is sure to be of the other species, which by
 #: chance it is in a third: it is these that nothing else teaches.
@@ -49,8 +52,8 @@ class Samples(Dataset[Sample]):
         self.cache, self.recipe, self.epoch = cache, recipe, epoch
         self.size = recipe.crop_size(epoch)
         self.dog, self.pet = cache.targets()
-        repeats = np.where(self.pet > 0, 1, recipe.neither_repeats)
-        self.indices = np.repeat(np.arange(len(self.pet)), repeats)
+        rng = np.random.default_rng([recipe.seed, epoch])
+        self.indices = draw(shares_of(cache.photos, recipe.group_weights), recipe.epoch_photos, rng)
         self.species = [np.flatnonzero((self.pet > 0) & (self.dog == value)) for value in (0, 1)]
 
     def __len__(self) -> int:
@@ -91,6 +94,38 @@ class Samples(Dataset[Sample]):
         if self.pet[index] and rng.random() < CHANCE_OTHER_SPECIES:
             others = self.species[0 if self.dog[index] else 1]
         return int(others[rng.randrange(len(others))])
+
+
+def shares_of(
+    photos: Sequence[LabelledPhoto], group_weights: Mapping[str, float]
+) -> npt.NDArray[np.float64]:
+    """Return how often each photo is drawn: (N,), of sum 1.
+
+    The photos of one kind, that is of one folder and label, are drawn as often as the square root
+    of their number says (Mahajan et al. 2018, arXiv:1805.00932), times the folder's weight: few
+    rabbits count for more than few among many.
+    """
+    kinds = [(photo.group, photo.truth) for photo in photos]
+    sizes = Counter(kinds)
+    shares = np.array([group_weights.get(kind[0], 1.0) * sizes[kind] ** -0.5 for kind in kinds])
+    result: npt.NDArray[np.float64] = shares / shares.sum()
+    return result
+
+
+def draw(
+    shares: npt.NDArray[np.float64], count: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw ``count`` indices, each within one of as often as its share says (systematic sampling).
+
+    Args:
+        shares: (N,), of sum 1.
+        count: how many.
+        rng: where the randomness comes from.
+    """
+    order = rng.permutation(len(shares))
+    points = (np.arange(count) + rng.random()) / count
+    drawn = np.searchsorted(np.cumsum(shares[order]), points).clip(max=len(shares) - 1)
+    return order[drawn]
 
 
 def cell_centres(size: int) -> npt.NDArray[np.float64]:
