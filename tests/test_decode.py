@@ -55,6 +55,25 @@ def test_every_format_gives_the_same_picture(tmp_path, dog, expected, name, opti
     assert near(pixels, expected) < 4
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "shown"),
+    [
+        (300, 400, (64, 64)),  # stretched by 4:3, as all such photos
+        (360, 640, (48, 64)),  # a telephone's: its width by 4:3, and not by 16:9
+        (1600, 400, (64, 22)),
+        (3000, 20, (64, 2)),
+    ],
+)
+def test_long_photos_are_padded_rather_than_stretched_further(width, height, shown):
+    pixels = decode_image(Image.new("RGB", (width, height), "red"), SIZE)
+    red = (pixels == (255, 0, 0)).all(axis=2)
+    assert (red.any(axis=0).sum(), red.any(axis=1).sum()) == shown
+    assert (pixels[~red] == 128).all()
+    assert (red == red[::-1, ::-1]).all()  # in the middle
+    turned = decode_image(Image.new("RGB", (height, width), "red"), SIZE)
+    assert (turned == pixels.transpose(1, 0, 2)).all()
+
+
 def test_content_decides_not_the_name(tmp_path, dog, expected):
     path = tmp_path / "really_a_png.jpg"
     dog.save(path, "PNG")

@@ -6,6 +6,8 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,21 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dogsort.records import LABELS, Failure, Prediction
-from dogsort.training.dataset import LabelledPhoto, find_labelled
-from dogsort.training.evaluate import evaluate, label_indices
-from dogsort.training.figures import (
+from dogsort.evaluation.labelled import LabelledPhoto, find_labelled
+from dogsort.evaluation.metrics import (
     Share,
     bootstrap,
     calibration_bins,
     calibration_error,
+    evaluate,
+    evaluate_groups,
     log_loss,
     roc_auc,
-    wilson_interval,
 )
-from dogsort.training.report import make_report
-from dogsort.training.robustness import changed_evaluations
-from dogsort.verdict import decide
+from dogsort.evaluation.report import make_report
+from dogsort.evaluation.robustness import CHANGES, predict_changed
+from dogsort.records import LABELS, Failure, Prediction
+from dogsort.verdict import decide, decide_many
 
 SCORED = st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1, max_size=40)
 
@@ -38,10 +40,15 @@ def arrays(scored):
     return np.array(values) / 10, np.array(outcomes, bool)
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_many_labels_at_once_are_the_labels_one_by_one(p_dog, p_pet, bar, species_bar):
-    (index,) = label_indices(np.array([p_dog]), np.array([p_pet]), bar, species_bar)
-    assert LABELS[index] == decide(p_dog, p_pet, bar, species_bar)[0]
+CHANCES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=5)
+
+
+@given(CHANCES, st.floats(0, 1), st.floats(0, 1))
+def test_decisions_at_once_are_the_decisions_one_by_one(chances, threshold, species_threshold):
+    p_dog, p_pet = np.array(chances).reshape(-1, 2).T
+    labels, confidences = decide_many(p_dog, p_pet, threshold, species_threshold)
+    together = [(LABELS[label], sure) for label, sure in zip(labels, confidences, strict=True)]
+    assert together == [decide(*pair, threshold, species_threshold) for pair in chances]
 
 
 @given(SCORED)
@@ -56,11 +63,11 @@ def test_roc_auc_counts_pairs(scored):
 @given(SCORED)
 def test_calibration_bins_hold_every_photo_once(scored):
     probabilities, outcomes = arrays(scored)
-    bins = calibration_bins(probabilities, outcomes)
-    assert bins[:, 2].sum() == pytest.approx(1)
-    assert (bins[:, 0] * bins[:, 2]).sum() == pytest.approx(probabilities.mean())
-    assert (bins[:, 1] * bins[:, 2]).sum() == pytest.approx(outcomes.mean())
-    assert (np.diff(bins[:, 0]) >= -1e-12).all()
+    said, came, photos = calibration_bins(probabilities, outcomes).T
+    assert photos.sum() == len(scored)
+    assert (said * photos).sum() == pytest.approx(probabilities.sum())
+    assert came.sum() == outcomes.sum()
+    assert (np.diff(said) >= -1e-12).all()
     assert 0 <= calibration_error(probabilities, outcomes) <= 1
 
 
@@ -72,19 +79,20 @@ def test_calibration_error_is_the_distance_from_the_truth():
 
 
 def test_intervals():
-    assert wilson_interval(0, 0) == (0.0, 1.0)
-    low, high = wilson_interval(90, 100)  # as in Wilson's formula worked by hand
+    assert Share(0, 0).interval == (0.0, 1.0)
+    low, high = Share(90, 100).interval  # as in Wilson's formula worked by hand
     assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)
     rng = np.random.default_rng(1)
     probabilities = rng.random(2000)
     outcomes = rng.random(2000) < probabilities
     loss = bootstrap(lambda p, y: log_loss(p, y, 0.0), probabilities, outcomes)
-    deviation = (loss.high - loss.low) / 4
+    low, high = loss.interval
+    deviation = (high - low) / 4
     per_photo = -np.log(np.where(outcomes, probabilities, 1 - probabilities))
     assert deviation == pytest.approx(per_photo.std() / math.sqrt(2000), rel=0.1)
-    assert loss.low < loss.value < loss.high
+    assert low < loss.value < high
     error = bootstrap(calibration_error, probabilities, outcomes)
-    assert error.low <= error.value <= error.high
+    assert error.interval[0] <= error.value <= error.interval[1]
     assert math.isnan(bootstrap(roc_auc, probabilities, outcomes | True).value)
 
 
@@ -92,48 +100,107 @@ def test_log_loss_of_a_certain_mistake_is_finite():
     assert log_loss(np.array([0.0]), np.array([True]), 0.0) < 40
 
 
-PREDICTIONS = [
-    ("dog", Prediction("a/dog/1", "dog", 0.9, 0.9, 0.81)),
-    ("dog", Prediction("a/dog/2", "unsure", 0.4, 0.9, 0.54)),
-    ("cat", Prediction("b/cat/1", "cat", 0.0, 0.9, 0.9)),
-    ("neither", Prediction("b/neither/1", "dog", 0.9, 0.9, 0.8)),
-    ("neither", Prediction("b/neither/2", "neither", 0.5, 0.1, 0.9)),
+PAIRS = [
+    (LabelledPhoto("a/dog/1", "dog", "a"), Prediction("a/dog/1", "dog", 0.9, 0.9, 0.81)),
+    (LabelledPhoto("a/dog/2", "dog", "a"), Prediction("a/dog/2", "unsure", 0.4, 0.9, 0.54)),
+    (LabelledPhoto("b/cat/1", "cat", "b"), Prediction("b/cat/1", "cat", 0.0, 0.9, 0.9)),
+    (LabelledPhoto("b/cat/2", "cat", "b"), Prediction("b/cat/2", "neither", 0.4, 0.1, 0.9)),
+    (LabelledPhoto("c/neither/1", "neither", "c"), Prediction("c/neither/1", "dog", 0.9, 0.9, 0.8)),
+    (LabelledPhoto("c/neither/2", "neither", "c"), Prediction("c/neither/2", "neither", 1, 0, 1)),
 ]
 
 
 def test_evaluation():
-    truths, predictions = zip(*PREDICTIONS, strict=True)
-    result = evaluate(truths, predictions, clip=0.1)
-    assert result.photos == 5
-    assert result.accuracy == Share(2, 3)
-    assert result.log_loss.value == pytest.approx(-(2 * np.log(0.9) + np.log(0.4)) / 3)
-    assert result.roc_auc_dog.value == 1
-    assert result.roc_auc_pet.value == pytest.approx(0.75)  # half of each pair with equal chances
-    assert result.pets_labelled == Share(2, 3)
+    result = evaluate(PAIRS, clip=0.1)
+    assert result.photos == 6
+    assert result.accuracy == Share(3, 4)
+    losses = -np.log([0.9, 0.4, 0.9, 0.6])
+    assert result.log_loss.value == pytest.approx(losses.mean())
+    assert result.roc_auc_dog.value == pytest.approx(0.875)  # half of each pair with equal chances
+    assert result.roc_auc_pet.value == pytest.approx((3 * 0.5 + 0 + 4) / 8)
+    assert result.pets_labelled == Share(2, 4)
     assert result.labelled_wrongly == Share(1, 3)
     assert result.neither_labelled == Share(1, 2)
-    assert result.precision == {"dog": Share(1, 2), "cat": Share(1, 1), "neither": Share(1, 1)}
-    assert result.recall == {"dog": Share(1, 2), "cat": Share(1, 1), "neither": Share(1, 2)}
-    assert result.confusion.tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [1, 0, 1, 0]]
+    assert result.right == Share(3, 6)
+    assert result.wrong == Share(1, 6)
+    assert result.missed == Share(1, 6)
+    assert result.unsure == Share(1, 6)
+    assert result.precision == {"dog": Share(1, 2), "cat": Share(1, 1), "neither": Share(1, 2)}
+    assert result.recall == {"dog": Share(1, 2), "cat": Share(1, 2), "neither": Share(1, 2)}
+    counts = [list(row.values()) for row in result.confusion.values()]
+    assert counts == [[1, 0, 0, 1], [0, 1, 1, 0], [1, 0, 1, 0]]
 
 
-def test_report_leaves_out_what_could_not_be_read_and_what_is_not_there():
-    photos = [LabelledPhoto(p.path, truth, p.path[0]) for truth, p in PREDICTIONS]
-    records = [p for _, p in PREDICTIONS]
-    photos.insert(1, LabelledPhoto("a/dog/broken", "dog", "a"))
-    records.insert(1, Failure("a/dog/broken", "damaged"))
-    report = make_report(photos, records, clip=0.1)
-    assert [photo.path for photo in report.photos] == [p.path for _, p in PREDICTIONS]
-    assert list(report.folders) == ["a", "b"]
+def test_a_dog_called_cat_is_wrong_and_nothing_is_left_over():
+    dog = LabelledPhoto("1", "dog")
+    result = evaluate([(dog, Prediction("1", "cat", 0.1, 0.9, 0.81))], clip=0.1, brief=True)
+    assert result.wrong == Share(1, 1)
+    for part in (result, evaluate([], clip=0.1), evaluate(PAIRS, clip=0.1, brief=True)):
+        outcomes = (part.right, part.wrong, part.missed, part.unsure)
+        assert sum(share.count for share in outcomes) == part.photos
+
+
+def test_groups_are_evaluated_by_themselves_without_failures():
+    records = [(photo.group, photo, said) for photo, said in PAIRS]
+    records.insert(1, ("broken", PAIRS[0][0], Failure("a/dog/1", "damaged")))
+    groups = evaluate_groups(iter(records), clip=0.1)
+    assert {name: part.photos for name, part in groups.items()} == {"a": 2, "b": 2, "c": 2}
+    assert groups["c"].wrong == Share(1, 2)
+
+
+def report_of(pairs):
+    return make_report(*zip(*pairs, strict=True), clip=0.1)
+
+
+def rows_of(lines):
+    """The lines of the table of folders, the head first, split where two spaces are."""
+    table = "\n".join(lines).split("\n\n")[3]
+    return table.splitlines(), [re.split(r" {2,}", line) for line in table.splitlines()]
+
+
+def test_report_leaves_out_what_could_not_be_read_and_tells_nothing_of_nothing():
+    broken = (LabelledPhoto("a/dog/broken", "dog", "a"), Failure("a/dog/broken", "damaged"))
+    report = report_of([PAIRS[0], broken, *PAIRS[1:]])
+    assert report.pairs == PAIRS
+    assert list(report.folders) == ["a", "b", "c"]
     figures = report.as_json()
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
-    assert figures["folders"]["a"]["neither_labelled"] is None
+    names = {"photos", "accuracy", "log_loss", "right", "wrong", "missed", "unsure"}
+    assert set(figures["folders"]["a"]) == names
+    assert figures["folders"]["c"]["accuracy"] is None
     assert figures["folders"]["b"]["accuracy"]["value"] == 1
-    text = "\n".join(report.lines(worst=9))
-    assert "nan" not in text
+    assert figures["folders"]["b"]["missed"]["count"] == 1
+    assert names <= set(figures)
+    assert "nan" not in "\n".join(report.lines(worst=9))
     # In the order of the chance that the truth was given, not of the confidence in the label.
-    worst = [photo.path for photo in report.worst(9)]
-    assert worst == ["b/neither/1", "a/dog/2"]
+    worst = [photo.path for _, photo, _ in report.worst(9)]
+    assert worst == ["b/cat/2", "c/neither/1", "a/dog/2"]
+
+
+def test_folders_are_rows_of_one_table():
+    _, rows = rows_of(report_of(PAIRS).lines(worst=0))
+    assert rows[0] == ["folder", "photos", "told apart", "right", "wrong", "missed", "unsure"]
+    assert [row[:2] for row in rows[1:]] == [["a", "2"], ["b", "2"], ["c", "2"], ["all", "6"]]
+    half, none = "50.00% (9.45-90.55)", "0.00% (0.00-65.76)"
+    assert rows[1][2:] == [half, half, none, "0.00%", "50.00%"]
+    assert rows[2][2:] == ["100.00% (34.24-100.00)", half, none, "50.00%", "0.00%"]
+    assert rows[3][2:] == ["-", half, half, "0.00%", "0.00%"]
+    assert rows[4][2:4] == ["75.00% (30.06-95.44)", "50.00% (18.76-81.24)"]
+
+
+def test_the_table_of_folders_is_aligned_and_fits_a_terminal():
+    tail = "a folder with a name that is longer than a column"
+    many = [(replace(photo, group=f"{photo.group}/{tail}"), said) for photo, said in PAIRS * 1000]
+    lines, _ = rows_of(report_of(many).lines(worst=0))
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) < 120
+    assert "longer than a column" in lines[1]
+
+
+def test_one_folder_is_no_row_beside_all():
+    _, rows = rows_of(report_of(PAIRS[:2]).lines(worst=0))
+    assert [row[0] for row in rows] == ["folder", "all"]
+    assert report_of(PAIRS[:2]).as_json()["folders"] == {}
 
 
 @pytest.fixture
@@ -161,13 +228,16 @@ def test_eval_writes_report_and_figures(dogsort, labelled, tmp_path):
     assert figures["accuracy"]["low"] < figures["accuracy"]["value"] < figures["accuracy"]["high"]
     assert figures["folders"]["kennel"]["accuracy"]["value"] == 0.5
     text = run.stdout.decode()
-    assert "home: 2 photos" in text
-    assert "4 photos, 3 of them dogs or cats" in text
+    assert re.search(r"^home +2 +100\.00% ", text, re.MULTILINE)
+    assert re.search(r"^kennel +2 +50\.00% ", text, re.MULTILINE)
+    assert re.search(r"^all +4 +66\.67% .*[0-9]%$", text, re.MULTILINE)
 
     page = files["--report"].read_text()
     sources = re.findall(r'(?:src|href)="([^"]{5})', page)
     assert set(sources) == {"data:"}
-    assert len(sources) >= 4  # three charts and the photo that is wrong
+    assert len(sources) == 2  # the charts, and the photo that is wrong
+    assert re.search("<td>kennel</td><td>2</td><td>50.00% ", page)
+    assert re.search("<td>all</td><td>4</td><td>66.67% ", page)
     assert "<b>" not in page
     assert "&lt;b&gt;&amp;kitten.jpeg" in page
     assert "66.67%" in page
@@ -204,7 +274,7 @@ def test_eval_refuses_targets_before_any_work(dogsort, tmp_path, labelled, optio
 
 
 def test_photos_of_one_kind_only(dogsort, labelled, tmp_path):
-    """No pets, or nothing but one species: what cannot be told is left out."""
+    """No pets, or nothing but one species: what cannot be told is said to be nothing."""
     for folder, missing in ((labelled / "home" / "neither", "accuracy"), (labelled / "kennel", "")):
         page = tmp_path / "page.html"
         run = dogsort("eval", folder, "-o", "-", "--report", page, "--worst", 0)
@@ -213,7 +283,7 @@ def test_photos_of_one_kind_only(dogsort, labelled, tmp_path):
         assert figures["roc_auc_dog"] is None
         assert (figures["accuracy"] is None) == bool(missing)
         assert "nan" not in run.stderr.decode()
-        assert page.read_text().count("<img") == 3
+        assert page.read_text().count("<img") == 1
 
 
 def test_folders_of_the_same_name_stay_apart(dogsort, labelled):
@@ -227,6 +297,16 @@ def test_changed_copies_of_a_long_strip(classifier, tmp_path):
     Image.new("RGB", (4000, 2), "white").save(tmp_path / "dog" / "strip.png")
     shutil.copy(EXAMPLES / "running_dog.jpeg", tmp_path / "dog")
     photos = find_labelled([str(tmp_path)])
-    changed = changed_evaluations(photos, classifier, lambda pairs, total, what: pairs)
+    records = list(predict_changed(photos, classifier))
+    assert [(name, photo) for name, photo, _ in records] == list(product(CHANGES, photos))
+    changed = evaluate_groups(records, clip=0.01)
     assert changed["greyscale"].photos == 2
     assert all(1 <= result.photos <= 2 for result in changed.values())
+
+
+def test_changed_copies_come_one_by_one(classifier, tmp_path):
+    shutil.copy(EXAMPLES / "running_dog.jpeg", tmp_path / "dog.1.jpeg")
+    photos = find_labelled([str(tmp_path)])
+    # More than could ever be waited for: the first is there before the others are made.
+    name, photo, record = next(predict_changed(photos * 10**6, classifier))
+    assert (name, photo.truth, record.label) == (next(iter(CHANGES)), "dog", "dog")

@@ -30,6 +30,7 @@ ROOMS = (
     "results",
     "sorting",
     "benchmark",
+    "evaluation",
     "training",
     "cli",
 )

@@ -77,9 +77,10 @@ def evaluate(
         if target is not None and (target, suffix) != ("-", ".json"):
             check_table_name(target, (suffix,))
             check_writable(target)
-    from dogsort.training.dataset import find_labelled
-    from dogsort.training.report import make_report
-    from dogsort.training.robustness import changed_evaluations
+    from dogsort.evaluation.labelled import find_labelled
+    from dogsort.evaluation.metrics import evaluate_groups
+    from dogsort.evaluation.report import make_report
+    from dogsort.evaluation.robustness import CHANGES, predict_changed
 
     talk = Talk(quiet, verbose, no_progress)
     photos = find_labelled(folders)
@@ -95,18 +96,21 @@ def evaluate(
     records = list(talk.watch(classifier.predict(paths), len(paths)))
     made = make_report(photos, records, classifier.weights.clip)
     if robustness:
-        made.changed = changed_evaluations(made.photos, classifier, talk.count)
+        read = [photo for photo, _ in made.pairs]
+        copies = predict_changed(read, classifier)
+        counted = talk.count(copies, len(CHANGES) * len(read), "changed copies")
+        made.changed = evaluate_groups(counted, classifier.weights.clip)
     tell = talk.say if output == "-" else talk.data
     for line in made.lines(worst):
         tell(line)
     if output is not None:
         write_text(output, json.dumps(made.as_json(), indent=2) + "\n")
     if report is not None:
-        from dogsort.training.page import evaluation_page
+        from dogsort.evaluation.html import evaluation_page
 
         title = f"dogsort {dogsort.__version__} on {', '.join(folders)}"
         write_text(report, evaluation_page(title, made, worst))
-    failed = len(records) - len(made.photos)
+    failed = len(records) - len(made.pairs)
     if failed:
         talk.warn(f"{failed} could not be read and count for nothing")
     return SOME_FAILED if failed else 0

@@ -146,10 +146,14 @@ class Talk:
     @contextmanager
     def bar(
         self, unit: str, counted: Iterable[Any] | int | None, what: str = ""
-    ) -> Iterator[Callable[[], Any]]:
-        """Draw a bar on a terminal, once the work has taken two seconds; give its step."""
+    ) -> Iterator[Callable[..., Any]]:
+        """Draw a bar on a terminal, once the work has taken two seconds.
+
+        Yields:
+            What makes it advance, by one step or as many as it is told.
+        """
         if not self.show_bar:
-            yield lambda: None
+            yield lambda _steps=1: None
             return
         from tqdm import tqdm
 

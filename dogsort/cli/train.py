@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.photos.scan import check_paths
-from dogsort.records import DEVICES
+from dogsort.records import DEVICES, Failure
 from dogsort.results.summary import printable
 
-__all__ = ["train"]
+if TYPE_CHECKING:
+    from dogsort.training.train import Event, Progress
 
-T = TypeVar("T")
+__all__ = ["train"]
 
 
 @click.command("train", context_settings=HELP)
@@ -36,18 +38,19 @@ T = TypeVar("T")
 @click.option(
     "--start",
     metavar="FILE",
-    help="Starting weights: a Keras MobileNetV2 .h5, or dogsort's [default: torchvision's].",
+    help="Starting weights: dogsort's, or a MobileNetV2's features as .safetensors "
+    "[default: the bundled weights].",
 )
 @click.option(
     "--teacher",
     metavar="FILE",
-    help="An ONNX network, pixels to maps; what it sees in the photos is learned, too.",
+    help="An ONNX network, pixels to class logits; what it says of the photos is learned, too.",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Epochs of the whole network; one of the head alone comes before.",
+    help="Epochs; 0 only calibrates the starting weights on the validation photos.",
 )
 @click.option(
     "--seed",
@@ -74,7 +77,7 @@ T = TypeVar("T")
     default=1,
     show_default=True,
     metavar="N",
-    help="Processes that augment photos.",
+    help="Processes that change photos at random.",
 )
 @talk_options
 def train(
@@ -101,37 +104,15 @@ def train(
     from dogsort.training.export import check_exporter
 
     check_exporter()
+    from dogsort.evaluation.labelled import find_labelled
     from dogsort.network.engines import torch_device
-    from dogsort.training.dataset import (
-        check_apart,
-        check_classes,
-        count_shared,
-        find_labelled,
-        hold_out,
-    )
-    from dogsort.training.processes import leads
+    from dogsort.training.dataset import check_apart, check_classes, count_shared, hold_out
+    from dogsort.training.distill import Teacher
     from dogsort.training.recipe import Recipe, read_recipe
     from dogsort.training.start import read_start
-    from dogsort.training.teacher import Teacher
     from dogsort.training.train import train as fine_tune
-    from dogsort.training.watcher import Watcher
 
-    class Shown(Watcher):
-        """Training, as seen on stderr."""
-
-        def say(self, text: str) -> None:
-            talk.say(printable(text))
-
-        def warn(self, text: str) -> None:
-            if leads():
-                talk.warn(printable(text))
-
-        def track(self, items: Iterable[T], total: int, what: str) -> Iterable[T]:
-            return talk.count(items, total, what)
-
-    # Of several processes that torchrun started, one talks.
-    talk = Talk(quiet or not leads(), verbose, no_progress)
-    shown = Shown()
+    talk = Talk(quiet, verbose, no_progress)
     check_apart(output, [data] if validation is None else [data, validation])
     photos = find_labelled([data])
     if validation is None:
@@ -141,29 +122,64 @@ def train(
         held_out = find_labelled([validation])
         check_classes("validation", held_out)
         if shared := count_shared(photos, held_out):
-            shown.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
-    changes = {"epochs": epochs, "seed": seed}
+            talk.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
+    changes: dict[str, Any] = {"epochs": epochs, "seed": seed}
     recipe = replace(
         Recipe() if recipe_file is None else read_recipe(recipe_file),
         **{name: value for name, value in changes.items() if value is not None},
     )
     try:
-        failures = fine_tune(
-            photos,
-            held_out,
-            read_start(start),
-            None if teacher is None else Teacher(teacher),
-            output,
-            recipe,
-            torch_device(device),
-            workers,
-            shown,
+        failed = _show(
+            talk,
+            fine_tune(
+                photos,
+                held_out,
+                read_start(start, recipe),
+                None if teacher is None else Teacher(teacher),
+                output,
+                recipe,
+                torch_device(device),
+                workers,
+            ),
         )
     except KeyboardInterrupt:
         kept = f"the same command goes on after the last whole epoch that {output} keeps"
         raise KeyboardInterrupt(kept) from None
     talk.say(f"weights are in {output}: dogsort --weights {output} ...")
-    if failures:
-        talk.say(f"{len(failures)} photos could not be read and were left out")
+    if failed:
+        talk.say(f"{failed} photos could not be read and were left out")
         return SOME_FAILED
     return 0
+
+
+def _show(talk: Talk, events: Iterator[Event]) -> int:
+    """Show how training goes; return how many photos could not be read."""
+    from dogsort.training.finish import Comparison
+
+    failed = 0
+    # Progress comes in long rows, one for each bar.
+    for stage, row in groupby(events, lambda event: getattr(event, "stage", None)):
+        if stage is not None:
+            _draw(talk, stage, cast("Iterator[Progress]", row))
+            continue
+        for event in row:
+            if isinstance(event, Failure):
+                failed += 1
+                talk.warn(f"left out: {printable(event.path)}: {printable(event.error)}")
+            elif isinstance(event, Comparison):
+                for line in event.lines():
+                    talk.say(line)
+            elif isinstance(event, dict):
+                talk.say("  ".join(f"{name} {value}" for name, value in event.items()))
+    return failed
+
+
+def _draw(talk: Talk, stage: str, row: Iterator[Progress]) -> None:
+    """Draw the bar of a stage."""
+    first = next(row)
+    with talk.bar("step", first.total, stage) as advance:
+        advance(first.done)
+        done = first.done
+        for event in row:
+            advance(event.done - done)
+            done = event.done

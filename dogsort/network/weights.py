@@ -32,7 +32,7 @@ __all__ = [
     "sha256_of",
 ]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ARCHITECTURE = "mobilenet_v2"
 MANIFEST_NAME = "manifest.json"
 SAFETENSORS_NAME = "dogsort.safetensors"

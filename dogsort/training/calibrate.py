@@ -1,6 +1,6 @@
-"""Make the probabilities mean what they say: scaling, the bars, the clipping bound.
+"""Make the probabilities mean what they say: temperatures, thresholds, the clipping bound.
 
-All three are chosen on validation photos by the rules stated here, and kept in the manifest.
+All are chosen on validation photos by the rules stated here, and kept in the manifest.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dogsort.network.engines import probabilities_of
-from dogsort.network.weights import Scaling
+from dogsort.network.weights import Scaling, Weights
 from dogsort.records import LABELS
-from dogsort.training.evaluate import label_indices
-from dogsort.training.figures import log_loss
+from dogsort.verdict import decide_many
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["Calibration", "calibrate", "calibration_of", "enough"]
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(10.0), 400))
 
@@ -30,16 +32,22 @@ HALVINGS = 20
 #: networks trained alike. It also moves dogs beside cats away from the middle.
 BIAS_TAKEN = 0.5
 
-BARS = np.round(np.arange(0.500, 0.9951, 0.005), 3)
+#: Share of photos with a dog or cat in a folder that people want sorted: most show something else.
+PETS_IN_FOLDERS = 0.3
 
-#: Of all pairs of bars for which the following hold, those are taken that label most pets; if there
-#: are none, the highest. Two bars, since one alone would keep back photos whose species is certain
-#: for the sake of others whose species is not.
-#: The first two are below what dogsort promises (2% and 0.5%), since photos not seen are a little
-#: harder.
+THRESHOLDS = np.round(np.arange(0.500, 0.9951, 0.005), 3)
+
+#: Of all pairs of thresholds for which the following hold, those are taken that label most pets.
+#: Two thresholds, since one alone would keep back photos whose species is certain for the sake of
+#: others whose species is not.
 MOST_NEITHER_LABELLED = 0.010  # of the photos with no pet
-MOST_LABELLED_WRONGLY = 0.004  # of the photos labelled dog or cat
+MOST_LABELLED_WRONGLY = 0.005  # of the pets labelled dog or cat
 MOST_PAIRS_LABELLED = 0.05  # of pictures of a dog beside a cat
+
+#: With fewer, a share of one in a hundred, or the temperature, would be chance: a network that
+#: was fine-tuned on 108 photos and calibrated on 12 was called perfect, and was far worse.
+LEAST_OF_EACH_PET = 100
+LEAST_NEITHER = 200
 
 #: The clipping bound is the one of these with the least log loss. The least of them admits
 #: that among a thousand photos one label is wrong.
@@ -48,66 +56,88 @@ CLIPS = np.exp(np.linspace(np.log(0.001), np.log(0.1), 200))
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What is chosen on validation photos; units and ranges as in ``network.weights.Weights``."""
+    """What is chosen on validation photos; units and ranges as in ``network.weights.Weights``.
+
+    Attributes:
+        kept: whether the thresholds keep the promises above on these photos; if none do, they
+            are the highest.
+    """
 
     scaling: Scaling
-    bar: float
-    species_bar: float
+    threshold: float
+    species_threshold: float
     clip: float
+    kept: bool = True
+
+
+def calibration_of(weights: Weights) -> Calibration:
+    """Return the calibration that weights came with."""
+    return Calibration(weights.scaling, weights.bar, weights.species_bar, weights.clip)
+
+
+def enough(is_dog: Flags, is_pet: Flags) -> bool:
+    """Tell whether there are enough validation photos to calibrate on."""
+    dogs, cats = int((is_dog & is_pet).sum()), int((~is_dog & is_pet).sum())
+    return min(dogs, cats) >= LEAST_OF_EACH_PET and int((~is_pet).sum()) >= LEAST_NEITHER
 
 
 def calibrate(
     logits: npt.NDArray[np.float32],
-    is_dog: npt.NDArray[np.bool_],
-    is_pet: npt.NDArray[np.bool_],
+    is_dog: Flags,
+    is_pet: Flags,
+    shares: Floats,
     pair_logits: npt.NDArray[np.float32],
 ) -> Calibration:
-    """Choose scaling, bars and clipping bound on validation photos.
+    """Choose temperatures, thresholds and clipping bound on validation photos.
 
     For dog against cat, half of the bias with the least log loss (Platt 1999), since a network
     may take odd cats for dogs more often than odd dogs for cats; none for pet or not, where it
-    would mostly be the share of pets among validation photos, which are many more than the
-    others. With that, the temperature of each neuron with the least log loss (Guo et al. 2017,
-    arXiv:1706.04599).
+    would mostly be the share of pets among validation photos. With that, the temperature of each
+    neuron with the least log loss (Guo et al. 2017, arXiv:1706.04599).
 
     Args:
         logits: (N, 2), raw, columns ``DOG`` and ``PET``.
         is_dog: (N,); means nothing where ``is_pet`` is false.
         is_pet: (N,).
+        shares: (N,), how much each photo counts, as ``sampling.shares_of`` gives it; here pets
+            are made the share of all that they have in people's folders.
         pair_logits: (M, 2), raw, of pictures that show a dog beside a cat.
     """
-    temperature_dog, bias_dog = _best_scaling(logits[is_pet, 0], is_dog[is_pet], biased=True)
-    temperature_pet, _ = _best_scaling(logits[:, 1], is_pet, biased=False)
+    shares = np.where(
+        is_pet,
+        PETS_IN_FOLDERS * shares / shares[is_pet].sum(),
+        (1 - PETS_IN_FOLDERS) * shares / shares[~is_pet].sum(),
+    )
+    of_pets = shares[is_pet] / shares[is_pet].sum()
+    temperature_dog, bias_dog = _best_scaling(logits[is_pet, 0], is_dog[is_pet], of_pets, True)
+    temperature_pet, _ = _best_scaling(logits[:, 1], is_pet, shares, False)
     scaling = Scaling(round(temperature_dog, 4), round(temperature_pet, 4), round(bias_dog, 4))
     probabilities = probabilities_of(logits, scaling).astype(np.float64)
-    losses = [log_loss(probabilities[is_pet, 0], is_dog[is_pet], clip) for clip in CLIPS]
+    given = np.where(is_dog, probabilities[:, 0], 1 - probabilities[:, 0])[is_pet]
+    losses = [-(np.log(given.clip(clip, 1 - clip)) * of_pets).sum() for clip in CLIPS]
     pairs = probabilities_of(pair_logits, scaling).astype(np.float64)
     truth = np.where(is_pet, np.where(is_dog, 0, 1), 2)
-    bar, species_bar = _best_bars(probabilities, truth, pairs)
-    return Calibration(
-        scaling=scaling,
-        bar=bar,
-        species_bar=species_bar,
-        clip=round(float(CLIPS[int(np.argmin(losses))]), 5),
-    )
+    threshold, species_threshold, kept = _best_thresholds(probabilities, truth, shares, pairs)
+    clip = round(float(CLIPS[int(np.argmin(losses))]), 5)
+    return Calibration(scaling, threshold, species_threshold, clip, kept)
 
 
 def _best_scaling(
-    logits: npt.NDArray[np.float32], outcomes: npt.NDArray[np.bool_], *, biased: bool
+    logits: npt.NDArray[np.float32], outcomes: Flags, shares: Floats, biased: bool
 ) -> tuple[float, float]:
     """Return the temperature with the least log loss, and what goes with it as its bias."""
     scaled = logits.astype(np.float64) / TEMPERATURES[:, None]  # (temperatures, N)
     biases = np.zeros((len(scaled), 1))
     if biased:
-        biases = BIAS_TAKEN * _best_biases(scaled, outcomes.mean())
+        biases = BIAS_TAKEN * _best_biases(scaled, outcomes, shares)
     scaled += biases
     # log(1 + exp(-margin)) by logaddexp, which does not overflow.
-    losses = np.logaddexp(0.0, np.where(outcomes, -scaled, scaled)).mean(axis=1)
+    losses = np.logaddexp(0.0, np.where(outcomes, -scaled, scaled)) @ shares
     best = int(np.argmin(losses))
     return float(TEMPERATURES[best]), float(biases[best, 0])
 
 
-def _best_biases(scaled: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:
+def _best_biases(scaled: Floats, outcomes: Flags, shares: Floats) -> Floats:
     """Return for each row the bias that makes its mean probability the share of outcomes.
 
     That is where log loss is least, as its slope is their difference. The mean rises with the
@@ -115,7 +145,8 @@ def _best_biases(scaled: npt.NDArray[np.float64], share: float) -> npt.NDArray[n
 
     Args:
         scaled: (rows, N), logits.
-        share: 0..1.
+        outcomes: (N,).
+        shares: (N,), of sum 1.
 
     Returns:
         (rows, 1).
@@ -124,40 +155,41 @@ def _best_biases(scaled: npt.NDArray[np.float64], share: float) -> npt.NDArray[n
     high = -low
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        mean = np.exp(-np.logaddexp(0.0, -(scaled + middle))).mean(axis=1, keepdims=True)
-        low, high = np.where(mean < share, middle, low), np.where(mean < share, high, middle)
-    result: npt.NDArray[np.float64] = (low + high) / 2
+        mean = np.exp(-np.logaddexp(0.0, -(scaled + middle))) @ shares[:, None]
+        below = mean < outcomes @ shares
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    result: Floats = (low + high) / 2
     return result
 
 
-def _best_bars(
-    probabilities: npt.NDArray[np.float64],
-    truth: npt.NDArray[np.int64],
-    pairs: npt.NDArray[np.float64],
-) -> tuple[float, float]:
-    """Choose both bars.
+def _best_thresholds(
+    probabilities: Floats, truth: npt.NDArray[np.int64], shares: Floats, pairs: Floats
+) -> tuple[float, float, bool]:
+    """Choose both thresholds, and tell whether they keep the promises.
 
     Args:
         probabilities: (N, 2).
         truth: (N,), indices into ``LABELS``.
+        shares: (N,), how much each photo counts.
         pairs: (M, 2), probabilities of pictures of a dog beside a cat.
     """
-    cat, neither = LABELS.index("cat"), LABELS.index("neither")
-    best, most = (float(BARS[-1]), float(BARS[-1])), -1.0
-    for bar, species_bar in product(map(float, BARS), repeat=2):
-        label = label_indices(probabilities[:, 0], probabilities[:, 1], bar, species_bar)
+    cat = LABELS.index("cat")
+    is_pet = truth <= cat
+
+    def share(hits: Flags, among: Flags) -> float:
+        return float(shares[hits & among].sum() / max(shares[among].sum(), 1e-12))
+
+    best, most = (float(THRESHOLDS[-1]), float(THRESHOLDS[-1]), False), -1.0
+    for threshold, species in product(map(float, THRESHOLDS), repeat=2):
+        label, _ = decide_many(probabilities[:, 0], probabilities[:, 1], threshold, species)
+        beside, _ = decide_many(pairs[:, 0], pairs[:, 1], threshold, species)
         filed = label <= cat
-        labelled = _share(filed[truth <= cat])
+        labelled = share(filed, is_pet)
         if (
             labelled >= most  # of those that label as many, the highest
-            and _share(filed[truth == neither]) <= MOST_NEITHER_LABELLED
-            and _share((label != truth)[filed]) <= MOST_LABELLED_WRONGLY
-            and _share(label_indices(pairs[:, 0], pairs[:, 1], bar, species_bar) <= cat)
-            <= MOST_PAIRS_LABELLED
+            and share(filed, ~is_pet) <= MOST_NEITHER_LABELLED
+            and share(label != truth, filed & is_pet) <= MOST_LABELLED_WRONGLY
+            and (not len(beside) or float((beside <= cat).mean()) <= MOST_PAIRS_LABELLED)
         ):
-            best, most = (bar, species_bar), labelled
+            best, most = (threshold, species, True), labelled
     return best
-
-
-def _share(hits: npt.NDArray[np.bool_]) -> float:
-    return float(hits.mean()) if len(hits) else 0.0

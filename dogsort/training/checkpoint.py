@@ -5,43 +5,51 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from dogsort.errors import DataError, OutputError
-from dogsort.training.dataset import LabelledPhoto
+from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.training.recipe import Recipe
 
-__all__ = ["identity_of", "load_checkpoint", "save_checkpoint", "write_history"]
+__all__ = ["alone_in", "identity_of", "load_checkpoint", "save_checkpoint", "write_history"]
 
 CHECKPOINT_NAME = "checkpoint.pt"
-VERSION = 3  # of what a checkpoint holds, and of how training goes on from it
+VERSION = 4  # of what a checkpoint holds, and of how training goes on from it
 HISTORY_NAME = "history.csv"
-PLOT_NAME = "history.png"
-VALIDATION = "validation photos"
+LOCK_NAME = ".dogsort-training"
 
 
-def save_checkpoint(folder: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
-
-    Random state needs no place in it: every epoch begins with seeds of its own.
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make the output folder and keep another run out of it.
 
     Raises:
-        OutputError: if it cannot be written.
+        OutputError: if it cannot be made, or another run is in it.
     """
-    path = folder / CHECKPOINT_NAME
-    partial = path.with_suffix(".partial")
+    lock = FileLock(folder / LOCK_NAME, timeout=0)
     try:
-        torch.save(identity | state, partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:  # the latter is torch's of a full disk
-        partial.unlink(missing_ok=True)
-        reason = error.strerror or error if isinstance(error, OSError) else "is the disk full?"
-        raise OutputError(f"{path}: cannot be written: {reason}") from error
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise OutputError(
+            f"{folder}: another run trains into it; wait until it is done, or use another "
+            "output folder"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows lets nobody delete it now, and the lock does it later
+            (folder / LOCK_NAME).unlink()
+        lock.release()
 
 
 def identity_of(
@@ -56,7 +64,7 @@ def identity_of(
         "recipe": asdict(recipe),
         "starting weights or teacher": networks,
         "photos": _digest(photos),
-        VALIDATION: _digest(validation),
+        "validation photos": _digest(validation),
     }
 
 
@@ -65,14 +73,12 @@ def _digest(photos: Iterable[LabelledPhoto]) -> str:
     return hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def load_checkpoint(folder: Path, identity: dict[str, Any], all_epochs: int) -> dict[str, Any]:
+def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
     """Load the checkpoint's state, into main memory; empty if there is none.
 
     Args:
         folder: that it is kept in.
-        identity: of the run. After all epochs it may have other validation photos: the best epoch
-            is chosen, and what is left is to calibrate.
-        all_epochs: how many there are.
+        identity: of the run.
 
     Raises:
         DataError: if it is from another run, damaged or unreadable.
@@ -85,39 +91,35 @@ def load_checkpoint(folder: Path, identity: dict[str, Any], all_epochs: int) -> 
     except Exception as error:  # torch's and pickle's share no base class
         raise DataError(f"{path}: damaged or unreadable; delete it to begin again") from error
     for name, now in identity.items():
-        may_differ = name == VALIDATION and saved["done"] == all_epochs
-        if saved.get(name) != now and not may_differ:
+        if saved.get(name) != now:
             raise DataError(
                 f"{path}: begun with other {name}; use another output folder, or delete it"
             )
     return saved
 
 
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Random state needs no place in it: every epoch begins with a seed of its own.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    path = folder / CHECKPOINT_NAME
+    partial = path.with_suffix(".partial")
+    try:
+        torch.save(state, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # the latter is torch's of a full disk
+        partial.unlink(missing_ok=True)
+        reason = error.strerror or error if isinstance(error, OSError) else "is the disk full?"
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
+
+
 def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Write the figures of every epoch as CSV, and as a plot."""
+    """Write the figures of every epoch as CSV; raises OSError."""
     with (folder / HISTORY_NAME).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-    _plot(folder / PLOT_NAME, history)
-
-
-def _plot(file: Path, history: list[dict[str, Any]]) -> None:
-    from matplotlib.figure import Figure
-
-    epochs = [row["epoch"] for row in history]
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    losses, errors = figure.subplots(1, 2)
-    losses.plot(epochs, [row["loss"] for row in history], "k:", label="training, both neurons")
-    for neuron, what in (("dog", "dog against cat"), ("pet", "pet or not")):
-        losses.plot(epochs, [row[f"{neuron}_loss"] for row in history], label=what)
-        # Nothing wrong has no place on this scale.
-        wrong = [max(0.01, 100 * (1 - row[f"{neuron}_accuracy"])) for row in history]
-        errors.plot(epochs, wrong, label=what)
-    losses.set(xlabel="epoch", ylabel="loss (nats)", yscale="log")
-    errors.set(xlabel="epoch", ylabel="wrong on validation photos (%)", yscale="log")
-    for axes in (losses, errors):
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3, which="both")
-        axes.legend()
-    figure.savefig(file, dpi=110)

@@ -1,119 +1,49 @@
-"""Labelled photos: found by folder or Kaggle name, and held out."""
+"""Labelled photos for training: split, checked, and decoded once."""
 
 from __future__ import annotations
 
+import math
 import os
-import re
+import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from dogsort.errors import DataError
-from dogsort.photos.scan import scan
+import numpy as np
+import numpy.typing as npt
+
+from dogsort.errors import DataError, OutputError, UnreadablePhoto
+from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
+from dogsort.photos.decode import Pixels, decode_file
 from dogsort.records import Failure
 
 __all__ = [
-    "TRUTHS",
-    "LabelledPhoto",
-    "Truth",
+    "DecodedPhotos",
     "check_apart",
     "check_classes",
+    "check_room",
     "count_shared",
-    "find_labelled",
+    "decode_photos",
     "hold_out",
-    "truth_of",
 ]
 
-Truth: TypeAlias = Literal["dog", "cat", "neither"]
-
-TRUTHS: tuple[Truth, ...] = ("dog", "cat", "neither")
-
-_FOLDER_NAMES: dict[str, Truth] = {
-    "dog": "dog",
-    "dogs": "dog",
-    "cat": "cat",
-    "cats": "cat",
-    "neither": "neither",
-}
 HELD_OUT = 10  # one photo in so many is kept for validation where none are given
 
-_KAGGLE_NAME = re.compile(r"(dog|cat)\.\d+\.\w+", re.IGNORECASE)
+BATCH = 64  # photos at a time where nothing is learned; more are no faster on a CPU
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledPhoto:
-    """A photo and what it is known to show.
-
-    Attributes:
-        path: as found.
-        truth: its label.
-        group: the folder it lies in, from the one given downward, without those that only tell
-            the label: photos of one kind, which are worth figures of their own.
-    """
-
-    path: str
-    truth: Truth
-    group: str = ""
-
-
-def truth_of(path: str) -> Truth | None:
-    """Read a photo's label off its path.
-
-    The nearest folder called dog, dogs, cat, cats or neither decides; else a name as Kaggle's
-    ``cat.1.jpg``; else there is none.
-    """
-    folder, name = os.path.split(path)
-    for part in reversed(folder.replace("\\", "/").split("/")):
-        if part.lower() in _FOLDER_NAMES:
-            return _FOLDER_NAMES[part.lower()]
-    match = _KAGGLE_NAME.fullmatch(name)
-    return _FOLDER_NAMES[match[1].lower()] if match else None
-
-
-def find_labelled(folders: Sequence[str]) -> list[LabelledPhoto]:
-    """Walk folders for labelled photos, in scan order, each once.
-
-    Folders from the one given downward tell labels, and where they don't, the one that it is
-    in (``neither/furry``), but none above that.
-
-    Raises:
-        DataError: if there are none; or naming the first photo whose label nothing tells, a
-            path that cannot be looked into, or a link to a folder.
-    """
-
-    def refuse(path: str) -> None:
-        raise DataError(f"{path}: a link to a folder; name the folder itself")
-
-    photos: dict[str, LabelledPhoto] = {}
-    roots = [os.path.abspath(folder) for folder in folders]
-    # Of several folders, names from the folder above all of them on: no two are the same.
-    above = os.path.commonpath([os.path.dirname(root) for root in roots]) if roots[1:] else ""
-    for folder, root in zip(folders, roots, strict=True):
-        for found in scan([folder], refuse):
-            if isinstance(found, Failure):
-                raise DataError(f"{found.path}: {found.error}")
-            path = os.path.abspath(found.path)
-            parent = os.path.dirname(root)
-            truth = truth_of(os.path.relpath(path, parent)) or truth_of(
-                os.path.relpath(path, os.path.dirname(parent))
-            )
-            if truth is None:
-                raise DataError(
-                    f"{found.path}: no label; put photos into folders dog, cat and neither, "
-                    "or name them as Kaggle does: cat.1.jpg, dog.1.jpg"
-                )
-            group = _group_of(os.path.relpath(os.path.dirname(path), above or root))
-            photos.setdefault(os.path.realpath(path), LabelledPhoto(found.path, truth, group))
-    if not photos:
-        raise DataError(f"{', '.join(folders)}: no labelled photos found")
-    return list(photos.values())
-
-
-def _group_of(folder: str) -> str:
-    parts = folder.replace("\\", "/").split("/")
-    return "/".join(part for part in parts if part.lower() not in {*_FOLDER_NAMES, "."})
+def check_classes(
+    name: str,
+    photos: Iterable[LabelledPhoto],
+    advice: str = "each class needs a folder of its name with photos in it",
+) -> None:
+    """Raise DataError unless dogs, cats and others are all there."""
+    missing = set(TRUTHS) - {photo.truth for photo in photos}
+    if missing:
+        raise DataError(f"no {name} photos of: {', '.join(sorted(missing))}; {advice}")
 
 
 def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
@@ -137,6 +67,75 @@ def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[Lab
     return kept, held_out
 
 
+@dataclass(frozen=True)
+class DecodedPhotos:
+    """Photos decoded once, by the path that all photos take, and kept in one file.
+
+    Attributes:
+        photos: N of them.
+        pixels: (N, size, size, 3), uint8, RGB, mapped from the file.
+    """
+
+    photos: list[LabelledPhoto]
+    pixels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def batches(self) -> Iterator[Pixels]:
+        """Yield all pixels in order, ``BATCH`` photos at a time."""
+        for start in range(0, len(self), BATCH):
+            yield np.asarray(self.pixels[start : start + BATCH])
+
+    def labels(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Return (is_dog, is_pet), each (N,); the first means nothing where there is no pet."""
+        truths = np.array([photo.truth for photo in self.photos])
+        return truths == "dog", truths != "neither"
+
+
+def decode_photos(
+    photos: Sequence[LabelledPhoto], size: int, file: Path
+) -> Iterator[LabelledPhoto | Failure | DecodedPhotos]:
+    """Decode photos into a .npy file of (size, size, 3) each.
+
+    Yields:
+        Each photo that was read, a Failure for each that could not be, and all of them in the end.
+    """
+    read: list[LabelledPhoto] = []
+    pixels: Pixels = np.lib.format.open_memmap(
+        file, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
+    )
+
+    def decode(photo: LabelledPhoto) -> Pixels | Failure:
+        try:
+            return decode_file(photo.path, size)
+        except UnreadablePhoto as error:
+            return Failure(photo.path, str(error))
+
+    remaining = iter(photos)
+    with ThreadPoolExecutor() as executor:
+        # In slices, so that decoded pixels never pile up in memory.
+        while chunk := list(islice(remaining, 4 * BATCH)):
+            for photo, decoded in zip(chunk, executor.map(decode, chunk), strict=True):
+                if isinstance(decoded, Failure):
+                    yield decoded
+                else:
+                    pixels[len(read)] = decoded
+                    read.append(photo)
+                    yield photo
+    yield DecodedPhotos(read, pixels[: len(read)])
+
+
+def check_room(folder: Path, need: int) -> None:
+    """Raise OutputError if the disk of a folder has no room for so many bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise OutputError(
+            f"{folder}: {math.ceil(need / 1e8) / 10} GB are needed there for decoded photos and "
+            f"weights, {math.floor(free / 1e8) / 10} GB are free"
+        )
+
+
 def check_apart(output: str, folders: Iterable[str]) -> None:
     """Raise DataError if what is to be made would lie among labelled photos."""
     made = Path(output).resolve()
@@ -151,14 +150,3 @@ def count_shared(first: Iterable[LabelledPhoto], second: Iterable[LabelledPhoto]
     """Return how many files are in both."""
     real = {os.path.realpath(photo.path) for photo in first}
     return sum(os.path.realpath(photo.path) in real for photo in second)
-
-
-def check_classes(
-    name: str,
-    photos: Iterable[LabelledPhoto],
-    advice: str = "each class needs a folder of its name with photos in it",
-) -> None:
-    """Raise DataError unless dogs, cats and others are all there."""
-    missing = set(TRUTHS) - {photo.truth for photo in photos}
-    if missing:
-        raise DataError(f"no {name} photos of: {', '.join(sorted(missing))}; {advice}")

@@ -39,7 +39,7 @@ def check_exporter() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise DogsortError(
-            f"training needs the package {error.name}: pip install onnx onnxscript h5py"
+            f"training needs the package {error.name}: pip install onnx onnxscript"
         ) from error
 
 
@@ -71,15 +71,15 @@ def export(
             "architecture": {"name": ARCHITECTURE, "width": 1.0, "hidden": network.hidden},
             "input": {
                 "size": input_size,
-                "geometry": "whole picture, upright, stretched to a square by 4:3 at most, else padded",
+                "geometry": "whole picture, upright, a square: stretched by 4:3 at most, padded",
                 "scaling": f"value / {PIXEL_SCALE} - 1",
             },
             "outputs": {"0": "dog against cat", "1": "dog or cat against neither"},
             "classes": ["dog", "cat", "neither"],
             "calibration": asdict(calibration.scaling),
             "thresholds": {
-                "min_confidence": calibration.bar,
-                "min_species": calibration.species_bar,
+                "min_confidence": calibration.threshold,
+                "min_species": calibration.species_threshold,
             },
             "submission": {"clip": calibration.clip},
             "figures": figures,

@@ -1,10 +1,10 @@
-"""A trained network and validation photos -> a calibrated weights folder."""
+"""A trained network and validation photos -> a calibrated weights folder, and what it is worth."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator
-from itertools import islice
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +13,166 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from dogsort.network.architecture import DogsortNet
+from dogsort.classifier import Classifier
+from dogsort.errors import DataError
+from dogsort.evaluation.labelled import LabelledPhoto
+from dogsort.evaluation.metrics import Evaluation, Share
+from dogsort.evaluation.report import FIGURES, Report, figure_as_json, make_report
 from dogsort.network.engines import probabilities_of
 from dogsort.photos.decode import Pixels
 from dogsort.records import Prediction
 from dogsort.training.augment import collage
-from dogsort.training.calibrate import Calibration, calibrate
+from dogsort.training.calibrate import (
+    LEAST_NEITHER,
+    LEAST_OF_EACH_PET,
+    MOST_LABELLED_WRONGLY,
+    MOST_NEITHER_LABELLED,
+    Calibration,
+    calibrate,
+    calibration_of,
+    enough,
+)
+from dogsort.training.dataset import DecodedPhotos
 from dogsort.training.export import export
-from dogsort.training.figures import Share
-from dogsort.training.pixels import PixelCache
-from dogsort.training.report import figure_as_json, make_report
-from dogsort.verdict import decide
+from dogsort.training.sampling import shares_of
+from dogsort.training.start import Start
+from dogsort.verdict import ANSWERS, joint_probabilities, prediction
 
-__all__ = ["calibrate_and_export", "dog_and_cat_pairs", "logits_of"]
+__all__ = ["Comparison", "check_calibration", "dog_and_cat_pairs", "finish", "logits_of"]
 
 MOST_PAIRS = 500  # pictures of a dog beside a cat that calibration looks at
 
+#: Figures that are no shares.
+NO_SHARES = {"log_loss", "roc_auc_dog", "roc_auc_pet", "calibration_dog", "calibration_pet"}
 
-def calibrate_and_export(
-    network: DogsortNet, validation: PixelCache, folder: Path, recipe: dict[str, Any], device: str
-) -> None:
-    """Choose scaling, bars and bound on validation photos, and write the weights folder."""
-    logits = logits_of(network, validation.batches(), device)
-    pairs = logits_of(network, dog_and_cat_pairs(validation, recipe["seed"]), device)
-    is_dog, is_pet = (values > 0.5 for values in validation.targets())
-    calibration = calibrate(logits, is_dog, is_pet, pairs)
-    beside = [prediction.label for prediction in _predictions(pairs, calibration)]
+#: Two-sided 95% point of the normal distribution.
+Z_95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """New weights beside the bundled ones, on the same validation photos.
+
+    Attributes:
+        new, bundled: figures of both.
+        gain: by how much less the new ones are surprised by a photo's truth than the bundled ones,
+            in nats, on average; with the ends of its 95% interval.
+        calibration: what the new weights' thresholds are.
+        calibrated: whether they were chosen on these photos, rather than kept for want of photos.
+    """
+
+    new: Evaluation
+    bundled: Evaluation
+    gain: tuple[float, float, float]
+    calibration: Calibration
+    calibrated: bool
+
+    def lines(self) -> Iterator[str]:
+        """Yield the comparison as text."""
+        width = max(map(len, FIGURES.values())) + 2
+        yield f"on the {self.new.photos} validation photos:"
+        yield f"{'':<{width}}{'new':>10}{'bundled':>10}"
+        for name, what in FIGURES.items():
+            values = (getattr(of, name).value for of in (self.new, self.bundled))
+            texts = (f"{v:.4f}" if name in NO_SHARES else f"{v:.2%}" for v in values)
+            yield f"{what:<{width}}" + "".join(f"{text:>10}" for text in texts)
+        mean, low, high = self.gain
+        interval = f"{mean:+.4f} nats a photo (95%: {low:+.4f} to {high:+.4f})"
+        if low > 0 and self.calibrated:
+            yield f"the new weights give the truth more chance than the bundled ones: {interval}"
+        elif high < 0:
+            yield f"the new weights are WORSE than the bundled ones, keep those: {interval}"
+        else:
+            yield f"no difference from the bundled weights that so few photos can show: {interval}"
+        if not self.calibrated:
+            yield (
+                f"too few validation photos to calibrate on ({LEAST_OF_EACH_PET} dogs, "
+                f"{LEAST_OF_EACH_PET} cats and {LEAST_NEITHER} others are needed): temperatures "
+                "and thresholds are those of the starting weights"
+            )
+        elif not self.calibration.kept:
+            yield (
+                f"no thresholds label at most {MOST_NEITHER_LABELLED:.0%} of the others and at "
+                f"most {MOST_LABELLED_WRONGLY:.1%} of pets wrongly: the highest are taken, and few "
+                "photos will get a label"
+            )
+
+
+def check_calibration(start: Start, validation: Sequence[LabelledPhoto]) -> None:
+    """Raise DataError if a new head could not be calibrated on so few validation photos."""
+    truths = np.array([photo.truth for photo in validation])
+    if start.weights is None and not enough(truths == "dog", truths != "neither"):
+        raise DataError(
+            f"{len(validation)} validation photos are too few to calibrate on "
+            f"({LEAST_OF_EACH_PET} dogs, {LEAST_OF_EACH_PET} cats and {LEAST_NEITHER} others are "
+            "needed); give more with --val, or start with dogsort's own weights, whose calibration "
+            "can be kept"
+        )
+
+
+def finish(
+    start: Start, held_out: DecodedPhotos, folder: Path, recipe: dict[str, Any], device: str
+) -> Comparison:
+    """Calibrate, write the weights folder, and compare with the bundled weights.
+
+    Args:
+        start: what training started from, its network trained by now and on the device; its
+            calibration is kept where photos are too few.
+        held_out: validation photos.
+        folder: to write to.
+        recipe: what was done, for the manifest.
+        device: torch's name of it.
+
+    Raises:
+        DataError: if there are too few validation photos and there is no calibration to keep.
+        OutputError: if the folder cannot be written.
+    """
+    bundled = list(Classifier(device=device).predict(photo.path for photo in held_out.photos))
+    logits = logits_of(start.network, held_out.batches(), device)
+    pairs = logits_of(start.network, dog_and_cat_pairs(held_out, recipe["seed"]), device)
+    is_dog, is_pet = held_out.labels()
+    calibrated = enough(is_dog, is_pet)
+    if calibrated:
+        shares = shares_of(held_out.photos, recipe["group_weights"])
+        calibration = calibrate(logits, is_dog, is_pet, shares, pairs)
+    else:
+        check_calibration(start, held_out.photos)
+        assert start.weights is not None
+        calibration = calibration_of(start.weights)
+    report = make_report(held_out.photos, _predictions(logits, calibration), calibration.clip)
+    beside = [made.label for made in _predictions(pairs, calibration)]
     labelled = Share(sum(label in ("dog", "cat") for label in beside), len(beside))
-    report = make_report(validation.photos, _predictions(logits, calibration), calibration.clip)
     figures = {
         "on": "the validation photos that calibration used",
         **report.as_json(),
         "pairs_labelled": figure_as_json(labelled),
     }
-    export(network, folder, recipe["input_size"], calibration, figures, recipe)
+    export(start.network, folder, recipe["input_size"], calibration, figures, recipe)
+    before = make_report(held_out.photos, bundled, calibration.clip)
+    return Comparison(report.result, before.result, _gain(report, before), calibration, calibrated)
+
+
+def _gain(new: Report, bundled: Report) -> tuple[float, float, float]:
+    """Return the mean of what is gained per photo, in nats, and the ends of its 95% interval."""
+    gains = np.log(_chances(new)) - np.log(_chances(bundled))
+    mean = float(gains.mean())
+    half = Z_95 * float(gains.std()) / math.sqrt(len(gains))
+    return mean, mean - half, mean + half
+
+
+def _chances(report: Report) -> npt.NDArray[np.float64]:
+    """Return the chance given to each photo's truth, at least one in a thousand: (N,)."""
+    said = np.array([(said.p_dog, said.p_pet) for _, said in report.pairs])
+    truths = [ANSWERS.index(photo.truth) for photo, _ in report.pairs]
+    joint = joint_probabilities(said[:, 0], said[:, 1])
+    return joint[np.arange(len(truths)), truths].clip(1e-3)
 
 
 def _predictions(logits: npt.NDArray[np.float32], calibration: Calibration) -> list[Prediction]:
     """Return what classification will say; paths stay empty."""
-    rows = probabilities_of(logits, calibration.scaling)
-    predictions = []
-    for p_dog, p_pet in rows.tolist():
-        label, confidence = decide(p_dog, p_pet, calibration.bar, calibration.species_bar)
-        predictions.append(Prediction("", label, p_dog, p_pet, confidence))
-    return predictions
+    thresholds = calibration.threshold, calibration.species_threshold
+    rows = probabilities_of(logits, calibration.scaling).tolist()
+    return [prediction("", p_dog, p_pet, *thresholds) for p_dog, p_pet in rows]
 
 
 @torch.inference_mode()
@@ -70,18 +186,19 @@ def logits_of(
     return result
 
 
-def dog_and_cat_pairs(photos: PixelCache, seed: int) -> Iterator[Pixels]:
-    """Put dogs beside cats, ``MOST_PAIRS`` at most: batches of (N, size, size, 3)."""
-    rng = random.Random(seed)  # noqa: S311
-    dog, pet = photos.targets()
-    dogs, cats = (np.flatnonzero((pet > 0) & (dog == is_dog)).tolist() for is_dog in (1, 0))
-    rng.shuffle(dogs)
-    rng.shuffle(cats)
-    pairs = iter(list(zip(dogs, cats, strict=False))[:MOST_PAIRS])
-    while batch := list(islice(pairs, 64)):
-        pictures = []
-        for pair in batch:
-            first, second = rng.sample(pair, 2)
-            picture, _ = collage(photos.pixels(first), photos.pixels(second), rng)
-            pictures.append(picture)
-        yield np.stack(pictures)
+def dog_and_cat_pairs(photos: DecodedPhotos, seed: int) -> Iterator[Pixels]:
+    """Put dogs beside cats, ``MOST_PAIRS`` at most: batches of one, (1, size, size, 3)."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    is_dog, is_pet = photos.labels()
+    dogs, cats = (
+        rng.permutation(np.flatnonzero(is_dog)),
+        rng.permutation(np.flatnonzero(is_pet & ~is_dog)),
+    )
+    for pair in list(zip(dogs, cats, strict=False))[:MOST_PAIRS]:
+        first, second = (
+            torch.from_numpy(np.array(photos.pixels[index])).permute(2, 0, 1)
+            for index in rng.permutation(pair)
+        )
+        picture, _ = collage(first, second)
+        yield picture.permute(1, 2, 0).numpy()[None]

@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from dogsort.errors import OutputError
-from dogsort.network.architecture import DogsortNet
+from dogsort.evaluation.labelled import LabelledPhoto
+from dogsort.network.architecture import DOG, PET
 from dogsort.records import Failure
 from dogsort.training.checkpoint import (
+    alone_in,
     identity_of,
     load_checkpoint,
     save_checkpoint,
     write_history,
 )
-from dogsort.training.cross_validation import frozen
-from dogsort.training.dataset import LabelledPhoto, check_classes
-from dogsort.training.finish import calibrate_and_export
-from dogsort.training.lessons import Lessons, size_of_lessons
-from dogsort.training.looking import look_at_photos
+from dogsort.training.dataset import DecodedPhotos, check_classes, check_room, decode_photos
+from dogsort.training.distill import Student, Teacher, standardised, unexplained
+from dogsort.training.finish import Comparison, check_calibration, finish, logits_of
 from dogsort.training.memory import keep_freed_memory
-from dogsort.training.pixels import PixelCache, check_room, decode_all
-from dogsort.training.processes import Processes, join_processes
 from dogsort.training.recipe import Recipe
-from dogsort.training.run import Run
+from dogsort.training.sampling import Sample, TrainingSamples
 from dogsort.training.start import Start
-from dogsort.training.teacher import Teacher
-from dogsort.training.watcher import Watcher
 
-__all__ = ["train"]
+__all__ = ["Event", "Progress", "loss_of", "train"]
+
+T = TypeVar("T")
 
 #: Room that checkpoint and weights take besides the decoded photos, in bytes.
 ROOM_FOR_WEIGHTS = 200_000_000
 
-#: The folder of what is made of the photos, deleted in the end: a name that nobody else gives
-#: a folder.
-CACHE_NAME = ".dogsort-decoded"
-LOCK_NAME = ".dogsort-training"
+#: The folder of decoded photos, deleted in the end: a name that nobody else gives a folder.
+DECODED_NAME = ".dogsort-decoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """So much of a stage is done."""
+
+    stage: str
+    done: int
+    total: int
+
+
+#: What training tells while it runs: how far it is; a photo that could not be read; the figures of
+#: an epoch; and in the end how the new weights compare with the bundled ones.
+Event: TypeAlias = "Progress | Failure | dict[str, Any] | Comparison"
+#: A part of training: it yields events and returns what it made.
+Part: TypeAlias = Generator[Event, None, T]
 
 
 def train(
@@ -55,152 +72,243 @@ def train(
     recipe: Recipe,
     device: str,
     workers: int,
-    watcher: Watcher,
-) -> list[Failure]:
+) -> Iterator[Event]:
     """Fine-tune and write ``output``; goes on from its checkpoint if there is one.
-
-    A run that had finished is only calibrated and exported once more.
 
     Args:
         photos: to train on; every class must be there.
-        validation: to choose scaling, bars and clipping bound on; likewise.
-        start: the weights to start from.
-        teacher: what it sees in the photos is learned, too.
+        validation: to choose the best epoch, temperatures and thresholds on; likewise.
+        start: the network to start from; it is changed.
+        teacher: what it says of the photos is learned, too.
         output: the weights folder to make.
         recipe: how to train.
         device: torch's name of the device.
-        workers: processes that augment photos.
-        watcher: is told how it goes.
+        workers: processes that change photos at random.
 
-    Returns:
-        The photos that could not be read, and were left out.
+    Yields:
+        What happens; the ``Comparison`` comes last.
 
     Raises:
-        DataError: if a class is missing or nothing can be read, or a checkpoint is of another run.
-        DeviceError: if there are fewer devices than processes.
+        DataError: if a class is missing or nothing can be read, a checkpoint is of another run,
+            or there are too few validation photos to calibrate a new head on.
         OutputError: if the output folder cannot be written.
     """
+    check_calibration(start, validation)
     keep_freed_memory()
     folder = Path(output)
-    caches = folder / CACHE_NAME
+    decoded = folder / DECODED_NAME
     names = [start.name] if teacher is None else [start.name, teacher.name]
     identity = identity_of(recipe, names, photos, validation)
-    with join_processes(device) as processes, _alone_in(folder, processes):
-        saved = load_checkpoint(folder, identity, recipe.all_epochs)
-
-        def decode() -> list[PixelCache]:
-            shutil.rmtree(caches, ignore_errors=True)  # of a run that was killed
-            caches.mkdir(parents=True, exist_ok=True)
-            check_room(folder, _room_for(len(photos), len(validation), teacher, recipe))
-            return [
-                _decode(group, recipe.input_size, caches / f"{name}.npy", name, watcher)
-                for name, group in (("training", photos), ("validation", validation))
-            ]
-
-        made: list[PixelCache | Lessons] = []
+    with alone_in(folder):
+        saved = load_checkpoint(folder, identity)
         try:
-            training, held_out = processes.share(decode)
-            made += [training, held_out]
-            network = _network(start, recipe, processes.device)
-            looked = look_at_photos(
-                training,
-                frozen(network, processes.device),
-                None if saved.get("done") == recipe.all_epochs else teacher,
-                recipe,
-                saved,
-                folder,
-                caches,
-                processes,
-                watcher,
+            shutil.rmtree(decoded, ignore_errors=True)  # of a run that was killed
+            pixels = (len(photos) + len(validation)) * recipe.input_size**2 * 3
+            check_room(folder, ROOM_FOR_WEIGHTS + pixels)
+            decoded.mkdir()
+            training = yield from _decode("training", photos, recipe, decoded)
+            held_out = yield from _decode("validation", validation, recipe, decoded)
+            taught = yield from _ask(teacher, training)
+            best = yield from _fit(
+                *(training, taught, held_out, start, recipe, identity | saved),
+                *(folder, device, workers),
             )
-            if looked.lessons is not None:
-                made.append(looked.lessons)
-            run = Run(network, looked, held_out, recipe, saved, processes, workers)
-
-            def save(state: dict[str, Any]) -> None:
-                basis = None if looked.basis is None else list(looked.basis)
-                seen = {"judged": looked.judged, "basis": basis}
-                save_checkpoint(folder, identity, seen | state)
-                write_history(folder, run.history)
-
-            run.all_epochs(save, watcher)
-            if processes.rank == 0:
-                if run.history:
-                    write_history(folder, run.history)
-                followed = asdict(recipe) | {
-                    "training_photos": len(looked.photos),
-                    "suspects": looked.suspects,
-                    "best_epoch": run.best.get("epoch"),
-                    "starting_weights": start.name,
-                    "teacher": teacher.name if teacher else None,
-                }
-                best = run.best_network()
-                calibrate_and_export(best, held_out, folder, followed, processes.device)
-            processes.wait()
-            return [*training.failures, *held_out.failures]
+            start.network.load_state_dict(best["network"])
+            made = asdict(recipe) | {
+                "training_photos": len(training),
+                "best_epoch": best["epoch"],
+                "starting_weights": start.name,
+                "teacher": teacher.name if teacher else None,
+            }
+            yield finish(start, held_out, folder, made, device)
         except OSError as error:
             reason = error.strerror or error
             raise OutputError(f"{folder}: cannot be written: {reason}") from error
         finally:
-            for file in made:
-                file.close()
-            if processes.rank == 0:
-                shutil.rmtree(caches, ignore_errors=True)
-
-
-@contextmanager
-def _alone_in(folder: Path, processes: Processes) -> Iterator[None]:
-    """Keep another run out of the output folder."""
-    lock = FileLock(folder / LOCK_NAME, timeout=0)
-
-    def acquire() -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise OutputError(
-                f"{folder}: another run trains into it; wait until it is done, or use another "
-                "output folder"
-            ) from None
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
-
-    processes.share(acquire)
-    try:
-        yield
-    finally:
-        if processes.rank == 0:
-            with suppress(OSError):  # Windows lets nobody delete it now, and the lock does it later
-                (folder / LOCK_NAME).unlink()
-        lock.release()
-
-
-def _network(start: Start, recipe: Recipe, device: str) -> DogsortNet:
-    """Return the network with the features to start from, and a new head."""
-    torch.manual_seed(recipe.seed)
-    network = DogsortNet(recipe.hidden, recipe.dropout)
-    network.features.load_state_dict(start.features)
-    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _room_for(photos: int, validation: int, teacher: Teacher | None, recipe: Recipe) -> int:
-    """Return how many bytes a run takes on the disk."""
-    room = ROOM_FOR_WEIGHTS + (photos + validation) * recipe.input_size**2 * 3
-    if teacher is not None:
-        room += size_of_lessons(photos, teacher, recipe.teacher_components, recipe.input_size)
-    return room
+            shutil.rmtree(decoded, ignore_errors=True)
 
 
 def _decode(
-    photos: list[LabelledPhoto], size: int, file: Path, name: str, watcher: Watcher
-) -> PixelCache:
-    cache = decode_all(
-        photos,
-        size,
-        str(file),
-        lambda decoded: watcher.track(decoded, len(photos), f"decoding {name} photos"),
+    name: str, photos: list[LabelledPhoto], recipe: Recipe, folder: Path
+) -> Part[DecodedPhotos]:
+    """Decode photos; return those that could be read."""
+    file = folder / f"{name}.npy"
+    for done, result in enumerate(decode_photos(photos, recipe.input_size, file), start=1):
+        if isinstance(result, DecodedPhotos):
+            advice = "what is wrong with each is said above"
+            check_classes(f"readable {name}", result.photos, advice)
+            return result
+        if isinstance(result, Failure):
+            yield result
+        yield Progress(f"decoding {name} photos", done, len(photos))
+    raise AssertionError("decode_photos ends with all photos")
+
+
+def _ask(teacher: Teacher | None, photos: DecodedPhotos) -> Part[Tensor]:
+    """Return what the teacher says of the photos, standardised: (N, C); C is 0 without one."""
+    if teacher is None:
+        return torch.zeros(len(photos), 0)
+    said: list[Tensor] = []
+    done = 0
+    for batch in photos.batches():
+        said.append(teacher(batch))
+        done += len(batch)
+        yield Progress("asking the teacher", done, len(photos))
+    return standardised(torch.cat(said))
+
+
+def _fit(
+    training: DecodedPhotos,
+    taught: Tensor,
+    held_out: DecodedPhotos,
+    start: Start,
+    recipe: Recipe,
+    run: dict[str, Any],
+    folder: Path,
+    device: str,
+    workers: int,
+) -> Part[dict[str, Any]]:
+    """Train all epochs that are left of a run; return the best one.
+
+    Args:
+        training: N photos.
+        taught: (N, C), what the teacher says of them.
+        held_out: to tell the best epoch by.
+        start: the network to start from.
+        recipe: how to train.
+        run: the identity of the run, and its state if it was stopped.
+        folder: where checkpoint and history are kept.
+        device: torch's name of it.
+        workers: processes that change photos at random.
+
+    Returns:
+        ``epoch``, 0 for the start itself, ``loss`` and ``network``, its state.
+    """
+    network = start.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student = Student(network, taught.shape[1]).to(device)
+    ema = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=ema)
+    optimizer = _optimizer(student, recipe)
+    if "done" in run:
+        student.load_state_dict(run["student"])
+        average.load_state_dict(run["average"])
+        optimizer.load_state_dict(run["optimizer"])
+    else:
+        loss = _loss_of_both(_figures(average, held_out, device))
+        run |= {"done": 0, "history": []}
+        run["best"] = {"epoch": 0, "loss": loss, "network": _copy_of(average)}
+    for epoch in range(run["done"] + 1, recipe.epochs + 1):
+        began = time.monotonic()
+        loader = _loader(training, taught, recipe, epoch, device, workers)
+        student.train()
+        torch.manual_seed(_seed(recipe, epoch))  # of dropout, and of changes without workers
+        losses: list[tuple[float, float]] = []
+        for step, (pixels, labels, lesson) in enumerate(loader):
+            rate = _rate((epoch - 1 + step / len(loader)) / recipe.epochs, recipe.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["highest_lr"]
+            with torch.autocast(device.partition(":")[0], torch.bfloat16, _half_is_faster(device)):
+                logits, said = student(pixels.to(device, non_blocking=True))
+            label_loss = loss_of(logits.float(), labels.to(device, non_blocking=True))
+            teacher_loss = torch.zeros(())
+            if taught.shape[1]:
+                teacher_loss = unexplained(said.float(), lesson.to(device, non_blocking=True))
+            losses.append((label_loss.item(), teacher_loss.item()))
+            optimizer.zero_grad(set_to_none=True)
+            (label_loss + recipe.distillation_weight * teacher_loss).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            average.update_parameters(network)
+            yield Progress(f"epoch {epoch}", step + 1, len(loader))
+        means = np.mean(losses, axis=0).round(5).tolist()
+        row = {"epoch": epoch, "loss": means[0], "teacher_loss": means[1]}
+        row |= _figures(average, held_out, device)
+        row["seconds"] = round(time.monotonic() - began, 1)
+        run["history"].append(row)
+        if _loss_of_both(row) < run["best"]["loss"]:
+            run["best"] = {"epoch": epoch, "loss": _loss_of_both(row), "network": _copy_of(average)}
+        run |= {"done": epoch, "student": student.state_dict(), "average": average.state_dict()}
+        run["optimizer"] = optimizer.state_dict()
+        save_checkpoint(folder, run)
+        write_history(folder, run["history"])
+        yield row
+    best: dict[str, Any] = run["best"]
+    return best
+
+
+def _optimizer(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
+    """Freeze the first blocks, and make AdamW for the rest."""
+    network = student.network
+    last = len(network.features) - 1
+    groups = []
+    for index, block in enumerate(network.features):
+        block.requires_grad_(index >= recipe.frozen_blocks)
+        if index >= recipe.frozen_blocks:
+            # Early blocks know what all pictures share, and get lower rates.
+            rate = recipe.learning_rate * recipe.layer_decay ** (last - index)
+            groups.append({"params": list(block.parameters()), "highest_lr": rate})
+    head = [*network.head.parameters(), student.weight, student.bias]
+    groups.append({"params": head, "highest_lr": recipe.learning_rate * recipe.head_factor})
+    return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)
+
+
+def _rate(done: float, warmup: float) -> float:
+    """Return the share of the highest rate when a share of all steps is done: 0..1 both."""
+    if done < warmup:
+        return done / warmup
+    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
+
+
+def _loader(
+    training: DecodedPhotos, taught: Tensor, recipe: Recipe, epoch: int, device: str, workers: int
+) -> DataLoader[Sample]:
+    return DataLoader(
+        TrainingSamples(training, taught, recipe, epoch),
+        batch_size=recipe.batch_size,
+        num_workers=workers,
+        pin_memory=device.startswith("cuda"),
+        generator=torch.Generator().manual_seed(_seed(recipe, epoch)),  # of the workers' changes
     )
-    for failure in cache.failures:
-        watcher.warn(f"left out: {failure.path}: {failure.error}")
-    check_classes(f"readable {name}", cache.photos, "what is wrong with each is said above")
-    return cache
+
+
+def _seed(recipe: Recipe, epoch: int) -> int:
+    return recipe.seed * 100_000 + epoch
+
+
+def _half_is_faster(device: str) -> bool:
+    """Tell whether the device has instructions for bfloat16: a step takes 0.6 of the time then."""
+    return device.startswith("cuda") or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
+
+
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the binary cross-entropy of both neurons; the first learns from pets only.
+
+    Args:
+        logits: (N, 2).
+        labels: (N, 2), as in ``sampling.Sample``.
+    """
+    is_dog, is_pet = labels.unbind(1)
+    dog_loss = binary_cross_entropy_with_logits(logits[:, DOG], is_dog, reduction="none")
+    pet_loss = binary_cross_entropy_with_logits(logits[:, PET], is_pet)
+    return (dog_loss * is_pet).sum() / is_pet.sum().clamp(min=1) + pet_loss
+
+
+def _figures(average: AveragedModel, held_out: DecodedPhotos, device: str) -> dict[str, float]:
+    """Return accuracy and loss of both neurons on validation photos, before calibration."""
+    logits = logits_of(average, held_out.batches(), device)
+    is_dog, is_pet = held_out.labels()
+    dog_margin = np.where(is_dog, logits[:, DOG], -logits[:, DOG])[is_pet]
+    pet_margin = np.where(is_pet, logits[:, PET], -logits[:, PET])
+    figures: dict[str, float] = {}
+    for name, margin in (("dog", dog_margin), ("pet", pet_margin)):
+        figures[f"{name}_accuracy"] = round(float((margin > 0).mean()), 5)
+        figures[f"{name}_loss"] = round(float(np.logaddexp(0, -margin).mean()), 5)
+    return figures
+
+
+def _loss_of_both(figures: dict[str, Any]) -> float:
+    """Return what the best epoch has least of."""
+    return float(figures["dog_loss"] + figures["pet_loss"])
+
+
+def _copy_of(average: AveragedModel) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in average.module.state_dict().items()}

@@ -32,15 +32,15 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from dogsort import Classifier
 from dogsort.benchmark.machine import machine, today
 from dogsort.benchmark.sample import take_sample
+from dogsort.evaluation.labelled import find_labelled
+from dogsort.evaluation.metrics import log_loss
 from dogsort.network.cores import cores
 from dogsort.network.engines import OnnxEngine, probabilities_of
 from dogsort.network.weights import ONNX_NAME
 from dogsort.photos.decode import Pixels
 from dogsort.photos.scan import scan
 from dogsort.records import Photo
-from dogsort.training.dataset import find_labelled
-from dogsort.training.figures import log_loss
-from dogsort.training.pixels import PixelCache, decode_all
+from dogsort.training.dataset import DecodedPhotos, decode_photos
 
 #: The first layers, whose ranges differ most between channels, lose too much in 8 bits.
 FIRST_LAYERS = 5
@@ -108,12 +108,12 @@ def milliseconds(network: Network, pixels: Pixels) -> float:
     return 1000 * median(times) / len(pixels)
 
 
-def figures(network: Network, photos: PixelCache, classifier: Classifier) -> str:
+def figures(network: Network, photos: DecodedPhotos, classifier: Classifier) -> str:
     """Measure on labelled photos, with the calibration that the weights come with."""
     weights = classifier.weights
     logits = np.concatenate([network(batch) for batch in photos.batches()])
     rows = probabilities_of(logits, weights.scaling)
-    is_dog, is_pet = (values > 0.5 for values in photos.targets())
+    is_dog, is_pet = photos.labels()
     p_dog, p_pet = rows.astype(np.float64).T
     right = ((p_dog > 0.5) == is_dog)[is_pet].mean()
     loss = log_loss(p_dog[is_pet], is_dog[is_pet], weights.clip)
@@ -134,8 +134,9 @@ def main() -> None:
         sys.exit(f"{given.photos}: no photos that can be read")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        file = str(folder / "pixels.npy")
-        labelled = decode_all(find_labelled(given.labelled), classifier.weights.input_size, file)
+        size, file = classifier.weights.input_size, folder / "pixels.npy"
+        *_, labelled = decode_photos(find_labelled(given.labelled), size, file)
+        assert isinstance(labelled, DecodedPhotos)
         ours = classifier.weights.checked_file(ONNX_NAME)
         networks = {
             "as it is": opened(ours),
@@ -146,7 +147,6 @@ def main() -> None:
         for name, network in networks.items():
             time = milliseconds(network, batches[0])
             print(f"{name:10} {time:10.2f} {figures(network, labelled, classifier)}")
-        labelled.close()
 
 
 if __name__ == "__main__":

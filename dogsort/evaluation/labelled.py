@@ -1,0 +1,95 @@
+"""Labelled photos, found by folder or by Kaggle's names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from dogsort.errors import DataError
+from dogsort.photos.scan import scan
+from dogsort.records import Failure
+
+__all__ = ["TRUTHS", "LabelledPhoto", "Truth", "find_labelled", "truth_of"]
+
+Truth: TypeAlias = Literal["dog", "cat", "neither"]
+TRUTHS: tuple[Truth, ...] = ("dog", "cat", "neither")
+
+_FOLDER_NAMES: dict[str, Truth] = {"dogs": "dog", "cats": "cat", **{name: name for name in TRUTHS}}
+
+_KAGGLE_NAME = re.compile(r"(dog|cat)\.\d+\.\w+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPhoto:
+    """A photo and what it is known to show.
+
+    Attributes:
+        path: as found.
+        truth: its label.
+        group: the folder it lies in, from the one given downward, less what only tells labels.
+    """
+
+    path: str
+    truth: Truth
+    group: str = ""
+
+
+def truth_of(path: str) -> Truth | None:
+    """Read a photo's label off its path.
+
+    The nearest folder called dog, dogs, cat, cats or neither decides; else a name as Kaggle's
+    ``cat.1.jpg``; else there is none.
+    """
+    folder, name = os.path.split(path)
+    for part in reversed(_parts(folder)):
+        if part.lower() in _FOLDER_NAMES:
+            return _FOLDER_NAMES[part.lower()]
+    match = _KAGGLE_NAME.fullmatch(name)
+    return _FOLDER_NAMES[match[1].lower()] if match else None
+
+
+def find_labelled(folders: Sequence[str]) -> list[LabelledPhoto]:
+    """Walk folders for labelled photos, in scan order, each once.
+
+    Folders from the one given downward tell labels, and where they don't, the one that it is
+    in (``neither/furry``), but none above that.
+
+    Raises:
+        DataError: if there are none; or naming the first photo whose label nothing tells, a
+            path that cannot be looked into, or a link to a folder.
+    """
+
+    def refuse(path: str) -> None:
+        raise DataError(f"{path}: a link to a folder; name the folder itself")
+
+    photos: dict[str, LabelledPhoto] = {}
+    roots = [os.path.abspath(folder) for folder in folders]
+    # Of several folders, names from the folder above all of them on: no two are the same.
+    above = os.path.commonpath([os.path.dirname(root) for root in roots]) if roots[1:] else ""
+    for folder, root in zip(folders, roots, strict=True):
+        for found in scan([folder], refuse):
+            if isinstance(found, Failure):
+                raise DataError(f"{found.path}: {found.error}")
+            path = os.path.abspath(found.path)
+            parent = os.path.dirname(root)
+            starts = (parent, os.path.dirname(parent))
+            below, above_it = (truth_of(os.path.relpath(path, start)) for start in starts)
+            truth = below or above_it
+            if truth is None:
+                raise DataError(
+                    f"{found.path}: no label; put photos into folders dog, cat and neither, "
+                    "or name them as Kaggle does: cat.1.jpg, dog.1.jpg"
+                )
+            parts = _parts(os.path.relpath(os.path.dirname(path), above or root))
+            group = "/".join(part for part in parts if part.lower() not in {*_FOLDER_NAMES, "."})
+            photos.setdefault(os.path.realpath(path), LabelledPhoto(found.path, truth, group))
+    if not photos:
+        raise DataError(f"{', '.join(folders)}: no labelled photos found")
+    return list(photos.values())
+
+
+def _parts(folder: str) -> list[str]:
+    return folder.replace("\\", "/").split("/")

@@ -1,0 +1,174 @@
+"""An evaluation of labelled photos, as tables of text and as figures in JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
+from dogsort.evaluation.metrics import Estimate, Evaluation, Pair, Share, evaluate, evaluate_groups
+from dogsort.records import LABELS, Prediction, Record
+from dogsort.results.summary import printable
+from dogsort.verdict import ANSWERS, joint_probabilities
+
+__all__ = ["LEGEND", "Report", "figure_as_json", "make_report"]
+
+#: The figures of all photos, in the order of the report, in words.
+FIGURES = {
+    "accuracy": "accuracy, dog against cat",
+    "log_loss": "log loss, dog against cat",
+    "roc_auc_dog": "ROC AUC, dog against cat",
+    "roc_auc_pet": "ROC AUC, pet or not",
+    "calibration_dog": "calibration error, dog against cat",
+    "calibration_pet": "calibration error, pet or not",
+    "pets_labelled": "dogs and cats labelled dog or cat",
+    "neither_labelled": "others labelled dog or cat",
+    "labelled_wrongly": "of labels dog and cat, wrong",
+}
+
+#: What comes of each photo: one of these.
+OUTCOMES = ("right", "wrong", "missed", "unsure")
+
+LEGEND = (
+    "Told apart: of dogs and cats, those not taken for the other. Of all photos: right, wrong",
+    "(labelled dog or cat, and not that), missed (a dog or cat, labelled neither), or unsure.",
+    "In brackets: 95% intervals.",
+)
+
+HERE = "directly in it"  # what photos in no folder of their own are listed under
+LINE = 119  # letters, for terminals of 120: a name that leaves its figures no room is cut
+
+
+@dataclass(slots=True)
+class Report:
+    """Labelled photos, what was predicted of them, and what that says."""
+
+    pairs: list[Pair]  # of those that could be read
+    result: Evaluation  # of all of them
+    folders: dict[str, Evaluation]  # of each folder; empty if all are in the same
+    changed: dict[str, Evaluation] = field(default_factory=dict)  # of copies, by the change
+
+    def tables(self) -> Iterator[list[list[str]]]:
+        """Yield rows, their head first: all figures, the confusion, by folder, and by change."""
+        result = self.result
+        figures = {what: getattr(result, name) for name, what in FIGURES.items()}
+        for name in TRUTHS:
+            figures[f"precision of {name}"] = result.precision[name]
+            figures[f"recall of {name}"] = result.recall[name]
+        yield [["figure", "value", "photos"], *map(_figure_row, figures.items())]
+        counts = ([one, *map(str, row.values())] for one, row in result.confusion.items())
+        yield [["is \\ labelled", *LABELS], *counts]
+        parts = [(printable(name) or HERE, part) for name, part in self.folders.items()]
+        head = ["folder", "photos", "told apart", *OUTCOMES]
+        yield [head, *map(_folder_row, [*parts, ("all", result)])]
+        if self.changed:
+            head = ["changed copies", "told apart", "pets labelled", "others labelled"]
+            changed = {"as they are": result, **self.changed}
+            yield [head, *(_changed_row(name, part, result) for name, part in changed.items())]
+
+    def lines(self, worst: int) -> Iterator[str]:
+        """Yield the report as text, with the ``worst`` worst photos."""
+        yield from LEGEND
+        for table in self.tables():
+            yield from ("", *_aligned(table))
+        if rows := self.worst(worst):
+            yield from ("", "worst: chance given to the truth, the truth, label, photo")
+        for chance, photo, said in rows:
+            yield f"{chance:9.6f}  {photo.truth:<8}{said.label:<8}{printable(photo.path)}"
+
+    def worst(self, count: int) -> list[tuple[float, LabelledPhoto, Prediction]]:
+        """Return the ``count`` surest and wrong: chance of the truth (0..1), photo, prediction."""
+        said = np.array([(said.p_dog, said.p_pet) for _, said in self.pairs]).reshape(-1, 2)
+        joint = joint_probabilities(said[:, 0], said[:, 1]).tolist()
+        wrong = [
+            (chance, photo, said)
+            for chances, (photo, said) in zip(joint, self.pairs, strict=True)
+            if (chance := chances[ANSWERS.index(photo.truth)]) < max(chances)
+        ]
+        return sorted(wrong, key=lambda row: (row[0], row[1].path))[:count]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON takes them; a figure of nothing is null."""
+        result = self.result
+        of_folder = ("accuracy", "log_loss", *OUTCOMES)
+        of_change = ("accuracy", "log_loss", "pets_labelled", "neither_labelled")
+        folders = {printable(name): _as_json(p, of_folder) for name, p in self.folders.items()}
+        changed = {name: _as_json(part, of_change) for name, part in self.changed.items()}
+        return {
+            **_as_json(result, (*FIGURES, *OUTCOMES)),
+            "precision": {name: figure_as_json(one) for name, one in result.precision.items()},
+            "recall": {name: figure_as_json(one) for name, one in result.recall.items()},
+            "confusion": result.confusion,
+            "folders": folders,
+        } | ({"changed": changed} if changed else {})
+
+
+def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip: float) -> Report:
+    """Join N photos with their N records, less Failures; the log loss clips to ``clip``, 0..0.5."""
+    pairs = zip(photos, records, strict=True)
+    read = [(photo, said) for photo, said in pairs if isinstance(said, Prediction)]
+    folders = evaluate_groups(((photo.group, photo, said) for photo, said in read), clip)
+    several = dict(sorted(folders.items())) if len(folders) > 1 else {}
+    return Report(read, evaluate(read, clip), several)
+
+
+def figure_as_json(figure: Share | Estimate) -> dict[str, float] | None:
+    """Return value, interval and, of a share, its two counts; None for a figure of nothing."""
+    if math.isnan(figure.value):
+        return None
+    low, high = figure.interval
+    counts = {"count": figure.count, "total": figure.total} if isinstance(figure, Share) else {}
+    return {"value": round(figure.value, 5), "low": round(low, 5), "high": round(high, 5), **counts}
+
+
+def _as_json(part: Evaluation, names: Iterable[str]) -> dict[str, Any]:
+    return {"photos": part.photos, **{n: figure_as_json(getattr(part, n)) for n in names}}
+
+
+def _text(figure: Share | Estimate) -> str:
+    """Return such as ``98.70%`` or ``0.0386``; - for a figure of nothing."""
+    if math.isnan(figure.value):
+        return "-"
+    return f"{figure.value:.2%}" if isinstance(figure, Share) else f"{figure.value:.4f}"
+
+
+def _with_interval(figure: Share | Estimate) -> str:
+    """Return such as ``98.70% (98.01-99.15)`` or ``0.0386 (0.0312-0.0467)``."""
+    scale, digits = (100, 2) if isinstance(figure, Share) else (1, 4)
+    low, high = (f"{scale * end:.{digits}f}" for end in figure.interval)
+    return _text(figure) + ("" if math.isnan(figure.value) else f" ({low}-{high})")
+
+
+def _figure_row(named: tuple[str, Share | Estimate]) -> list[str]:
+    what, figure = named
+    counts = f"{figure.count} of {figure.total}" if isinstance(figure, Share) else ""
+    return [what, _with_interval(figure), counts]
+
+
+def _folder_row(named: tuple[str, Evaluation]) -> list[str]:
+    name, part = named
+    sure = map(_with_interval, (part.accuracy, part.right, part.wrong))
+    return [name, str(part.photos), *sure, _text(part.missed), _text(part.unsure)]
+
+
+def _changed_row(name: str, part: Evaluation, original: Evaluation) -> list[str]:
+    def cell(share: Share, before: Share) -> str:  # in brackets the difference in points
+        points = 100 * (share.value - before.value)
+        return f"{_text(share)} ({points:+.2f})" if share.total else "-"
+
+    names = ("accuracy", "pets_labelled", "neither_labelled")
+    return [name, *(cell(getattr(part, one), getattr(original, one)) for one in names)]
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield rows as lines: the first cell on the left, cut if too long, others on the right."""
+    first, *widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    first = min(first, LINE - sum(width + 2 for width in widths))
+    for name, *cells in table:
+        shown = name if len(name) <= first else f"...{name[3 - first :]}"
+        right = (f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        yield f"{shown:<{first}}{''.join(right)}".rstrip()
