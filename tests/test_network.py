@@ -13,6 +13,7 @@ from dogsort import Classifier
 from dogsort.errors import DeviceError, WeightsError
 from dogsort.network.engines import TorchEngine, open_engine, probabilities_of
 from dogsort.network.weights import (
+    GEOMETRY,
     MANIFEST_NAME,
     ONNX_NAME,
     SAFETENSORS_NAME,
@@ -100,7 +101,8 @@ def test_a_changed_byte_is_noticed(copy):
         ({"calibration": {}}, "temperature"),
         ({"files": None}, "damaged"),
         ({"architecture": {"name": "vit"}}, "vit"),
-        ({"input": {"size": 0}}, "size is out of its range"),
+        ({"input": {"size": 0, "geometry": GEOMETRY}}, "size is out of its range"),
+        ({"input": {"size": 224, "geometry": "squashed"}}, "showed photos .* otherwise: squashed"),
         ({"thresholds": {"min_confidence": 95, "min_species": 0.9}}, "min_confidence is out of"),
         ({"thresholds": {"min_confidence": 0.9}}, "min_species"),
         ({"calibration": {**SCALING, "temperature_dog": 0}}, "temperature_dog"),
@@ -118,7 +120,7 @@ def test_other_manifests_are_refused(copy, changes, message):
 
 
 def test_a_size_that_is_not_the_networks_is_refused(copy):
-    edit(copy, input={"size": 160})
+    edit(copy, input={"size": 160, "geometry": GEOMETRY})
     with pytest.raises(WeightsError, match="160"):
         open_engine(load_weights(copy), "cpu")
 

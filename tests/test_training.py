@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 import re
 import shutil
 import subprocess
@@ -114,6 +115,9 @@ def test_what_cannot_be_read_is_left_out(tmp_path, album):
     assert [batch.shape for batch in made.batches()] == [(6, 32, 32, 3)]
     assert made.photos[2].path.endswith("coffee.png")
     assert (made.pixels[2] == decode_image(Image.open(album / "coffee.png"), 32)).all()
+    packed = pickle.dumps(made)  # as workers get it
+    assert len(packed) < 5_000
+    assert (pickle.loads(packed).pixels == made.pixels).all()  # noqa: S301
 
 
 @settings(max_examples=50)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT_VERSION",
+    "GEOMETRY",
     "MANIFEST_NAME",
     "ONNX_NAME",
     "SAFETENSORS_NAME",
@@ -32,8 +33,10 @@ __all__ = [
     "sha256_of",
 ]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 2
 ARCHITECTURE = "mobilenet_v2"
+#: What ``photos.shrink.fit`` does: weights that learned from photos shown otherwise see less.
+GEOMETRY = "whole picture, upright, stretched to a square by 4:3 at most, else padded"
 MANIFEST_NAME = "manifest.json"
 SAFETENSORS_NAME = "dogsort.safetensors"
 ONNX_NAME = "dogsort.onnx"
@@ -152,6 +155,11 @@ def _parse(manifest: Any, folder: Path, file: Path) -> Weights:
     try:
         if manifest["architecture"]["name"] != ARCHITECTURE:
             raise WeightsError(f"{file}: unknown architecture {manifest['architecture']['name']!r}")
+        if manifest["input"]["geometry"] != GEOMETRY:
+            raise WeightsError(
+                f"{file}: made by another dogsort, which showed photos to the network otherwise: "
+                f"{manifest['input']['geometry']}; train them again"
+            )
         for name in (SAFETENSORS_NAME, ONNX_NAME):
             str(manifest["files"][name]["sha256"])
         return Weights(

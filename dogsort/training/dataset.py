@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -73,11 +74,21 @@ class DecodedPhotos:
 
     Attributes:
         photos: N of them.
-        pixels: (N, size, size, 3), uint8, RGB, mapped from the file.
+        file: a .npy file of at least N of (size, size, 3).
     """
 
     photos: list[LabelledPhoto]
-    pixels: Pixels
+    file: Path
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """All pixels, (N, size, size, 3), uint8, RGB, mapped from the file."""
+        mapped: Pixels = np.load(self.file, mmap_mode="c")  # "r" would have torch warn
+        return mapped[: len(self)]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Go to other processes without the pixels, which they map for themselves."""
+        return DecodedPhotos, (self.photos, self.file)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -102,9 +113,8 @@ def decode_photos(
         Each photo that was read, a Failure for each that could not be, and all of them in the end.
     """
     read: list[LabelledPhoto] = []
-    pixels: Pixels = np.lib.format.open_memmap(
-        file, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3)
-    )
+    shape = (len(photos), size, size, 3)
+    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
 
     def decode(photo: LabelledPhoto) -> Pixels | Failure:
         try:
@@ -123,7 +133,8 @@ def decode_photos(
                     pixels[len(read)] = decoded
                     read.append(photo)
                     yield photo
-    yield DecodedPhotos(read, pixels[: len(read)])
+    pixels.flush()
+    yield DecodedPhotos(read, file)
 
 
 def check_room(folder: Path, need: int) -> None:

@@ -18,6 +18,7 @@ from dogsort.network.architecture import PIXEL_SCALE, DogsortNet
 from dogsort.network.weights import (
     ARCHITECTURE,
     FORMAT_VERSION,
+    GEOMETRY,
     MANIFEST_NAME,
     ONNX_NAME,
     SAFETENSORS_NAME,
@@ -71,7 +72,7 @@ def export(
             "architecture": {"name": ARCHITECTURE, "width": 1.0, "hidden": network.hidden},
             "input": {
                 "size": input_size,
-                "geometry": "whole picture, upright, a square: stretched by 4:3 at most, padded",
+                "geometry": GEOMETRY,
                 "scaling": f"value / {PIXEL_SCALE} - 1",
             },
             "outputs": {"0": "dog against cat", "1": "dog or cat against neither"},
