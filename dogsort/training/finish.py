@@ -133,7 +133,7 @@ def finish(
     is_dog, is_pet = held_out.labels()
     calibrated = enough(is_dog, is_pet)
     if calibrated:
-        shares = shares_of(held_out.photos, recipe["group_weights"])
+        shares = shares_of(held_out.photos, {})
         calibration = calibrate(logits, is_dog, is_pet, shares, pairs)
     else:
         check_calibration(start, held_out.photos)
