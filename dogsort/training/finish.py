@@ -16,7 +16,7 @@ from torch import nn
 from dogsort.classifier import Classifier
 from dogsort.errors import DataError
 from dogsort.evaluation.labelled import LabelledPhoto
-from dogsort.evaluation.metrics import Evaluation, Share
+from dogsort.evaluation.metrics import Z_95, Evaluation, Share
 from dogsort.evaluation.report import FIGURES, Report, figure_as_json, make_report
 from dogsort.network.engines import probabilities_of
 from dogsort.photos.decode import Pixels
@@ -41,12 +41,6 @@ from dogsort.verdict import ANSWERS, joint_probabilities, prediction
 __all__ = ["Comparison", "check_calibration", "dog_and_cat_pairs", "finish", "logits_of"]
 
 MOST_PAIRS = 500  # pictures of a dog beside a cat that calibration looks at
-
-#: Figures that are no shares.
-NO_SHARES = {"log_loss", "roc_auc_dog", "roc_auc_pet", "calibration_dog", "calibration_pet"}
-
-#: Two-sided 95% point of the normal distribution.
-Z_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +67,8 @@ class Comparison:
         yield f"on the {self.new.photos} validation photos:"
         yield f"{'':<{width}}{'new':>10}{'bundled':>10}"
         for name, what in FIGURES.items():
-            values = (getattr(of, name).value for of in (self.new, self.bundled))
-            texts = (f"{v:.4f}" if name in NO_SHARES else f"{v:.2%}" for v in values)
+            figures = [getattr(of, name) for of in (self.new, self.bundled)]
+            texts = (f"{f.value:.{'2%' if isinstance(f, Share) else '4f'}}" for f in figures)
             yield f"{what:<{width}}" + "".join(f"{text:>10}" for text in texts)
         mean, low, high = self.gain
         interval = f"{mean:+.4f} nats a photo (95%: {low:+.4f} to {high:+.4f})"

@@ -194,14 +194,14 @@ def _fit(
         average.load_state_dict(run["average"])
         optimizer.load_state_dict(run["optimizer"])
     else:
-        loss = _loss_of_both(_figures(average, held_out, device))
+        figures = _figures(average, held_out, device)
         run |= {"done": 0, "history": []}
-        run["best"] = {"epoch": 0, "loss": loss, "network": _copy_of(average)}
+        run["best"] = {"epoch": 0, "loss": figures["both_loss"], "network": _copy_of(average)}
     for epoch in range(run["done"] + 1, recipe.epochs + 1):
         began = time.monotonic()
         loader = _loader(training, taught, recipe, epoch, device, workers)
         student.train()
-        torch.manual_seed(_seed(recipe, epoch))  # of dropout, and of changes without workers
+        torch.manual_seed(loader.generator.initial_seed())  # of dropout, and without workers all
         losses: list[tuple[float, float]] = []
         for step, (pixels, labels, lesson) in enumerate(loader):
             rate = _rate((epoch - 1 + step / len(loader)) / recipe.epochs, recipe.warmup)
@@ -224,8 +224,8 @@ def _fit(
         row |= _figures(average, held_out, device)
         row["seconds"] = round(time.monotonic() - began, 1)
         run["history"].append(row)
-        if _loss_of_both(row) < run["best"]["loss"]:
-            run["best"] = {"epoch": epoch, "loss": _loss_of_both(row), "network": _copy_of(average)}
+        if row["both_loss"] < run["best"]["loss"]:
+            run["best"] = {"epoch": epoch, "loss": row["both_loss"], "network": _copy_of(average)}
         run |= {"done": epoch, "student": student.state_dict(), "average": average.state_dict()}
         run["optimizer"] = optimizer.state_dict()
         save_checkpoint(folder, run)
@@ -266,12 +266,10 @@ def _loader(
         batch_size=recipe.batch_size,
         num_workers=workers,
         pin_memory=device.startswith("cuda"),
-        generator=torch.Generator().manual_seed(_seed(recipe, epoch)),  # of the workers' changes
+        generator=torch.Generator().manual_seed(
+            recipe.seed * 100_000 + epoch
+        ),  # of the workers' changes
     )
-
-
-def _seed(recipe: Recipe, epoch: int) -> int:
-    return recipe.seed * 100_000 + epoch
 
 
 def _half_is_faster(device: str) -> bool:
@@ -302,12 +300,7 @@ def _figures(average: AveragedModel, held_out: DecodedPhotos, device: str) -> di
     for name, margin in (("dog", dog_margin), ("pet", pet_margin)):
         figures[f"{name}_accuracy"] = round(float((margin > 0).mean()), 5)
         figures[f"{name}_loss"] = round(float(np.logaddexp(0, -margin).mean()), 5)
-    return figures
-
-
-def _loss_of_both(figures: dict[str, Any]) -> float:
-    """Return what the best epoch has least of."""
-    return float(figures["dog_loss"] + figures["pet_loss"])
+    return figures | {"both_loss": round(figures["dog_loss"] + figures["pet_loss"], 5)}
 
 
 def _copy_of(average: AveragedModel) -> dict[str, Tensor]:
