@@ -28,7 +28,7 @@ ROOMS = (
     "verdict",
     "classifier",
     "results",
-    "sorting",
+    "filing",
     "benchmark",
     "evaluation",
     "training",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
 import click
 
 import dogsort
-from dogsort.cli.filing import filing_options, wishes_of
-from dogsort.cli.filing_words import file_photos, passed_over, show_plan
+from dogsort.cli.filing import file_photos, open_journal, passed_over, show_plan
+from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.names import with_stdin
 from dogsort.cli.options import (
     HELP,
@@ -25,17 +25,15 @@ from dogsort.cli.options import (
     talk_options,
 )
 from dogsort.cli.resuming import begin_run, end_run
-from dogsort.cli.taking_back import tell_of_stopped, turn_to_file
-from dogsort.errors import FilingError, OutputError, PathNotFound, UsageError
+from dogsort.errors import OutputError, UsageError
+from dogsort.filing.journal import Journal, filed_into
+from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Record
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.resume import Run
-from dogsort.results.summary import Summary, record_line
+from dogsort.results.summary import Summary, printable, record_line
 from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table
-from dogsort.sorting.disk import Disk
-from dogsort.sorting.journals import filed_into, stopped_runs
-from dogsort.sorting.plan import Planner
 
 __all__ = ["classify"]
 
@@ -98,25 +96,23 @@ def classify(
     """
     dry_run: bool = filing["dry_run"]
     named = [path for path in paths if path != "-"]
-    _check_named(named, None if dry_run else filing["to"])
     _check_output(output, paths, resume, dry_run)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, the names on stdin")
     folders = [path for path in named if os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
     known = None if "-" in paths else named
-    wishes = wishes_of(filing, default, folders, known, "the only PATH is a folder")
-    planner = None if wishes is None else Planner(wishes, Disk())
+    options = read_filing_options(filing, default, folders, known, "the only PATH is a folder")
+    planner = None if options is None else Planner(options)
     talk = Talk(quiet, verbose, no_progress)
-    pass_over = None if wishes is None else cache(filed_into)
-    say_passed_over = None if wishes is None else passed_over(wishes.folder, talk)
-    unfiled = 0
+    pass_over = None if options is None else cache(filed_into)
+    say_passed_over = None if options is None else passed_over(options.folder, talk)
+    journal, unfiled = None, 0
     with ExitStack() as stack:
-        if wishes is not None:
-            unfiled = stack.enter_context(turn_to_file(wishes, named, talk, dry_run))
-            check_paths(named)
-        # A run killed while it filed into one may have taken what is to be found there.
-        _tell_of_stopped(folders, None if wishes is None else wishes.folder, talk)
+        if options is not None:
+            journal = stack.enter_context(open_journal(options, talk, dry_run))
+        paths = _not_moved(paths, journal, talk)
+        check_paths(path for path in paths if path != "-")
         classifier = open_classifier(
             talk,
             device,
@@ -145,30 +141,24 @@ def classify(
             raise KeyboardInterrupt("nothing was filed", *error.args) from None
         end_run(run, resume, talk)
         talk.say(summary.text())
-        if planner is not None and dry_run:
+        if planner is not None and journal is None:
             show_plan(planner, output, talk)
-        elif planner is not None:
-            unfiled += file_photos(planner, talk)
+        elif planner is not None and journal is not None:
+            unfiled = file_photos(planner, journal, talk)
     return SOME_FAILED if summary.failed or unfiled else 0
 
 
-def _check_named(paths: Sequence[str], to: str | None) -> None:
-    """Raise PathNotFound for a path that is not there, nor may be once a killed run is undone."""
-    try:
-        check_paths(paths)
-    except PathNotFound:
-        if not to or not stopped_runs(to):
-            raise
-
-
-def _tell_of_stopped(folders: Sequence[str], told: str | None, talk: Talk) -> None:
-    """Say which runs into folders did not end; only who files must be able to read journals."""
-    by_place = {os.path.realpath(folder): folder for folder in folders}
-    if told is not None:  # of which more than that is said
-        by_place.pop(os.path.realpath(told), None)
-    for folder in by_place.values():
-        with suppress(FilingError):
-            tell_of_stopped(folder, talk)
+def _not_moved(paths: Sequence[str], journal: Journal | None, talk: Talk) -> tuple[str, ...]:
+    """Leave out the PATHs that a run which goes on moved before it was stopped."""
+    left = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        real = os.path.join(os.path.realpath(folder or os.curdir), name)
+        if journal is None or os.path.lexists(path) or journal.moved_from(real) is None:
+            left.append(path)
+        else:
+            talk.say(f"{printable(path)}: moved by an earlier run")
+    return tuple(left)
 
 
 def _check_output(output: str | None, paths: Sequence[str], resume: bool, dry_run: bool) -> None:
@@ -186,7 +176,7 @@ def _rows(
     output: str | None, talk: Talk, filing: bool, run: Run | None, dry_run: bool
 ) -> Iterator[Callable[[Record], None]]:
     """Give what takes the records: a file, CSV on stdout, or lines for a person."""
-    if dry_run:  # which has another table
+    if dry_run or (filing and output is None):  # which tell something else
         yield lambda record: None
     elif run is not None:
         with run.rows() as write:
@@ -198,11 +188,7 @@ def _rows(
             if filing:
                 raise OutputError("the reader of the rows went away; nothing was filed") from None
             raise
-    else:
-        # When photos are filed, the filing is what a person wants to read. Failures are named
-        # on stderr already.
+    else:  # failures are named on stderr already
         yield (
-            lambda record: (
-                None if filing or isinstance(record, Failure) else talk.data(record_line(record))
-            )
+            lambda record: None if isinstance(record, Failure) else talk.data(record_line(record))
         )

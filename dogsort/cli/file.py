@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
-from dogsort.cli.filing import filing_options, wishes_of
-from dogsort.cli.filing_words import file_photos, passed_over, show_plan
+from dogsort.cli.filing import file_photos, open_journal, passed_over, show_plan
+from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
-from dogsort.cli.taking_back import turn_to_file
 from dogsort.errors import UsageError
+from dogsort.filing.from_table import GONE, MOVED, check_below, folders_of, photos_of, walked
+from dogsort.filing.journal import Step, filed_into, reading
+from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Label
 from dogsort.results.log import log_of, read_log
@@ -20,10 +22,6 @@ from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.reading import read_table
 from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
-from dogsort.sorting.disk import Disk
-from dogsort.sorting.from_table import GONE, MOVED, check_below, folders_of, photos_of, walked
-from dogsort.sorting.journals import filed_into, moved_into
-from dogsort.sorting.plan import Planner
 
 __all__ = ["file"]
 
@@ -72,21 +70,25 @@ def file(
         "the log beside the table names one folder that is here, counting from the current folder, "
         "or --photos names it"
     )
-    wishes = wishes_of(filing, default, within, within, unless)
-    if wishes is None:
+    options = read_filing_options(filing, default, within, within, unless)
+    if options is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
-    planner = Planner(wishes, Disk())
-    with turn_to_file(wishes, within, talk, dry_run) as left:
-        say_passed_over = passed_over(wishes.folder, talk)
-        found_below = walked(rows, within, filed_into, say_passed_over)
-        sources = moved_into(wishes.folder)
-        photos_found = photos_of(found_below, wishes.folders().keys(), log, sources)
-        failed = left + _take_up(photos_found, planner, talk)
-        if dry_run:
+    planner = Planner(options)
+    with open_journal(options, talk, dry_run) as journal:
+        found_below = walked(rows, within, filed_into, passed_over(options.folder, talk))
+        with reading(options.folder) as earlier:
+            moved = _nothing_moved if earlier is None else earlier.moved_from
+            photos_found = photos_of(found_below, options.folders().keys(), log, moved)
+            failed = _take_up(photos_found, planner, talk)
+        if journal is None:
             show_plan(planner, output, talk)
         else:
-            failed += file_photos(planner, talk)
+            failed += file_photos(planner, journal, talk)
     return SOME_FAILED if failed else 0
+
+
+def _nothing_moved(source: str) -> Step | None:
+    return None
 
 
 def _take_up(

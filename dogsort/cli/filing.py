@@ -1,143 +1,217 @@
-"""The options of filing, for ``dogsort PATH... --move`` and ``dogsort file``."""
+"""Filing and undo as they are done and told, for all commands that file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-import click
+from dogsort.cli.options import Talk, stdout_for_rows
+from dogsort.errors import FilingError
+from dogsort.filing.execute import at_work, carry_out
+from dogsort.filing.journal import Journal, filed_into
+from dogsort.filing.naming import Filing
+from dogsort.filing.options import Action, FilingOptions
+from dogsort.filing.plan import Planner
+from dogsort.results.output import complete_file, writing
+from dogsort.results.summary import printable, size_text
+from dogsort.results.tables import CsvRows, open_text
 
-from dogsort.errors import FilingError, UsageError
-from dogsort.sorting.plan import FILED, Action, OnConflict, Wishes
+__all__ = [
+    "counted",
+    "file_photos",
+    "open_journal",
+    "passed_over",
+    "show_plan",
+    "write_rows",
+]
 
-__all__ = ["filing_options", "wishes_of"]
+PAST: dict[Action, str] = {
+    "move": "moved",
+    "copy": "copied",
+    "link": "linked",
+    "hardlink": "linked",
+}
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-ONE_OF = ", ".join(f"--{action}" for action in get_args(Action))
-
-
-def filing_options(command: F) -> F:
-    """Add the options that say what is filed, where and how."""
-    for option in reversed(
-        (
-            click.option("--move", is_flag=True, help="Move dogs into dog/ and cats into cat/."),
-            click.option("--copy", is_flag=True, help="Copy them there instead."),
-            click.option("--link", is_flag=True, help="Make symbolic links there instead."),
-            click.option("--hardlink", is_flag=True, help="Make hard links there instead."),
-            click.option(
-                "--to",
-                metavar="FOLDER",
-                help="Where dog/ and cat/ are [default: the folder of photos itself].",
-            ),
-            click.option(
-                "-n",
-                "--dry-run",
-                is_flag=True,
-                help="File nothing; the table is then what would be done.",
-            ),
-            click.option(
-                "--unsure-to", metavar="NAME", help="Also file unsure photos, into NAME/."
-            ),
-            click.option("--neither-to", metavar="NAME", help="Also file the others, into NAME/."),
-            click.option("--keep-tree", is_flag=True, help="Keep sub-folders below dog/ and cat/."),
-            click.option(
-                "--no-sidecars",
-                is_flag=True,
-                help="Leave .xmp, .aae, Live Photo's .mov ... where they are.",
-            ),
-            click.option(
-                "--on-conflict",
-                type=click.Choice(get_args(OnConflict)),
-                help="If another photo has the name: file as 'NAME (2)', leave, or file nothing "
-                "[default: rename].",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+PLAN_COLUMNS = ("action", "source", "target", "label", "belongs_to", "bytes")
 
 
-def wishes_of(
-    options: Mapping[str, Any],
-    default: str | None,
-    roots: Sequence[str],
-    named: Sequence[str] | None,
-    unless: str,
-) -> Wishes | None:
-    """Return what is asked for, after looking whether it can be done.
+@contextmanager
+def open_journal(options: FilingOptions, talk: Talk, dry_run: bool) -> Iterator[Journal | None]:
+    """Keep others out of the folder filed into, and say what was cut off there.
 
-    Args:
-        options: as ``filing_options`` give them.
-        default: the folder to file into without --to; None if there is none.
-        roots: the folders whose sub-folders --keep-tree keeps.
-        named: the files and folders that were named; None if nobody knows them yet.
-        unless: when there is a default, for people.
-
-    Returns:
-        None if nothing is to be filed.
+    Yields:
+        Its journal; None in a dry run, which changes nothing.
 
     Raises:
-        UsageError: if the options do not go together.
-        FilingError: if the folders cannot be made or written.
+        FilingError: if another dogsort is at work there, or the journal cannot be read or written.
     """
-    action = _action(options)
-    if action is None:
-        return None
-    folder = default if options["to"] is None else options["to"]
-    if folder is None:
-        raise UsageError(f"--{action} needs --to FOLDER unless {unless}")
-    if folder == "":
-        raise UsageError("--to: the name of the folder is empty")
-    if options["keep_tree"] and not roots:
-        raise UsageError("--keep-tree needs a PATH that is a folder")
-    unsure_to, neither_to = options["unsure_to"], options["neither_to"]
-    _check_name("--unsure-to", unsure_to, FILED)
-    _check_name("--neither-to", neither_to, [*FILED, unsure_to])
-    wishes = Wishes(
-        action,
-        folder,
-        unsure_to=unsure_to,
-        neither_to=neither_to,
-        keep_tree=roots if options["keep_tree"] else None,
-        within=named,
-        sidecars=not options["no_sidecars"],
-        on_conflict=options["on_conflict"] or "rename",
-    )
-    _check_folders(folder, wishes.folders().values())
-    return wishes
-
-
-def _action(options: Mapping[str, Any]) -> Action | None:
-    """Return what to do with photos; None if nothing, and then nothing may be said of it."""
-    chosen: list[Action] = [action for action in get_args(Action) if options[action]]
-    if len(chosen) > 1:
-        raise UsageError(f"give only one of {ONE_OF}")
-    if chosen:
-        return chosen[0]
-    for name, value in options.items():
-        if value not in (None, False):
-            raise UsageError(f"--{name.replace('_', '-')} needs one of {ONE_OF}")
-    return None
-
-
-def _check_name(option: str, name: str | None, taken: Sequence[str | None]) -> None:
-    if name is None:
+    if dry_run:
+        filed_into(options.folder)  # or it cannot be read, which is to be told now
+        yield None
         return
-    # Some file systems take Dog for dog.
-    if name.casefold() in [other.casefold() for other in taken if other is not None]:
-        raise UsageError(f"{option} {name!r}: other photos go there; give another name")
-    if name in ("", ".", "..") or os.path.basename(name) != name or name.startswith("."):
-        raise UsageError(f"{option} {name!r}: give the name of a folder, neither a path nor hidden")
+    with at_work(options.folder) as (journal, found):
+        for line in found:
+            talk.warn(f"{printable(options.folder)}: {printable(line)}")
+        yield journal
 
 
-def _check_folders(folder: str, below: Iterable[str]) -> None:
-    for place in (folder, *below):
-        if os.path.lexists(place) and not os.path.isdir(place):
-            raise FilingError(f"{place}: is not a folder, so nothing can be filed into it")
-        if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
-            raise FilingError(f"{place}: no permission to write into it")
-        inside = os.path.join(os.path.realpath(folder), "")
-        if place != folder and not os.path.realpath(place).startswith(inside):
-            raise FilingError(f"{place}: is a link that leads out of {folder}")
+def show_plan(planner: Planner, output: str | None, talk: Talk) -> None:
+    """Say what would be done: how much, to stderr; each step, as the table of this run."""
+    filings, action = _filings(planner, talk), planner.options.action
+    sizes = [_size_of(filing) for filing in filings]
+    rows = (
+        (action, filing.source, filing.target, filing.label, filing.belongs_to, size)
+        for filing, size in zip(filings, sizes, strict=True)
+    )
+    if output is None and sys.stdout is not None and sys.stdout.isatty():
+        for filing in filings:
+            talk.data(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
+    else:
+        write_rows(output, PLAN_COLUMNS, rows)
+    _say_what_stays(planner, talk)
+    counts = Counter(_kind(filing) for filing in filings)
+    talk.say(f"would be {PAST[action]}: {counted(counts)}, {size_text(sum(sizes))}")
+
+
+def write_rows(
+    output: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Write a table as CSV to a file, or with ``-`` or None to stdout.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    if output is None or output == "-":
+        with writing("standard output"):
+            _write_rows(CsvRows(stdout_for_rows(), columns), rows)
+    else:
+        with complete_file(output) as partial, writing(output), open_text(partial) as file:
+            _write_rows(CsvRows(file, columns), rows)
+
+
+def _write_rows(table: CsvRows, rows: Iterable[Sequence[object]]) -> None:
+    for row in rows:
+        table.write(row)
+
+
+def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
+    """Carry out a plan; return how many files could not be filed.
+
+    Raises:
+        KeyboardInterrupt: if interrupted; it says how to take back what was filed.
+    """
+    filings, options = _filings(planner, talk), planner.options
+    _say_what_stays(planner, talk)
+    past = PAST[options.action]
+    if not filings:
+        talk.say(f"{past}: nothing")
+        return 0
+    undo = f"dogsort undo {shlex.quote(printable(options.folder))}"
+    done: Counter[str] = Counter()
+    folders: set[str] = set()
+    failed = 0
+    try:
+        with talk.bar("file", len(filings)) as advance:
+            for filing, error in carry_out(filings, options.action, journal):
+                source = printable(filing.source)
+                if error is not None:
+                    talk.warn(f"{source}: not filed: {printable(str(error))}")
+                    failed += 1
+                else:
+                    done[_kind(filing)] += 1
+                    folders.add(options.folders()[filing.label])
+                    talk.detail(f"{options.action} {source} -> {printable(filing.target)}")
+                advance()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"what was {past} stays; the same command goes on; to take it back: {undo}"
+        ) from None
+    except FilingError as error:
+        raise FilingError(f"{error}; to take back what was {past}: {undo}") from error
+    where = f", into {' and '.join(map(printable, sorted(folders)))}" if folders else ""
+    talk.say(f"{past}: {counted(done)}{where}" + (f"; {failed} could not be" if failed else ""))
+    if done:
+        talk.say(f"to take it back: {undo}")
+    return failed
+
+
+def passed_over(folder: str, talk: Talk) -> Callable[[str], None]:
+    """Return what says that earlier runs filed into a place, once for many that lie together."""
+    real = os.path.join(os.path.realpath(folder), "")
+    said: set[str] = set()
+
+    def say(place: str) -> None:
+        if os.path.realpath(place).startswith(real):
+            first, _, inner = os.path.realpath(place).removeprefix(real).partition(os.sep)
+            outer = os.path.join(folder, first)
+            if not inner:
+                talk.say(f"{printable(outer)}: an earlier run filed into it, passed over")
+                return
+        else:  # such a run filed elsewhere
+            outer = os.path.dirname(place)
+        if outer not in said:  # with --keep-tree, there may be hundreds
+            talk.say(
+                f"{printable(outer)}: folders in it that earlier runs filed into are passed over"
+            )
+        said.add(outer)
+        talk.detail(f"{printable(place)}: passed over")
+
+    return say
+
+
+def counted(counts: Counter[str]) -> str:
+    """Say how many there are of each kind."""
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
+
+
+def _say_what_stays(planner: Planner, talk: Talk) -> None:
+    for target, link in planner.links.items():
+        talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
+    for link, target in planner.outward.items():
+        talk.detail(f"{printable(link)}: a link out of the folders named, to {printable(target)}")
+    if planner.outward:
+        count = len(planner.outward)
+        talk.say(f"links that lead out of the folders named, so left where they are: {count}")
+    for path in planner.shared:
+        talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
+    if planner.in_place:
+        talk.say(f"in the folder of their label already: {planner.in_place}")
+    for source, name in planner.already.items():
+        talk.detail(f"{printable(source)}: already there as {printable(name)}")
+    if planner.already:
+        count = len(planner.already)
+        talk.say(f"already there, or the same as another one, so not filed again: {count}")
+    _name_conflicts(planner, talk)
+    if planner.conflicts:
+        stay = planner.options.on_conflict == "skip"
+        what = "so left where they are" if stay else "so filed under other names"
+        talk.say(f"names that another file has, {what}: {len(planner.conflicts)}")
+
+
+def _filings(planner: Planner, talk: Talk) -> list[Filing]:
+    try:
+        return planner.filings()
+    except FilingError as error:
+        if talk.verbose:
+            _name_conflicts(planner, talk)
+            raise
+        raise FilingError(f"{error}; -v names them all") from None
+
+
+def _name_conflicts(planner: Planner, talk: Talk) -> None:
+    for source, name in planner.conflicts.items():
+        talk.detail(f"{printable(source)}: another file has the name {printable(name)}")
+
+
+def _kind(filing: Filing) -> str:
+    return "sidecar" if filing.belongs_to else filing.label
+
+
+def _size_of(filing: Filing) -> int:
+    with suppress(OSError):
+        return os.path.getsize(filing.source)
+    return 0

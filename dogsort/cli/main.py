@@ -15,6 +15,7 @@ from dogsort.cli.bench import bench
 from dogsort.cli.classify import classify
 from dogsort.cli.eval import evaluate
 from dogsort.cli.file import file
+from dogsort.cli.history import history
 from dogsort.cli.info import info
 from dogsort.cli.interrupts import stop_gently
 from dogsort.cli.submit import submit
@@ -27,7 +28,8 @@ __all__ = ["COMMANDS", "main"]
 
 #: What the first word may be. Anything else is an option or a PATH of the main job.
 COMMANDS: dict[str, click.Command] = {
-    str(command.name): command for command in (submit, evaluate, train, file, undo, info, bench)
+    str(command.name): command
+    for command in (submit, evaluate, train, file, undo, history, info, bench)
 }
 
 INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count

@@ -1,4 +1,4 @@
-"""Labels -> what goes where. Pure: what it must know of the disk, it is told."""
+"""Labels -> what goes where. It looks at the disk, and changes nothing."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from dogsort.errors import FilingError
+from dogsort.filing.naming import Filing, Group, Namer
+from dogsort.filing.options import FilingOptions
+from dogsort.filing.sidecars import Sidecars, is_sidecar_name
 from dogsort.records import Label
-from dogsort.sorting.naming import Files, Filing, Group, Namer
-from dogsort.sorting.sidecars import Sidecars, is_sidecar_name
-from dogsort.sorting.wishes import FILED, Action, OnConflict, Wishes
 
-__all__ = ["FILED", "Action", "Files", "Filing", "OnConflict", "Planner", "Wishes"]
+__all__ = ["Planner"]
 
 
 class Planner:
     """Plans the filing of many photos.
 
     Args:
-        wishes: what is to be done.
-        files: answers for the disk.
+        options: what is to be done.
 
     Attributes:
-        wishes: what is to be done.
+        options: what is to be done.
         links: links seen, by the file that they lead to. A move leaves both where they are:
             a relative link that is moved, and one whose file is moved, lead to nothing.
         outward: links that are left because they lead out of the folders that were named, with
@@ -38,14 +37,13 @@ class Planner:
     All but the first are known once ``filings`` was called.
     """
 
-    def __init__(self, wishes: Wishes, files: Files) -> None:
-        self.wishes = wishes
-        self._files = files
-        self._folders = wishes.folders()
+    def __init__(self, options: FilingOptions) -> None:
+        self.options = options
+        self._folders = options.folders()
         self._real: dict[str, str] = {}
         self._spelled: dict[str, str] = {}  # folders as they were first named, by what they are
-        self._roots = [self._real_folder(root) for root in wishes.keep_tree or ()]
-        self._named = set(wishes.within or ())
+        self._roots = [self._real_folder(root) for root in options.keep_tree or ()]
+        self._named = set(options.within or ())
         self._within = [os.path.join(self._real_folder(root), "") for root in self._named]
         # By folder and name: most that must be known of a photo is the same for all in its folder.
         self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
@@ -73,11 +71,11 @@ class Planner:
         """Return the plan: folder after folder, its photos by stem, each before its sidecars.
 
         Raises:
-            FilingError: if there are conflicts, and it was wished that nothing is done then.
+            FilingError: if there are conflicts, and the options say that nothing is done then.
         """
-        namer = Namer(self.wishes, self._files)
+        namer = Namer(self.options)
         links = self._find_links()
-        if self.wishes.action == "move":
+        if self.options.action == "move":
             self.links = {real: path for path, real in links.items()}
         else:
             self.outward = {
@@ -91,7 +89,7 @@ class Planner:
             plan += (filing for group in groups for filing in namer.name(group))
             self.shared += _staying(owners, plan[first:]) if owners else ()
         self.already, self.conflicts = namer.already, namer.conflicts
-        if self.conflicts and self.wishes.on_conflict == "fail":
+        if self.conflicts and self.options.on_conflict == "fail":
             source, name = next(iter(self.conflicts.items()))
             raise FilingError(
                 f"{source}: the name {name} is another photo's, there already or of this run; "
@@ -103,10 +101,12 @@ class Planner:
         """Return the photos that are links, with what they lead to; of copies, only those to do."""
         found = {}
         for folder, photos in self._photos.items():
-            for name in self._files.links(folder, photos):
-                if self.wishes.action == "move" or photos[name] in self._folders:
+            for name in _names_in(folder, links=True):
+                if name in photos and (
+                    self.options.action == "move" or photos[name] in self._folders
+                ):
                     path = os.path.join(folder, name)
-                    found[path] = self._files.realpath(path)
+                    found[path] = os.path.realpath(path)
         return found
 
     def _leads_out(self, link: str, real: str) -> bool:
@@ -125,7 +125,7 @@ class Planner:
         What was classified by itself belongs to none.
         """
         owners: dict[str, list[str]] = defaultdict(list)
-        if self.wishes.sidecars and (sidecars := Sidecars(self._files.names(place))):
+        if self.options.sidecars and (sidecars := Sidecars(_names_in(place, links=False))):
             for photo in photos:
                 for other in sidecars.of(photo):
                     if other not in photos:
@@ -168,9 +168,7 @@ class Planner:
         if not self.outward and not self.links:  # as it is mostly
             return False
         path = os.path.join(place, photo)
-        return path in self.outward or (
-            bool(self.links) and self._files.realpath(path) in self.links
-        )
+        return path in self.outward or (bool(self.links) and os.path.realpath(path) in self.links)
 
     def _folder_for(self, here: str, folder: str) -> str | None:
         """Return where photos go; None if they stay.
@@ -182,7 +180,7 @@ class Planner:
         there = self._real_folder(folder)
         if here == there:
             return None
-        if self.wishes.keep_tree is None:
+        if self.options.keep_tree is None:
             return folder
         if here.startswith(os.path.join(there, "")):
             return None
@@ -200,8 +198,19 @@ class Planner:
 
     def _real_folder(self, folder: str) -> str:
         if folder not in self._real:
-            self._real[folder] = self._files.realpath(folder)
+            self._real[folder] = os.path.realpath(folder)
         return self._real[folder]
+
+
+def _names_in(folder: str, links: bool) -> list[str]:
+    """Return the names of the files in a folder, or of the links; none if it cannot be listed."""
+    try:
+        with os.scandir(folder or os.curdir) as listing:
+            if links:
+                return [entry.name for entry in listing if entry.is_symlink()]
+            return [entry.name for entry in listing if entry.is_file(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _staying(owners: Mapping[str, list[str]], filings: Sequence[Filing]) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 
 from dogsort.errors import FilingError
+from dogsort.filing.journal import FOLDER_NAME, Step
 from dogsort.records import Failure, Label
 from dogsort.results.log import Entry, Log, Stamp
 from dogsort.results.reading import Row
-from dogsort.sorting.steps import FOLDER_NAME, Step
 
 __all__ = ["GONE", "MOVED", "check_below", "folders_of", "photos_of", "walked"]
 
@@ -111,7 +111,10 @@ def walked(
 
 
 def photos_of(
-    rows: Iterable[Row], labels: Collection[Label], log: Log | None, moved: Mapping[str, Step]
+    rows: Iterable[Row],
+    labels: Collection[Label],
+    log: Log | None,
+    moved: Callable[[str], Step | None],
 ) -> Iterator[tuple[str, Label | None] | Failure]:
     """Look what became of the photos in rows.
 
@@ -120,7 +123,7 @@ def photos_of(
         labels: those that are filed.
         log: of the table, which tells what the photos were when they were classified. Without, or
             for a row that it does not hold, that is not asked.
-        moved: what earlier runs moved, by where it was, absolute, without links.
+        moved: tells, of an absolute path without links, how an earlier run moved a photo away.
 
     Yields:
         A Failure for a photo that was to be filed and cannot be, or was already. Path and label of
@@ -132,10 +135,10 @@ def photos_of(
         entry = None if log is None else log.entries.get(row.path)
         reason = _why_not(row, entry)
         folder, name = os.path.split(row.path)
-        step = moved.get(os.path.join(resolved(folder), name))
-        is_of_step = step is not None and (entry is None or entry.stamp.size == step.size)
-        if step is not None and is_of_step and not os.path.lexists(row.path):
-            reason = _how_moved(row, step, names(folder or os.curdir))
+        if reason is not None and not os.path.lexists(row.path):
+            step = moved(os.path.join(resolved(folder), name))
+            if step is not None and (entry is None or entry.stamp.size == step.size):
+                reason = _how_moved(row, step, names(folder or os.curdir))
         if reason is not None and row.label in labels:
             yield Failure(row.path, reason)
         if reason in (None, CHANGED):

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from dogsort.records import Label
 
-__all__ = ["FILED", "Action", "OnConflict", "Wishes"]
+__all__ = ["FILED", "Action", "FilingOptions", "OnConflict"]
 
 Action: TypeAlias = Literal["move", "copy", "link", "hardlink"]
 
@@ -21,7 +21,7 @@ FILED: tuple[Label, ...] = ("dog", "cat")
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class FilingOptions:
     """What is to be done with photos.
 
     Attributes:

@@ -1,0 +1,143 @@
+"""The options of filing, for ``dogsort PATH... --move`` and ``dogsort file``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
+
+import click
+
+from dogsort.errors import FilingError, UsageError
+from dogsort.filing.options import FILED, Action, FilingOptions, OnConflict
+
+__all__ = ["filing_options", "read_filing_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ONE_OF = ", ".join(f"--{action}" for action in get_args(Action))
+
+
+def filing_options(command: F) -> F:
+    """Add the options that say what is filed, where and how."""
+    for option in reversed(
+        (
+            click.option("--move", is_flag=True, help="Move dogs into dog/ and cats into cat/."),
+            click.option("--copy", is_flag=True, help="Copy them there instead."),
+            click.option("--link", is_flag=True, help="Make symbolic links there instead."),
+            click.option("--hardlink", is_flag=True, help="Make hard links there instead."),
+            click.option(
+                "--to",
+                metavar="FOLDER",
+                help="Where dog/ and cat/ are [default: the folder of photos itself].",
+            ),
+            click.option(
+                "-n",
+                "--dry-run",
+                is_flag=True,
+                help="File nothing; the table is then what would be done.",
+            ),
+            click.option(
+                "--unsure-to", metavar="NAME", help="Also file unsure photos, into NAME/."
+            ),
+            click.option("--neither-to", metavar="NAME", help="Also file the others, into NAME/."),
+            click.option("--keep-tree", is_flag=True, help="Keep sub-folders below dog/ and cat/."),
+            click.option(
+                "--no-sidecars",
+                is_flag=True,
+                help="Leave .xmp, .aae, Live Photo's .mov ... where they are.",
+            ),
+            click.option(
+                "--on-conflict",
+                type=click.Choice(get_args(OnConflict)),
+                help="If another photo has the name: file as 'NAME (2)', leave, or file nothing "
+                "[default: rename].",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def read_filing_options(
+    options: Mapping[str, Any],
+    default: str | None,
+    roots: Sequence[str],
+    named: Sequence[str] | None,
+    unless: str,
+) -> FilingOptions | None:
+    """Return what is asked for, after looking whether it can be done.
+
+    Args:
+        options: as ``filing_options`` give them.
+        default: the folder to file into without --to; None if there is none.
+        roots: the folders whose sub-folders --keep-tree keeps.
+        named: the files and folders that were named; None if nobody knows them yet.
+        unless: when there is a default, for people.
+
+    Returns:
+        None if nothing is to be filed.
+
+    Raises:
+        UsageError: if the options do not go together.
+        FilingError: if the folders cannot be made or written.
+    """
+    action = _action(options)
+    if action is None:
+        return None
+    folder = default if options["to"] is None else options["to"]
+    if folder is None:
+        raise UsageError(f"--{action} needs --to FOLDER unless {unless}")
+    if folder == "":
+        raise UsageError("--to: the name of the folder is empty")
+    if options["keep_tree"] and not roots:
+        raise UsageError("--keep-tree needs a PATH that is a folder")
+    unsure_to, neither_to = options["unsure_to"], options["neither_to"]
+    _check_name("--unsure-to", unsure_to, FILED)
+    _check_name("--neither-to", neither_to, [*FILED, unsure_to])
+    chosen = FilingOptions(
+        action,
+        folder,
+        unsure_to=unsure_to,
+        neither_to=neither_to,
+        keep_tree=roots if options["keep_tree"] else None,
+        within=named,
+        sidecars=not options["no_sidecars"],
+        on_conflict=options["on_conflict"] or "rename",
+    )
+    _check_folders(folder, chosen.folders().values())
+    return chosen
+
+
+def _action(options: Mapping[str, Any]) -> Action | None:
+    """Return what to do with photos; None if nothing, and then nothing may be said of it."""
+    chosen: list[Action] = [action for action in get_args(Action) if options[action]]
+    if len(chosen) > 1:
+        raise UsageError(f"give only one of {ONE_OF}")
+    if chosen:
+        return chosen[0]
+    for name, value in options.items():
+        if value not in (None, False):
+            raise UsageError(f"--{name.replace('_', '-')} needs one of {ONE_OF}")
+    return None
+
+
+def _check_name(option: str, name: str | None, taken: Sequence[str | None]) -> None:
+    if name is None:
+        return
+    # Some file systems take Dog for dog.
+    if name.casefold() in [other.casefold() for other in taken if other is not None]:
+        raise UsageError(f"{option} {name!r}: other photos go there; give another name")
+    if name in ("", ".", "..") or os.path.basename(name) != name or name.startswith("."):
+        raise UsageError(f"{option} {name!r}: give the name of a folder, neither a path nor hidden")
+
+
+def _check_folders(folder: str, below: Iterable[str]) -> None:
+    for place in (folder, *below):
+        if os.path.lexists(place) and not os.path.isdir(place):
+            raise FilingError(f"{place}: is not a folder, so nothing can be filed into it")
+        if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
+            raise FilingError(f"{place}: no permission to write into it")
+        inside = os.path.join(os.path.realpath(folder), "")
+        if place != folder and not os.path.realpath(place).startswith(inside):
+            raise FilingError(f"{place}: is a link that leads out of {folder}")

@@ -1,0 +1,103 @@
+"""``dogsort history [FOLDER]``: what was filed into a folder, run by run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import click
+
+from dogsort.cli.filing import counted, write_rows
+from dogsort.cli.options import HELP, Talk
+from dogsort.errors import FilingError, UsageError
+from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, Journal, Run
+from dogsort.photos.scan import check_paths
+from dogsort.results.output import check_writable
+from dogsort.results.summary import printable
+from dogsort.results.tables import check_table_name
+
+__all__ = ["history", "open_existing"]
+
+COLUMNS = ("source", "target", "label", "state")
+
+
+@click.command("history", context_settings=HELP)
+@click.argument("folder", metavar="[FOLDER]", default=".")
+@click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
+@click.option("-o", "--output", metavar="FILE", help="Write the run's table here: .csv.")
+def history(folder: str, number: int | None, output: str | None) -> int:
+    """Tell what was filed into FOLDER: on a terminal which runs there were, the oldest first.
+
+    On a pipe, with -o or with --run, it is the table of one run: where each file was, where it
+    went, its label, and whether that is done or undone.
+    """
+    talk = Talk(quiet=False)
+    if output is not None and output != "-":
+        check_table_name(output, (".csv",))
+        check_writable(output)
+    with open_existing(folder) as journal:
+        runs = {run.number: run for run in journal.runs()}
+        on_terminal = output is None and sys.stdout is not None and sys.stdout.isatty()
+        if on_terminal and number is None:
+            for run in runs.values():
+                talk.data(_described(journal, run))
+            return 0
+        if number is not None and number not in runs:
+            raise UsageError(f"--run {number}: the runs are {', '.join(map(str, runs))}")
+        run = runs[max(runs) if number is None else number]
+        steps = journal.steps(run, "planned", "done", "returning", "undone", "lost")[::-1]
+        rows = ((step.source, step.target, step.label, step.state) for step in steps)
+        if on_terminal:
+            for source, target, _, state in rows:
+                talk.data(f"{printable(source)} -> {printable(target)}  {state}")
+        else:
+            write_rows(output, COLUMNS, rows)
+    return 0
+
+
+@contextmanager
+def open_existing(folder: str) -> Iterator[Journal]:
+    """Open the journal of a folder that was filed into.
+
+    Raises:
+        PathNotFound: if there is no such folder.
+        FilingError: if nothing was filed into it, or the journal cannot be read.
+    """
+    check_paths([folder])
+    if not os.path.isdir(folder):
+        raise FilingError(f"{folder}: is not a folder; name the one that was filed into")
+    place = os.path.join(folder, FOLDER_NAME)
+    if not os.path.lexists(os.path.join(place, FILE_NAME)):
+        if os.path.isdir(place) and any(name.endswith(".jsonl") for name in os.listdir(place)):
+            raise FilingError(
+                f"{folder}: was filed into by an older dogsort, whose runs only that one can undo"
+            )
+        raise FilingError(
+            f"{folder}: nothing was filed into it; name the folder of photos, or what --to named"
+        )
+    with closing(Journal(folder)) as journal:
+        if not journal.runs():
+            raise FilingError(f"{folder}: nothing was filed into it yet")
+        yield journal
+
+
+def _described(journal: Journal, run: Run) -> str:
+    """Describe a run in a line."""
+    labels: Counter[str] = Counter()
+    states: Counter[str] = Counter()
+    for (label, sidecar, state), count in journal.counts(run).items():
+        states[state] += count
+        if not sidecar:
+            labels[label] += count
+    words = "undone" if run.state == "undone" else "filed"
+    if run.stopped:
+        words = "not ended: stopped, or still going on"
+    elif run.state != "undone" and states["undone"]:
+        words = "undone in part"
+    if states["lost"]:
+        words += f", but for {states['lost']} changed or gone since"
+    what = f"{counted(labels)}  " if labels else ""
+    return f"{run.number}  {run.started}  {run.action}  {what}{words}"

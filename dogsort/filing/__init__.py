@@ -1,0 +1,86 @@
+"""Predictions -> filed photos; README.md beside this file says what is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dogsort.errors import FilingError
+from dogsort.filing.execute import STRANGE, at_work, carry_out, put_back
+from dogsort.filing.options import FilingOptions
+from dogsort.filing.plan import Planner
+from dogsort.records import Failure, Label, Record
+
+__all__ = ["Filed", "FilingOptions", "file_photos", "undo"]
+
+
+class Filed(NamedTuple):
+    """What became of one file.
+
+    Attributes:
+        source: where it was.
+        target: where it went; undo went the other way.
+        label: why.
+        error: why it was not filed, or not put back; None if it was.
+    """
+
+    source: str
+    target: str
+    label: Label
+    error: str | None
+
+
+def file_photos(records: Iterable[Record], options: FilingOptions) -> list[Filed]:
+    """File photos, and what belongs to them; goes on with a run that was killed.
+
+    Args:
+        records: what was predicted, of all photos: also those that stay may share a sidecar.
+        options: what is to be done.
+
+    Returns:
+        A row for each file that was to be filed, whether it was or not.
+
+    Raises:
+        FilingError: if another dogsort is at work there, the journal cannot be written, a disk
+            fails, or there are conflicts and the options say that nothing is done then.
+    """
+    planner = Planner(options)
+    for record in records:
+        planner.add(record.path, None if isinstance(record, Failure) else record.label)
+    with at_work(options.folder) as (journal, _):
+        return [
+            Filed(filing.source, filing.target, filing.label, _text(error))
+            for filing, error in carry_out(planner.filings(), options.action, journal)
+        ]
+
+
+def undo(folder: str, trust: bool = False) -> list[Filed]:
+    """Put back what the last run into a folder filed that is not undone.
+
+    Args:
+        folder: the one that was filed into.
+        trust: whether files also go back to outside the folder if somebody else's run took them
+            from there, as its journal says.
+
+    Returns:
+        A row for each file that was filed, whether it could be put back or not; none if there is
+        no such run.
+
+    Raises:
+        FilingError: if another dogsort is at work there, the run is somebody else's, the journal
+            cannot be read or written, or a disk fails.
+    """
+    with at_work(folder) as (journal, _):
+        runs = [run for run in journal.runs() if run.state != "undone"]
+        if not runs:
+            return []
+        if not trust and not journal.is_trusted(runs[-1]):
+            raise FilingError(f"{folder}: not undone: the run begun {runs[-1].started}: {STRANGE}")
+        return [
+            Filed(step.source, step.target, step.label, _text(error))
+            for step, error in put_back(journal, runs[-1])
+        ]
+
+
+def _text(error: FilingError | None) -> str | None:
+    return None if error is None else str(error)

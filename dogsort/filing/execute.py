@@ -1,0 +1,269 @@
+"""Carrying out: file, undo, and what recovers either, all by the same steps.
+
+Steps go in batches. A batch is written down, taken, put on disk with every folder that it changed,
+and only then marked as done. What was cut off in between is finished by whoever comes next: the
+next run, an undo, or, after a Ctrl-C, the run itself.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+
+from dogsort.errors import FilingError
+from dogsort.filing.fileops import PARTIAL_NAME, FolderGone, drop_partial
+from dogsort.filing.journal import FOLDER_NAME, Journal, Run, State, Step
+from dogsort.filing.lock import locked
+from dogsort.filing.naming import Filing
+from dogsort.filing.options import Action
+from dogsort.filing.steps import Doomed, Folders, Lost, Way, delete, take
+
+__all__ = ["STRANGE", "at_work", "carry_out", "put_back"]
+
+#: Most steps of a batch: putting each on disk by itself would take far longer than the filing.
+BATCH_FILES = 4096
+#: Most bytes of a batch that may have to be copied, so that a bar moves, and a stop comes soon.
+BATCH_BYTES = 1 << 26
+#: Most folders of a batch: each is held open, and some systems let a process open 256 files.
+BATCH_FOLDERS = 64
+
+#: Why what was cut off is not finished.
+STRANGE = "it filed photos from outside this folder, and this user did not begin it"
+
+
+@contextmanager
+def at_work(folder: str) -> Iterator[tuple[Journal, list[str]]]:
+    """Keep others out of a folder, and finish what runs or undos in it were cut off in.
+
+    In the end, and on an error or a Ctrl-C, what was begun is finished, too.
+
+    Args:
+        folder: to be filed into, or undone; it is made if it is not there.
+
+    Yields:
+        Its journal, and what there is to say of runs that were cut off.
+
+    Raises:
+        FilingError: if another dogsort is at work there, or the journal cannot be read or written.
+    """
+    with locked(folder), closing(Journal(folder, create=True)) as journal:
+        try:
+            yield journal, _recover(journal)
+        finally:
+            with suppress(FilingError):  # what came first is what is told
+                _recover(journal)
+                for run in journal.runs():
+                    if run.stopped:
+                        journal.set_state(run, "filed")
+
+
+def carry_out(
+    filings: Iterable[Filing], action: Action, journal: Journal
+) -> Iterator[tuple[Filing, FilingError | None]]:
+    """File photos, in a folder that ``at_work`` keeps for us; goes on with a run that was killed.
+
+    Yields:
+        Each filing once it is on disk, or with the reason why it could not be done: the photo is
+        then where it was.
+
+    Raises:
+        FilingError: if the journal cannot be written, or a disk fails; nothing more is filed then.
+    """
+    run = journal.begin(action)
+    batch = _Batch(action, journal.folder)
+    planned: list[Filing] = []
+    unfiled: set[str] = set()
+    resolved = cache(os.path.realpath)
+
+    def file_batch() -> Iterator[tuple[Filing, FilingError | None]]:
+        steps = _write_down(batch, journal, run)
+        errors = [error for _, error in _take(steps, journal, run, "there", again=False)]
+        yield from zip(planned, errors, strict=True)
+
+    for filing in filings:
+        # What belongs to a photo goes in the same batch, or a kill in between would part them.
+        if batch.is_full and filing.belongs_to is None:
+            yield from file_batch()
+            batch, planned = _Batch(action, journal.folder), []
+        try:
+            if filing.belongs_to in unfiled:
+                raise FilingError("its photo was not filed")
+            batch.add(_step_of(filing, action, journal.folder, resolved))
+            planned.append(filing)
+        except (FilingError, OSError) as error:
+            unfiled.add(filing.source)
+            yield filing, FilingError(str(getattr(error, "strerror", None) or error))
+    yield from file_batch()
+
+
+def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | None]]:
+    """Undo a run, the newest step first, in a folder that ``at_work`` keeps for us.
+
+    What was done since is respected: a file that is not the one that was filed stays, nothing is
+    overwritten, and a copy whose original is gone is kept. It may be stopped and begun again.
+
+    Yields:
+        Each step once it is undone, or with the reason why not.
+
+    Raises:
+        FilingError: if the journal cannot be written, or a disk fails; nothing more is undone then.
+    """
+    journal.set_state(run, "undoing")
+    left = journal.steps(run, "planned")
+    for step in left:
+        yield step, FilingError("cannot be reached, so it is not known if it was filed")
+    before = 1 << 62
+    while steps := journal.steps(run, "done", most=BATCH_FILES, before=before):
+        batch = _Batch(run.action, journal.folder)
+        for step in steps:
+            if not batch.is_full:
+                batch.add(step)
+        before = batch.steps[-1].number
+        journal.mark(("returning", step) for step in batch.steps)
+        for step, error in _take(batch.steps, journal, run, "back", again=False):
+            left += [step] * (error is not None and not isinstance(error, Lost))
+            yield step, error
+    if not left:
+        _remove_folders(journal, run)
+        journal.set_state(run, "undone")
+
+
+class _Batch:
+    """Steps that go together, and whether there are enough."""
+
+    def __init__(self, action: Action, folder: str) -> None:
+        self.steps: list[Step] = []
+        self._action, self._below = action, os.path.join(folder, "")
+        self._bytes, self._folders = 0, set[str]()
+
+    @property
+    def is_full(self) -> bool:
+        return (
+            len(self.steps) >= BATCH_FILES
+            or self._bytes >= BATCH_BYTES
+            or len(self._folders) >= BATCH_FOLDERS
+        )
+
+    def add(self, step: Step) -> None:
+        self.steps.append(step)
+        self._folders.update(map(os.path.dirname, (step.source, step.target)))
+        if self._action == "copy" or not step.source.startswith(self._below):
+            self._bytes += step.size
+
+
+def _step_of(filing: Filing, action: Action, folder: str, resolved: Callable[[str], str]) -> Step:
+    """Make the step of a filing.
+
+    Raises:
+        FilingError: if it leads out of the folder, or is no file or one of our own.
+        OSError: if it cannot be looked at.
+    """
+    source = os.path.join(resolved(filing.place or os.curdir), filing.name)
+    target = os.path.join(resolved(filing.folder), filing.new_name)
+    below = os.path.join(folder, "")
+    if not target.startswith(below):
+        raise FilingError(f"{filing.folder} is a link that leads elsewhere")
+    for path in (source.removeprefix(below), target.removeprefix(below)):
+        if not {FOLDER_NAME, PARTIAL_NAME}.isdisjoint(path.casefold().split(os.sep)):
+            raise FilingError(f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own")
+    status = os.stat(source, follow_symlinks=action != "move")
+    if not stat.S_ISREG(status.st_mode):
+        raise FilingError("not a file")
+    mode = stat.S_IMODE(status.st_mode)
+    return Step(
+        *(0, source, target, filing.label, filing.photo is not None),
+        *(status.st_size, status.st_mtime_ns, mode),
+    )
+
+
+def _write_down(batch: _Batch, journal: Journal, run: Run) -> list[Step]:
+    """Put on disk what is about to be done; return the steps with their numbers."""
+    targets = list(dict.fromkeys(os.path.dirname(step.target) for step in batch.steps))
+    new: dict[str, None] = {}
+    for folder in targets:
+        outer = folder
+        while outer not in new and not os.path.lexists(outer):
+            new[outer] = None
+            outer = os.path.dirname(outer)
+    return journal.plan(run, batch.steps, targets, new)
+
+
+def _take(
+    steps: Sequence[Step], journal: Journal, run: Run, way: Way, again: bool
+) -> list[tuple[Step, FilingError | None]]:
+    """Take the steps of a batch, and mark what became of each."""
+    errors: list[FilingError | None] = []
+    doomed: dict[int, Doomed] = {}
+    photo_error: FilingError | None = None
+    with closing(Folders(journal.folder)) as folders:
+        if again:
+            _drop_partials(steps, way, folders)
+        for index, step in enumerate(steps):
+            error = None
+            try:
+                if way == "there" and step.sidecar and photo_error is not None:
+                    raise FilingError("its photo was not filed")
+                if (extra := take(step, run.action, way, again, folders)) is not None:
+                    doomed[index] = extra
+            except FilingError as reason:
+                error = reason
+            photo_error = photo_error if step.sidecar else error
+            errors.append(error)
+        folders.sync()
+        for index, extra in doomed.items():
+            try:
+                delete(extra, steps[index], way, folders)
+            except FilingError as reason:
+                errors[index] = reason
+        if doomed:
+            folders.sync()
+    outcomes = list(zip(steps, errors, strict=True))
+    journal.mark((_state_after(way, again, error), step) for step, error in outcomes)
+    return outcomes
+
+
+def _state_after(way: Way, again: bool, error: FilingError | None) -> State | None:
+    if way == "there":
+        if again and isinstance(error, FolderGone):
+            return "planned"  # until its disk is there
+        return "done" if error is None else None
+    if isinstance(error, Lost):
+        return "lost"
+    return "undone" if error is None else "done"
+
+
+def _recover(journal: Journal) -> list[str]:
+    """Finish the batches that were cut off; return what there is to say of it."""
+    said = []
+    for run in journal.cut_off():
+        planned, returning = journal.steps(run, "planned")[::-1], journal.steps(run, "returning")
+        if (planned or returning) and not journal.is_trusted(run):
+            said.append(f"the run begun {run.started} was cut off, and is left so: {STRANGE}")
+            continue
+        if run.stopped:
+            said.append(f"the run begun {run.started} was stopped, and is gone on with")
+        outcomes = _take(planned, journal, run, "there", again=True) if planned else []
+        outcomes += _take(returning, journal, run, "back", again=True) if returning else []
+        said += [f"{step.source}: {error}" for step, error in outcomes if error is not None]
+    return said
+
+
+def _drop_partials(steps: Sequence[Step], way: Way, folders: Folders) -> None:
+    """Delete the unfinished copies that were cut off."""
+    for step in steps:
+        with suppress(FilingError, OSError):
+            end = step.target if way == "there" else step.source
+            drop_partial(folders.place(end, receives=True).folder)
+
+
+def _remove_folders(journal: Journal, run: Run) -> None:
+    """Remove the folders that a run made, where nobody uses them."""
+    with closing(Folders(journal.folder)) as folders:
+        for folder in journal.new_folders(run):
+            with suppress(FilingError, OSError):  # gone, or not empty
+                place = folders.place(folder)
+                os.rmdir(place.entry, dir_fd=place.descriptor)
+        folders.sync()

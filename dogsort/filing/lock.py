@@ -1,0 +1,51 @@
+"""One dogsort at a time files into a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from dogsort.errors import FilingError
+from dogsort.filing.fileops import Folder
+from dogsort.filing.journal import FOLDER_NAME
+
+__all__ = ["locked"]
+
+LOCK_NAME = "lock"
+
+
+@contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Keep others out of a folder, which is made if it is not there.
+
+    Raises:
+        FilingError: if another dogsort is at work in it, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    place = Path(os.path.realpath(folder), FOLDER_NAME)
+    for path in (place, place / LOCK_NAME):
+        if path.is_symlink():
+            raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
+    try:
+        if not place.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+            # On disk before anything in it counts.
+            for outer in (place.parent, place.parent.parent):
+                with closing(Folder(str(outer))) as made:
+                    made.sync()
+        lock = FileLock(place / LOCK_NAME, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise FilingError(
+            f"{folder}: another dogsort is at work in it; wait until it is done"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it knows no locks"
+        raise FilingError(f"{place}: cannot be written: {reason}") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,263 @@
+"""New names for photos, and for what goes with them: each is given once, and none that is taken."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dogsort.errors import FilingError
+from dogsort.filing.options import FilingOptions
+from dogsort.records import Label
+
+__all__ = ["Filing", "Group", "Namer"]
+
+BLOCK = 1 << 20  # bytes read at a time
+
+
+class Filing(NamedTuple):
+    """One file to be filed. Names and folders are kept apart: there are many files, few folders.
+
+    Attributes:
+        place: the folder it is in.
+        name: its name there.
+        folder: the folder it goes to.
+        new_name: its name there, which nothing has yet.
+        label: why.
+        photo: the name of the photo beside it that it goes with; None for a photo.
+    """
+
+    place: str
+    name: str
+    folder: str
+    new_name: str
+    label: Label
+    photo: str | None = None
+
+    @property
+    def source(self) -> str:
+        """Where it is."""
+        return os.path.join(self.place, self.name)
+
+    @property
+    def target(self) -> str:
+        """Where it goes."""
+        return os.path.join(self.folder, self.new_name)
+
+    @property
+    def belongs_to(self) -> str | None:
+        """Where the photo is that it goes with; None for a photo."""
+        return None if self.photo is None else os.path.join(self.place, self.photo)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Photos of one folder and one stem that go to one folder, and keep one stem there.
+
+    Attributes:
+        place: where they are.
+        folder: where they go.
+        label: why.
+        stem: what their names have in common.
+        photos: their names, each with the rest of it.
+        owners: names of what belongs to some of them, with those of all the photos that it belongs
+            to, also such as stay or go elsewhere.
+    """
+
+    place: str
+    folder: str
+    label: Label
+    stem: str
+    photos: dict[str, str]
+    owners: dict[str, list[str]]
+
+
+class Namer:
+    """Finds names for groups of photos, one group after the other.
+
+    Args:
+        options: what is to be done.
+
+    Attributes:
+        already: photos that need no filing, with the name under which they are, or will be, there.
+        conflicts: photos whose name another file has, or that of a photo they keep one stem with,
+            with that name.
+    """
+
+    def __init__(self, options: FilingOptions) -> None:
+        self._options = options
+        # All names without case: some file systems do not tell A.jpg from a.jpg.
+        self._taken: dict[str, dict[str, Filing | str]] = {}
+        self._rivals: dict[tuple[str, str, str], _Rivals] = defaultdict(_Rivals)
+        self.already: dict[str, str] = {}
+        self.conflicts: dict[str, str] = {}
+
+    def name(self, group: Group) -> list[Filing]:
+        """Return the filings of a group, each photo before its sidecars.
+
+        All get the first of ``stem``, ``stem (2)``, ``stem (3)``, ... with no name taken. A photo
+        stays if one of them has what it has, or its name is taken and no other one is wished for.
+        What belongs to a photo that stays, stays.
+        """
+        taken = self._names_in(group.folder)
+        if len(group.photos) == 1 and not group.owners:  # as most are; it spares half the time
+            (photo,) = group.photos
+            if photo.casefold() not in taken:
+                return self._promise(group, group.photos, group.stem, {})
+        left = {
+            photo: suffix
+            for photo, suffix in group.photos.items()
+            if not self._is_there(group, photo, suffix)
+        }
+        number = 1
+        while left:
+            stem = group.stem + (f" ({number})" if number > 1 else "")
+            going = {
+                name: stem + name[len(group.stem) :]
+                for name, owners in group.owners.items()
+                if left.keys() >= set(owners)
+            }
+            clashes = self._clashes(group, left, stem, going)
+            if not clashes:
+                return self._promise(group, left, stem, going)
+            if self._options.on_conflict == "rename":
+                free = [self._rivals_of(group, suffix).number for suffix in left.values()]
+                number = max(number + 1, *free)
+                clashes = dict.fromkeys(left, next(iter(clashes.values()))) | clashes
+            else:
+                left = {photo: suffix for photo, suffix in left.items() if photo not in clashes}
+            for photo, name in clashes.items():
+                path = os.path.join(group.place, photo)
+                self.conflicts.setdefault(path, os.path.join(group.folder, name))
+        return []
+
+    def _clashes(
+        self, group: Group, photos: Mapping[str, str], stem: str, going: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the photos whose name, or if all are free, whose sidecar's name is taken."""
+        taken = self._names_in(group.folder)
+        names = {photo: stem + suffix for photo, suffix in photos.items()}
+        clashes = {photo: name for photo, name in names.items() if name.casefold() in taken}
+        return clashes or {
+            owner: name
+            for other, name in going.items()
+            if name.casefold() in taken
+            for owner in group.owners[other]
+        }
+
+    def _promise(
+        self, group: Group, photos: Mapping[str, str], stem: str, going: Mapping[str, str]
+    ) -> list[Filing]:
+        place, folder, label = group.place, group.folder, group.label
+        filings = []
+        for photo, suffix in photos.items():
+            # Mostly the very name it has, which is not kept twice.
+            new_name = photo if stem == group.stem else stem + suffix
+            filings.append(Filing(place, photo, folder, new_name, label))
+            # What belongs to several goes with the first one.
+            filings += [
+                Filing(place, other, folder, name, label, photo)
+                for other, name in going.items()
+                if group.owners[other][0] == photo
+            ]
+        taken = self._names_in(folder)
+        for filing in filings:
+            taken[filing.new_name.casefold()] = filing
+        return filings
+
+    def _names_in(self, folder: str) -> dict[str, Filing | str]:
+        """Return the names taken in a folder: by what is to come there, or what is there."""
+        names = self._taken.get(folder)
+        if names is None:
+            try:
+                names = {name.casefold(): name for name in os.listdir(folder)}
+            except FileNotFoundError:
+                names = {}
+            except OSError as error:
+                raise FilingError(f"{folder}: cannot be looked into: {error.strerror}") from error
+            self._taken[folder] = names
+        return names
+
+    def _rivals_of(self, group: Group, suffix: str) -> _Rivals:
+        """Return what has a photo's name, or that with a number, up to the first number free."""
+        rivals = self._rivals[group.folder, group.stem.casefold(), suffix.casefold()]
+        taken = self._names_in(group.folder)
+        while True:
+            number = f" ({rivals.number})" if rivals.number > 1 else ""
+            rival = taken.get(f"{group.stem}{number}{suffix}".casefold())
+            if rival is None:
+                return rivals
+            rivals.number += 1
+            if isinstance(rival, Filing):
+                rivals.add(rival.source, rival.target)
+            else:
+                path = os.path.join(group.folder, rival)
+                rivals.add(path, path)
+
+    def _is_there(self, group: Group, photo: str, suffix: str) -> bool:
+        """Tell whether a photo is, or will be, under its name or one with a number; note it."""
+        path = os.path.join(group.place, photo)
+        is_link = self._options.action == "link"
+        name = self._rivals_of(group, suffix).find(path, is_link)
+        if name is not None:
+            self.already[path] = name
+        return name is not None
+
+
+class _Rivals:
+    """Files that have one name but for a number, found again by what they hold.
+
+    Each is read once at most, and only if another one has its size: there may be thousands.
+    """
+
+    def __init__(self) -> None:
+        self.number = 1  # the first that is free
+        self._unread: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        self._by_content: dict[tuple[int, bytes], str] = {}
+        self._by_place: dict[str, str] = {}
+
+    def add(self, path: str, name: str) -> None:
+        """Take up what has, or will have, a name, and where its content is now."""
+        self._by_place.setdefault(os.path.realpath(path), name)
+        size = _size_of(path)
+        # A link that is there is not the photo, as one that is to be copied will be.
+        if size is not None and not (path == name and os.path.islink(path)):
+            self._unread[size].append((path, name))
+
+    def find(self, path: str, is_link: bool) -> str | None:
+        """Return the name of one that holds the same, or for a link, that leads to the same."""
+        if is_link:
+            return self._by_place.get(os.path.realpath(path))
+        size = _size_of(path)
+        if size is None or size not in self._unread:
+            return None
+        for other, name in self._unread[size]:
+            self._by_content.setdefault((size, _digest(other)), name)
+        self._unread[size] = []
+        return self._by_content.get((size, _digest(path)))
+
+
+def _size_of(path: str) -> int | None:
+    """Return a file's size; None for what is no file, or cannot be looked at."""
+    with suppress(OSError):
+        status = os.stat(path)
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return None
+
+
+def _digest(path: str) -> bytes:
+    """Return the SHA-256 of a file; of one that cannot be read, what none has."""
+    try:
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+        return digest.digest()
+    except OSError:
+        return secrets.token_bytes()

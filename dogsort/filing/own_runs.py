@@ -1,0 +1,35 @@
+"""Which runs this user began that filed photos from outside the folder filed into.
+
+Undoing such a run puts files into any folder that its journal names, and a journal may come with
+an album that somebody else made: it is believed if the run is noted here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["is_own", "remember_own"]
+
+
+def is_own(token: str, folder: str) -> bool:
+    """Tell whether this user began a run, in the folder that it is in now."""
+    with suppress(OSError):
+        return f"{token} {folder!a}" in _file().read_text(encoding="ascii").splitlines()
+    return False
+
+
+def remember_own(token: str, folder: str) -> None:
+    """Note that this user began a run; where that cannot be written, undo asks."""
+    if is_own(token, folder):
+        return
+    with suppress(OSError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        with _file().open("a", encoding="ascii") as file:
+            file.write(f"{token} {folder!a}\n")
+
+
+def _file() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("dogsort", appauthor=False) / "runs.txt"

@@ -1,0 +1,287 @@
+"""One file's step, forward and back: look at what lies under both names, do what is missing.
+
+A step may be taken again however often it was cut off: by a run, by its undo, and by what recovers
+either. Nothing is overwritten, and nothing is deleted that is not there twice.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from typing import Literal, NamedTuple, TypeAlias
+
+from dogsort.errors import FilingError
+from dogsort.filing.fileops import (
+    UNSUPPORTED,
+    Folder,
+    Place,
+    copy,
+    hardlink,
+    is_same_bytes,
+    leads_to,
+    rename,
+    status_of,
+    symlink,
+    unlink,
+)
+from dogsort.filing.journal import Step
+from dogsort.filing.options import Action
+
+__all__ = ["Doomed", "Folders", "Lost", "Way", "delete", "take"]
+
+#: Forward, as planned; or back, as undo goes.
+Way: TypeAlias = Literal["there", "back"]
+
+#: The coarsest time that a file system keeps, FAT's, in ns.
+TIME_GRAIN = 2 * 10**9
+
+#: File systems that keep local time shift all times when the clocks change, by such steps, in ns.
+TIME_ZONE_STEP = 900 * 10**9
+
+
+class Lost(FilingError):
+    """A file can never be put back: it was changed or deleted since."""
+
+
+class Doomed(NamedTuple):
+    """A file that is to be deleted, for it is under another name, too, and how it looked then."""
+
+    place: Place
+    status: os.stat_result
+
+
+class Folders:
+    """The folders of a batch, each opened once and held until ``close``.
+
+    Args:
+        root: below it, folders that are not there are made.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._below = os.path.join(root, "")
+        self._open: dict[str, Folder] = {}
+        self._receiving: set[str] = set()
+
+    def place(self, path: str, receives: bool = False) -> Place:
+        """Return the place of an absolute path, once it is sure that its folder is the same.
+
+        Args:
+            path: of the file.
+            receives: whether the file is to come there.
+
+        Raises:
+            FolderGone: if its folder cannot be opened, or its path leads elsewhere now.
+            OSError: if its folder cannot be made.
+        """
+        path, name = os.path.split(path)
+        folder = self._open.get(path)
+        if folder is not None:
+            folder.check()
+        else:
+            if receives and path.startswith(self._below) and not os.path.lexists(path):
+                outer = self.place(path, receives)
+                with suppress(FileExistsError):
+                    os.mkdir(outer.entry, dir_fd=outer.descriptor)
+            folder = self._open[path] = Folder(path)
+        if receives:
+            self._receiving.add(path)
+        return Place(folder, name)
+
+    def sync(self) -> None:
+        """Put the names in all of them on disk: first where files came to.
+
+        Raises:
+            FilingError: if a disk fails.
+        """
+        for folder in sorted(self._open.values(), key=lambda one: one.path not in self._receiving):
+            try:
+                folder.sync()
+            except OSError as error:
+                raise FilingError(
+                    f"{folder.path}: cannot be put on disk: {error.strerror}; nothing more is filed"
+                ) from error
+
+    def close(self) -> None:
+        """Let go of all."""
+        for folder in self._open.values():
+            folder.close()
+
+
+def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) -> Doomed | None:
+    """Take a step.
+
+    Args:
+        step: what to do.
+        action: how.
+        way: forward or back.
+        again: whether it may have been begun before.
+        folders: those of the batch.
+
+    Returns:
+        What must go once the folders are on disk, if it is the same by then; see ``delete``.
+
+    Raises:
+        Lost: on the way back, if that will never be possible.
+        FilingError: if it is not possible now; nothing was changed then.
+    """
+    try:
+        source = folders.place(step.source, receives=way == "back")
+        target = folders.place(step.target, receives=way == "there")
+        if source.folder.identity == target.folder.identity:
+            raise FilingError(f"{source.folder.path} and {target.folder.path} are one folder")
+        if action == "move":
+            ends = (source, target) if way == "there" else (target, source)
+            return _move(*ends, step, way, again)
+        if way == "back":
+            return _remove(source, target, step, action)
+        _make(source, target, action, again)
+    except FileExistsError:
+        raise FilingError("its new name was taken in the meantime") from None
+    except OSError as error:
+        raise FilingError(str(error.strerror or error)) from error
+    return None
+
+
+def is_file_of(step: Step, status: os.stat_result) -> bool:
+    """Tell whether a status is that of the file that was filed, as far as size and time tell."""
+    shift = (status.st_mtime_ns - step.mtime) % TIME_ZONE_STEP
+    is_close = min(shift, TIME_ZONE_STEP - shift) <= TIME_GRAIN
+    return stat.S_ISREG(status.st_mode) and status.st_size == step.size and is_close
+
+
+def delete(doomed: Doomed, step: Step, way: Way, folders: Folders) -> None:
+    """Delete what is under another name, too.
+
+    Raises:
+        FilingError: if it was changed in the meantime, or cannot be deleted.
+    """
+    try:
+        now = status_of(doomed.place)
+        if now is None:
+            return
+        if _stamp(now) != _stamp(doomed.status):
+            raise FilingError("it was changed in the meantime")
+        unlink(doomed.place)
+    except (OSError, FilingError) as error:
+        if way == "there":  # the copy goes instead
+            unlink(folders.place(step.target))
+        raise FilingError(str(getattr(error, "strerror", None) or error)) from error
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Doomed | None:
+    status = status_of(here)
+    if status is None:
+        other = status_of(there)
+        if other is not None and (again or is_file_of(step, other)):
+            return None  # it was moved before, and may have been changed since
+        raise (
+            Lost("it is no longer there")
+            if way == "back"
+            else FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        )
+    if not is_file_of(step, status):
+        raise (
+            Lost("it was changed since it was filed")
+            if way == "back"
+            else FilingError("it was changed since it was looked at")
+        )
+    try:
+        rename(here, there)
+    except FileExistsError:
+        return _move_onto(here, there, step, way, again)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return None
+    try:
+        copy(here, there, step.mtime, step.mode)
+    except FileExistsError:
+        return _move_onto(here, there, step, way, again)
+    return Doomed(here, status)
+
+
+def _move_onto(here: Place, there: Place, step: Step, way: Way, again: bool) -> Doomed | None:
+    """Finish a move that was cut off half-way, if what has the other name is of it."""
+    mine, other = status_of(here), status_of(there)
+    if mine is not None and other is not None:
+        if os.path.samestat(mine, other) and mine.st_nlink > 1:
+            return Doomed(here, mine)
+        if (again or way == "back") and stat.S_ISREG(other.st_mode):
+            if again and other.st_size == 0 and mine.st_size > 0:
+                unlink(there)  # it kept the name for the file
+                return _move(here, there, step, way, again=False)
+            if not os.path.samestat(mine, other) and is_same_bytes(here, there):
+                return Doomed(here, mine)
+    if way == "back":
+        raise FilingError(f"its old name is taken: {there.path}")
+    raise FileExistsError
+
+
+def _make(source: Place, target: Place, action: Action, again: bool) -> None:
+    """Copy or link."""
+    try:
+        if action == "copy":
+            copy(source, target)
+        elif action == "hardlink":
+            hardlink(source, target)
+        else:
+            symlink(source, target)
+    except FileExistsError:
+        if not again or not _is_made(source, target, action):
+            raise
+    except (OSError, ValueError) as error:  # ValueError: from one drive to another
+        number = error.errno if isinstance(error, OSError) else errno.EXDEV
+        if action == "copy" or number not in {*UNSUPPORTED, errno.EXDEV}:
+            raise
+        others = "--copy is" if action == "hardlink" else "--hardlink may be, and --copy is"
+        raise FilingError(f"no {action} is possible from here to there; {others}") from error
+
+
+def _is_made(source: Place, target: Place, action: Action) -> bool:
+    """Tell whether a copy or link was made before; an empty file that kept its name goes."""
+    if action == "link":
+        return leads_to(target, source)
+    status, original = status_of(target), status_of(source, follow=True)
+    if status is None or original is None or not stat.S_ISREG(status.st_mode):
+        return False
+    if action == "hardlink":
+        return os.path.samestat(status, original)
+    if is_same_bytes(source, target):
+        return True
+    if status.st_size == 0:
+        unlink(target)
+        copy(source, target)
+        return True
+    return False
+
+
+def _remove(source: Place, target: Place, step: Step, action: Action) -> Doomed | None:
+    """Find the copy or link that is to be deleted, if it is sure not to be the only one."""
+    status = status_of(target)
+    if status is None:
+        return None
+    if action == "link":
+        if not leads_to(target, source):
+            raise Lost("it is not the link that was made")
+        return Doomed(target, status)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != step.size:
+        raise Lost("it was changed since it was filed")
+    original = status_of(source, follow=True)
+    if original is None:
+        # It may be on a disk that is not there now.
+        raise FilingError(
+            f"{source.path} is gone, so this may be the only one; once that is there, or this "
+            "is not, undo goes on"
+        )
+    if leads_to(source, target) or (action == "copy" and os.path.samestat(status, original)):
+        raise Lost("its original was changed, so this may be the only one")
+    if not os.path.samestat(status, original) and not is_same_bytes(source, target):
+        raise Lost("it or its original was changed, so this may be the only one")
+    return Doomed(target, status)
