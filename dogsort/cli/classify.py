@@ -101,12 +101,11 @@ def classify(
         raise UsageError("--null needs PATH -, the names on stdin")
     folders = [path for path in named if os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
-    known = None if "-" in paths else named
-    options = read_filing_options(filing, default, folders, known, "the only PATH is a folder")
+    options = read_filing_options(filing, default, folders, "the only PATH is a folder")
     planner = None if options is None else Planner(options)
     talk = Talk(quiet, verbose, no_progress)
     pass_over = None if options is None else cache(filed_into)
-    say_passed_over = None if options is None else passed_over(options.folder, talk)
+    say_passed_over = None if options is None else passed_over(talk)
     journal, unfiled = None, 0
     with ExitStack() as stack:
         if options is not None:

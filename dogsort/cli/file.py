@@ -70,12 +70,12 @@ def file(
         "the log beside the table names one folder that is here, counting from the current folder, "
         "or --photos names it"
     )
-    options = read_filing_options(filing, default, within, within, unless)
+    options = read_filing_options(filing, default, within, unless)
     if options is None:
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(options)
     with open_journal(options, talk, dry_run) as journal:
-        found_below = walked(rows, within, filed_into, passed_over(options.folder, talk))
+        found_below = walked(rows, within, filed_into, passed_over(talk))
         with reading(options.folder) as earlier:
             moved = _nothing_moved if earlier is None else earlier.moved_from
             photos_found = photos_of(found_below, options.folders().keys(), log, moved)

@@ -61,7 +61,7 @@ def open_journal(options: FilingOptions, talk: Talk, dry_run: bool) -> Iterator[
 
 def show_plan(planner: Planner, output: str | None, talk: Talk) -> None:
     """Say what would be done: how much, to stderr; each step, as the table of this run."""
-    filings, action = _filings(planner, talk), planner.options.action
+    filings, action = planner.filings(), planner.options.action
     sizes = [_size_of(filing) for filing in filings]
     rows = (
         (action, filing.source, filing.target, filing.label, filing.belongs_to, size)
@@ -104,7 +104,7 @@ def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
     Raises:
         KeyboardInterrupt: if interrupted; it says how to take back what was filed.
     """
-    filings, options = _filings(planner, talk), planner.options
+    filings, options = planner.filings(), planner.options
     _say_what_stays(planner, talk)
     past = PAST[options.action]
     if not filings:
@@ -139,26 +139,17 @@ def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
     return failed
 
 
-def passed_over(folder: str, talk: Talk) -> Callable[[str], None]:
-    """Return what says that earlier runs filed into a place, once for many that lie together."""
-    real = os.path.join(os.path.realpath(folder), "")
+def passed_over(talk: Talk) -> Callable[[str], None]:
+    """Return what says that earlier runs filed into a place: once for many that lie together."""
     said: set[str] = set()
 
     def say(place: str) -> None:
-        if os.path.realpath(place).startswith(real):
-            first, _, inner = os.path.realpath(place).removeprefix(real).partition(os.sep)
-            outer = os.path.join(folder, first)
-            if not inner:
-                talk.say(f"{printable(outer)}: an earlier run filed into it, passed over")
-                return
-        else:  # such a run filed elsewhere
-            outer = os.path.dirname(place)
+        outer = os.path.dirname(place)
         if outer not in said:  # with --keep-tree, there may be hundreds
-            talk.say(
-                f"{printable(outer)}: folders in it that earlier runs filed into are passed over"
-            )
-        said.add(outer)
-        talk.detail(f"{printable(place)}: passed over")
+            said.add(outer)
+            talk.say(f"{printable(place)}: an earlier run filed into it, passed over")
+        else:
+            talk.detail(f"{printable(place)}: passed over")
 
     return say
 
@@ -171,11 +162,6 @@ def counted(counts: Counter[str]) -> str:
 def _say_what_stays(planner: Planner, talk: Talk) -> None:
     for target, link in planner.links.items():
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
-    for link, target in planner.outward.items():
-        talk.detail(f"{printable(link)}: a link out of the folders named, to {printable(target)}")
-    if planner.outward:
-        count = len(planner.outward)
-        talk.say(f"links that lead out of the folders named, so left where they are: {count}")
     for path in planner.shared:
         talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
     if planner.in_place:
@@ -185,26 +171,11 @@ def _say_what_stays(planner: Planner, talk: Talk) -> None:
     if planner.already:
         count = len(planner.already)
         talk.say(f"already there, or the same as another one, so not filed again: {count}")
-    _name_conflicts(planner, talk)
-    if planner.conflicts:
-        stay = planner.options.on_conflict == "skip"
-        what = "so left where they are" if stay else "so filed under other names"
-        talk.say(f"names that another file has, {what}: {len(planner.conflicts)}")
-
-
-def _filings(planner: Planner, talk: Talk) -> list[Filing]:
-    try:
-        return planner.filings()
-    except FilingError as error:
-        if talk.verbose:
-            _name_conflicts(planner, talk)
-            raise
-        raise FilingError(f"{error}; -v names them all") from None
-
-
-def _name_conflicts(planner: Planner, talk: Talk) -> None:
     for source, name in planner.conflicts.items():
         talk.detail(f"{printable(source)}: another file has the name {printable(name)}")
+    if planner.conflicts:
+        count = len(planner.conflicts)
+        talk.say(f"names that another file has, so filed under other names: {count}")
 
 
 def _kind(filing: Filing) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from dogsort.errors import FilingError, UsageError
-from dogsort.filing.options import FILED, Action, FilingOptions, OnConflict
+from dogsort.filing.options import FILED, Action, FilingOptions
 
 __all__ = ["filing_options", "read_filing_options"]
 
@@ -42,17 +42,6 @@ def filing_options(command: F) -> F:
             ),
             click.option("--neither-to", metavar="NAME", help="Also file the others, into NAME/."),
             click.option("--keep-tree", is_flag=True, help="Keep sub-folders below dog/ and cat/."),
-            click.option(
-                "--no-sidecars",
-                is_flag=True,
-                help="Leave .xmp, .aae, Live Photo's .mov ... where they are.",
-            ),
-            click.option(
-                "--on-conflict",
-                type=click.Choice(get_args(OnConflict)),
-                help="If another photo has the name: file as 'NAME (2)', leave, or file nothing "
-                "[default: rename].",
-            ),
         )
     ):
         command = option(command)
@@ -63,7 +52,6 @@ def read_filing_options(
     options: Mapping[str, Any],
     default: str | None,
     roots: Sequence[str],
-    named: Sequence[str] | None,
     unless: str,
 ) -> FilingOptions | None:
     """Return what is asked for, after looking whether it can be done.
@@ -72,7 +60,6 @@ def read_filing_options(
         options: as ``filing_options`` give them.
         default: the folder to file into without --to; None if there is none.
         roots: the folders whose sub-folders --keep-tree keeps.
-        named: the files and folders that were named; None if nobody knows them yet.
         unless: when there is a default, for people.
 
     Returns:
@@ -101,9 +88,6 @@ def read_filing_options(
         unsure_to=unsure_to,
         neither_to=neither_to,
         keep_tree=roots if options["keep_tree"] else None,
-        within=named,
-        sidecars=not options["no_sidecars"],
-        on_conflict=options["on_conflict"] or "rename",
     )
     _check_folders(folder, chosen.folders().values())
     return chosen

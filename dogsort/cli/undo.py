@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from itertools import zip_longest
 
 import click
 
 from dogsort.cli.history import open_existing
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
-from dogsort.errors import FilingError
+from dogsort.errors import FilingError, UsageError
 from dogsort.filing.execute import STRANGE, at_work, put_back
 from dogsort.filing.journal import Journal, Run
 from dogsort.results.summary import printable
@@ -20,48 +19,44 @@ __all__ = ["undo"]
 @click.command("undo", context_settings=HELP)
 @click.argument("folder", metavar="[FOLDER]", default=".")
 @click.option("-n", "--dry-run", is_flag=True, help="Put nothing back; say what would be.")
+@click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
 @click.option("-y", "--yes", is_flag=True, help="Also undo what somebody else's dogsort filed.")
 @talk_options
 def undo(
-    folder: str, dry_run: bool, yes: bool, quiet: bool, verbose: bool, no_progress: bool
+    folder: str,
+    dry_run: bool,
+    number: int | None,
+    yes: bool,
+    quiet: bool,
+    verbose: bool,
+    no_progress: bool,
 ) -> int:
     """Put back what the last --move, --copy, --link or --hardlink into FOLDER filed.
 
     Once more goes back to the run before. A file that was changed since stays where it is, nothing
-    is overwritten, and what could not be put back is named.
+    is overwritten, and what could not be put back is named; dogsort history tells the runs.
     """
     talk = Talk(quiet, verbose, no_progress)
     with open_existing(folder) as journal:
-        runs = _runs_to_undo(journal)
+        run = _run_to_undo(journal, number)
         if dry_run:
-            _say_what_would_be(journal, runs[0], talk)
+            _say_what_would_be(journal, run, talk)
             return 0
-        for run in runs[:1]:
-            _check_trust(journal, run, yes)
+        _check_trust(journal, run, yes)
     with at_work(folder) as (journal, found):
         for line in found:
             talk.warn(f"{printable(folder)}: {printable(line)}")
-        runs = _runs_to_undo(journal)
-        for run, earlier in zip_longest(runs, runs[1:]):
-            back, left = _put_back(journal, run, talk)
-            if back or not left or earlier is None:
-                break
-            # Said once before an older run is taken back, which may not be what is wanted.
-            journal.set_state(run, "stuck")
-            if run.state != "stuck":
-                talk.say(f"to go on to the run begun {earlier.started}, call undo once more")
-                break
-            _check_trust(journal, earlier, yes)
-            talk.say(f"nothing of it can be put back now; that begun {earlier.started} is next")
+        left = _put_back(journal, _run_to_undo(journal, number), talk)
     return SOME_FAILED if left else 0
 
 
-def _runs_to_undo(journal: Journal) -> list[Run]:
-    """Return the runs that are not undone, the newest first."""
-    runs = [run for run in journal.runs()[::-1] if run.state != "undone"]
+def _run_to_undo(journal: Journal, number: int | None) -> Run:
+    runs = {run.number: run for run in journal.runs() if run.state != "undone"}
     if not runs:
         raise FilingError(f"{journal.folder}: everything that was filed is undone already")
-    return runs
+    if number is not None and number not in runs:
+        raise UsageError(f"--run {number}: those not undone are {', '.join(map(str, runs))}")
+    return runs[max(runs) if number is None else number]
 
 
 def _check_trust(journal: Journal, run: Run, yes: bool) -> None:
@@ -74,8 +69,8 @@ def _check_trust(journal: Journal, run: Run, yes: bool) -> None:
         raise FilingError(f"{what}; if that is right, undo it with --yes")
 
 
-def _put_back(journal: Journal, run: Run, talk: Talk) -> tuple[int, int]:
-    """Undo one run; return how many files were put back, and how many could not be."""
+def _put_back(journal: Journal, run: Run, talk: Talk) -> int:
+    """Undo one run; return how many files could not be put back."""
     back = left = 0
     total = sum(count for (*_, state), count in journal.counts(run).items() if state == "done")
     try:
@@ -91,14 +86,16 @@ def _put_back(journal: Journal, run: Run, talk: Talk) -> tuple[int, int]:
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what was put back stays so; the same command goes on") from None
-    files = "1 file" if back == 1 else f"{back} files"
-    talk.say(f"Put back {files}." + (f" {left} could not be." if left else ""))
-    return back, left
+    talk.say(f"Put back {_files(back)}." + (f" {left} could not be." if left else ""))
+    return left
 
 
 def _say_what_would_be(journal: Journal, run: Run, talk: Talk) -> None:
     steps = journal.steps(run, "planned", "done", "returning")
     for step in steps:
         talk.detail(f"{printable(step.target)} -> {printable(step.source)}")
-    files = "1 file" if len(steps) == 1 else f"{len(steps)} files"
-    talk.say(f"Would put back {files} of the run begun {run.started} ({run.action}).")
+    talk.say(f"Would put back {_files(len(steps))} of the run begun {run.started} ({run.action}).")
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"

@@ -130,7 +130,7 @@ def photos_of(
         all that are there, for what belongs to several photos asks for each; None for one that has
         changed.
     """
-    names, resolved = cache(_names_in), cache(os.path.realpath)
+    resolved = cache(os.path.realpath)
     for row in rows:
         entry = None if log is None else log.entries.get(row.path)
         reason = _why_not(row, entry)
@@ -138,36 +138,12 @@ def photos_of(
         if reason is not None and not os.path.lexists(row.path):
             step = moved(os.path.join(resolved(folder), name))
             if step is not None and (entry is None or entry.stamp.size == step.size):
-                reason = _how_moved(row, step, names(folder or os.curdir))
+                same = step.label == row.label
+                reason = MOVED if same else f"{MOVED} as {step.label}; dogsort undo takes that back"
         if reason is not None and row.label in labels:
             yield Failure(row.path, reason)
         if reason in (None, CHANGED):
             yield row.path, row.label if reason is None else None
-
-
-def _names_in(folder: str) -> set[str]:
-    """Return the names of files in a folder, each also without its suffix."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return set()
-    return {*names, *(os.path.splitext(name)[0] for name in names)}
-
-
-def _how_moved(row: Row, step: Step, names: Collection[str]) -> str:
-    """Tell how an earlier run moved a photo; ``MOVED`` if there is nothing left to do.
-
-    Args:
-        row: of the photo.
-        step: of that run.
-        names: what is left where it was.
-    """
-    if step.label != row.label:
-        return f"{MOVED} as {step.label}; dogsort undo takes that back"
-    name = os.path.basename(row.path)
-    if name in names or os.path.splitext(name)[0] in names:
-        return f"{MOVED}, but not what has its name; dogsort undo takes that back"
-    return MOVED
 
 
 def _why_not(row: Row, entry: Entry | None) -> str | None:

@@ -34,9 +34,8 @@ FORMAT_VERSION = 3  # kept in the file; 1 and 2 were files of JSON lines
 #: ``lost`` can never be put back, for it was changed or deleted since.
 State: TypeAlias = Literal["planned", "done", "returning", "undone", "lost"]
 
-#: ``filing`` and ``undoing`` stay with a run that was killed. Of a ``stuck`` one nothing more could
-#: be put back when that was last tried, and the user was told so.
-RunState: TypeAlias = Literal["filing", "filed", "undoing", "stuck", "undone"]
+#: ``filing`` and ``undoing`` stay with a run that was killed.
+RunState: TypeAlias = Literal["filing", "filed", "undoing", "undone"]
 
 # Paths are bytes, for names need not be UTF-8: relative below the folder filed into, with slashes.
 SCHEMA = (

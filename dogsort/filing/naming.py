@@ -9,11 +9,10 @@ import stat
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from dogsort.errors import FilingError
-from dogsort.filing.options import FilingOptions
+from dogsort.filing.options import Action
 from dogsort.records import Label
 
 __all__ = ["Filing", "Group", "Namer"]
@@ -56,8 +55,7 @@ class Filing(NamedTuple):
         return None if self.photo is None else os.path.join(self.place, self.photo)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Photos of one folder and one stem that go to one folder, and keep one stem there.
 
     Attributes:
@@ -77,12 +75,20 @@ class Group:
     photos: dict[str, str]
     owners: dict[str, list[str]]
 
+    def has_room(self, folder: str, suffix: str) -> bool:
+        """Tell whether a photo that goes there fits under the stem: a.jpg beside a.JPG does not.
+
+        Some file systems do not tell case.
+        """
+        taken = map(str.casefold, self.photos.values())
+        return self.folder == folder and suffix.casefold() not in taken
+
 
 class Namer:
     """Finds names for groups of photos, one group after the other.
 
     Args:
-        options: what is to be done.
+        action: what is to be done with photos.
 
     Attributes:
         already: photos that need no filing, with the name under which they are, or will be, there.
@@ -90,8 +96,8 @@ class Namer:
             with that name.
     """
 
-    def __init__(self, options: FilingOptions) -> None:
-        self._options = options
+    def __init__(self, action: Action) -> None:
+        self._action = action
         # All names without case: some file systems do not tell A.jpg from a.jpg.
         self._taken: dict[str, dict[str, Filing | str]] = {}
         self._rivals: dict[tuple[str, str, str], _Rivals] = defaultdict(_Rivals)
@@ -102,73 +108,51 @@ class Namer:
         """Return the filings of a group, each photo before its sidecars.
 
         All get the first of ``stem``, ``stem (2)``, ``stem (3)``, ... with no name taken. A photo
-        stays if one of them has what it has, or its name is taken and no other one is wished for.
-        What belongs to a photo that stays, stays.
+        stays if one of them has what it has, and so does what belongs to it.
+
+        Raises:
+            FilingError: if the new folder cannot be looked into.
         """
-        taken = self._names_in(group.folder)
-        if len(group.photos) == 1 and not group.owners:  # as most are; it spares half the time
-            (photo,) = group.photos
-            if photo.casefold() not in taken:
-                return self._promise(group, group.photos, group.stem, {})
         left = {
             photo: suffix
             for photo, suffix in group.photos.items()
             if not self._is_there(group, photo, suffix)
         }
+        owners = {
+            name: photos for name, photos in group.owners.items() if left.keys() >= set(photos)
+        }
+        taken = self._names_in(group.folder)
         number = 1
         while left:
             stem = group.stem + (f" ({number})" if number > 1 else "")
-            going = {
-                name: stem + name[len(group.stem) :]
-                for name, owners in group.owners.items()
-                if left.keys() >= set(owners)
-            }
-            clashes = self._clashes(group, left, stem, going)
-            if not clashes:
-                return self._promise(group, left, stem, going)
-            if self._options.on_conflict == "rename":
-                free = [self._rivals_of(group, suffix).number for suffix in left.values()]
-                number = max(number + 1, *free)
-                clashes = dict.fromkeys(left, next(iter(clashes.values()))) | clashes
-            else:
-                left = {photo: suffix for photo, suffix in left.items() if photo not in clashes}
-            for photo, name in clashes.items():
+            new_names = {name: stem + suffix for name, suffix in left.items()}
+            new_names |= {name: stem + name[len(group.stem) :] for name in owners}
+            clash = next((new for new in new_names.values() if new.casefold() in taken), None)
+            if clash is None:
+                return self._promise(group, new_names, owners)
+            for photo in left:
                 path = os.path.join(group.place, photo)
-                self.conflicts.setdefault(path, os.path.join(group.folder, name))
+                self.conflicts.setdefault(path, os.path.join(group.folder, clash))
+            free = [self._rivals_of(group, suffix).number for suffix in left.values()]
+            number = max(number + 1, *free)
         return []
 
-    def _clashes(
-        self, group: Group, photos: Mapping[str, str], stem: str, going: Mapping[str, str]
-    ) -> dict[str, str]:
-        """Return the photos whose name, or if all are free, whose sidecar's name is taken."""
-        taken = self._names_in(group.folder)
-        names = {photo: stem + suffix for photo, suffix in photos.items()}
-        clashes = {photo: name for photo, name in names.items() if name.casefold() in taken}
-        return clashes or {
-            owner: name
-            for other, name in going.items()
-            if name.casefold() in taken
-            for owner in group.owners[other]
-        }
-
     def _promise(
-        self, group: Group, photos: Mapping[str, str], stem: str, going: Mapping[str, str]
+        self, group: Group, new_names: Mapping[str, str], owners: Mapping[str, list[str]]
     ) -> list[Filing]:
-        place, folder, label = group.place, group.folder, group.label
-        filings = []
-        for photo, suffix in photos.items():
-            # Mostly the very name it has, which is not kept twice.
-            new_name = photo if stem == group.stem else stem + suffix
-            filings.append(Filing(place, photo, folder, new_name, label))
+        """Take names up as given, and return the filings in order."""
+        taken, filings = self._names_in(group.folder), []
+        for photo in (name for name in new_names if name not in owners):
             # What belongs to several goes with the first one.
-            filings += [
-                Filing(place, other, folder, name, label, photo)
-                for other, name in going.items()
-                if group.owners[other][0] == photo
-            ]
-        taken = self._names_in(folder)
-        for filing in filings:
-            taken[filing.new_name.casefold()] = filing
+            others = [name for name, photos in owners.items() if photos[0] == photo]
+            for name in (photo, *others):
+                new_name = name if new_names[name] == name else new_names[name]  # not kept twice
+                belongs_to = None if name == photo else photo
+                filing = Filing(
+                    *(group.place, name, group.folder, new_name, group.label, belongs_to)
+                )
+                taken[new_name.casefold()] = filing
+                filings.append(filing)
         return filings
 
     def _names_in(self, folder: str) -> dict[str, Filing | str]:
@@ -202,9 +186,10 @@ class Namer:
 
     def _is_there(self, group: Group, photo: str, suffix: str) -> bool:
         """Tell whether a photo is, or will be, under its name or one with a number; note it."""
+        if photo.casefold() not in self._names_in(group.folder):  # as most are
+            return False
         path = os.path.join(group.place, photo)
-        is_link = self._options.action == "link"
-        name = self._rivals_of(group, suffix).find(path, is_link)
+        name = self._rivals_of(group, suffix).find(path, self._action == "link")
         if name is not None:
             self.already[path] = name
         return name is not None

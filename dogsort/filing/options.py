@@ -9,12 +9,9 @@ from typing import Literal, TypeAlias
 
 from dogsort.records import Label
 
-__all__ = ["FILED", "Action", "FilingOptions", "OnConflict"]
+__all__ = ["FILED", "Action", "FilingOptions"]
 
 Action: TypeAlias = Literal["move", "copy", "link", "hardlink"]
-
-#: What is done where another file has the name: take another name, leave the photo, or all.
-OnConflict: TypeAlias = Literal["rename", "skip", "fail"]
 
 #: Labels that are filed, into folders of their name.
 FILED: tuple[Label, ...] = ("dog", "cat")
@@ -31,10 +28,6 @@ class FilingOptions:
             None leaves them where they are.
         keep_tree: the folders whose sub-folders are kept below the label; None files all photos of
             a label into one folder.
-        within: the files and folders that were named: what is found in a folder, as a link that
-            leads to none of them, stays. None lets links lead anywhere.
-        sidecars: whether what belongs to a photo goes with it.
-        on_conflict: what is done where another file has the name.
     """
 
     action: Action
@@ -42,9 +35,6 @@ class FilingOptions:
     unsure_to: str | None = None
     neither_to: str | None = None
     keep_tree: Sequence[str] | None = None
-    within: Sequence[str] | None = None
-    sidecars: bool = True
-    on_conflict: OnConflict = "rename"
 
     def folders(self) -> dict[Label, str]:
         """Return the folder of each label that is filed."""
