@@ -36,6 +36,14 @@ def run_dogsort(
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this user's own runs are noted: never in the home folder, while tests run."""
+    folder = tmp_path_factory.mktemp("state")
+    os.environ["XDG_STATE_HOME"] = str(folder)
+    return folder
+
+
 @pytest.fixture
 def dogsort():
     return run_dogsort

@@ -1,0 +1,62 @@
+"""Small trees of files: made, looked at, and left as a run that was killed leaves them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from dogsort.filing.journal import FILE_NAME, FOLDER_NAME
+
+__all__ = ["contents", "plant", "stop", "tree"]
+
+
+def plant(folder: Path, files: dict[str, bytes]) -> None:
+    """Make files below a folder, by relative path; each gets a time of its own."""
+    for number, (name, content) in enumerate(files.items()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, ns=(10**18 + number, 10**18 + number))
+
+
+def tree(folder: Path) -> dict[str, tuple[object, object]]:
+    """What lies below a folder, but for the journal: by relative path: content, and time and mode.
+
+    Folders have neither time nor mode here: those change as files come and go.
+    """
+    found: dict[str, tuple[object, object]] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if name.split(os.sep, maxsplit=1)[0] == FOLDER_NAME:
+            continue
+        status = path.lstat()
+        if path.is_symlink():
+            found[name] = (f"-> {os.readlink(path)}", None)
+        elif path.is_file():
+            found[name] = (path.read_bytes(), (status.st_mtime_ns, status.st_mode))
+        else:
+            found[name] = ("folder", None)
+    return found
+
+
+def contents(folder: Path) -> list[bytes]:
+    """What the files below a folder hold, sorted."""
+    return sorted(content for content, _ in tree(folder).values() if isinstance(content, bytes))
+
+
+def stop(folder: Path, run: int | None = None) -> None:
+    """Leave a run in the journal as if it had been killed before its steps were marked as done.
+
+    Args:
+        folder: the one filed into.
+        run: its number; None for the last one.
+    """
+    with closing(sqlite3.connect(folder / FOLDER_NAME / FILE_NAME)) as journal, journal:
+        number = run or journal.execute("SELECT max(run) FROM runs").fetchone()[0]
+        for change in (
+            "UPDATE runs SET state = 'filing' WHERE run = ?",
+            "UPDATE steps SET state = 'planned' WHERE run = ? AND state = 'done'",
+        ):
+            assert journal.execute(change, (number,)).rowcount > 0
