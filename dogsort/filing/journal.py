@@ -38,12 +38,13 @@ State: TypeAlias = Literal["planned", "done", "returning", "undone", "lost"]
 RunState: TypeAlias = Literal["filing", "filed", "undoing", "undone"]
 
 # Paths are bytes, for names need not be UTF-8: relative below the folder filed into, with slashes.
+# Times are digits, for after 2262 they need more than 64 bits.
 SCHEMA = (
     "CREATE TABLE runs (run INTEGER PRIMARY KEY, token TEXT, started TEXT, action TEXT,"
     " state TEXT)",
     "CREATE TABLE folders (run INTEGER, path BLOB, is_new INTEGER)",  # what targets lie in; made
     "CREATE TABLE steps (step INTEGER PRIMARY KEY, run INTEGER, source BLOB, target BLOB,"
-    " label TEXT, sidecar INTEGER, size INTEGER, mtime INTEGER, mode INTEGER, state TEXT)",
+    " label TEXT, sidecar INTEGER, size INTEGER, mtime TEXT, mode INTEGER, state TEXT)",
     "CREATE INDEX steps_by_source ON steps (source)",
 )
 
@@ -54,6 +55,8 @@ if os.name == "nt":
 
 #: The columns of a ``Step``, in its order.
 COLUMNS = "step, source, target, label, sidecar, size, mtime, mode, steps.state"
+
+LATEST = 1 << 90  # ns since 1970, about: systems keep seconds in 64 bits at most
 
 BUSY_SECONDS = 10  # a reader waits so long for the end of a write, which takes far less
 
@@ -207,8 +210,13 @@ class Journal:
             self._database.executemany(
                 "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (number, run.number, self._blob(source), self._blob(target), *rest)
-                    for number, source, target, *rest in numbered
+                    (
+                        *(step.number, run.number),
+                        *(self._blob(step.source), self._blob(step.target)),
+                        *(step.label, step.sidecar, step.size, str(step.mtime), step.mode),
+                        step.state,
+                    )
+                    for step in numbered
                 ),
             )
         return numbered
@@ -287,11 +295,13 @@ class Journal:
 
     def _step(self, number: Any, source: Any, target: Any, label: Any, *rest: Any) -> Step:
         sidecar, size, mtime, mode, state = rest
-        if not all(type(value) is int for value in (number, size, mtime, mode)):
+        if not all(type(value) is int for value in (number, size, mode)):
             raise ValueError("no numbers where there should be some")
+        if type(mtime) is not str or abs(int(mtime)) >= LATEST:
+            raise ValueError("no time where there should be one")
         return Step(
             *(number, self._path(source, outside=True), self._path(target)),
-            *(_one_of(LABELS, label), bool(sidecar), size, mtime, mode & 0o7777),
+            *(_one_of(LABELS, label), bool(sidecar), size, int(mtime), mode & 0o7777),
             _one_of(get_args(State), state),
         )
 
