@@ -149,7 +149,13 @@ class _Batch:
 
     def add(self, step: Step) -> None:
         self.steps.append(step)
-        self._folders.update(map(os.path.dirname, (step.source, step.target)))
+        for path in map(os.path.dirname, (step.source, step.target)):
+            self._folders.add(path)
+            # Those around it, too: where they are not there, they are made, and put on disk.
+            while (path := os.path.dirname(path)).startswith(self._below):
+                if path in self._folders:
+                    break
+                self._folders.add(path)
         if self._action == "copy" or not step.source.startswith(self._below):
             self._bytes += step.size
 
