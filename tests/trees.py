@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from dogsort.filing import Filed, FilingOptions, file_photos
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME
+from dogsort.filing.options import Action
+from dogsort.records import Label, Prediction
 
-__all__ = ["contents", "plant", "stop", "tree"]
+__all__ = ["ACTIONS", "LABELS", "PHOTOS", "contents", "edit", "file_all", "plant", "stop", "tree"]
+
+ACTIONS: tuple[Action, ...] = ("move", "copy", "link", "hardlink")
+
+#: What tests plant, and how they label it: a name is taken, another one is there twice.
+PHOTOS = {"a.jpg": b"one", "trip/a.jpg": b"two", "trip/b.jpg": b"three", "dog/a.jpg": b"four"}
+LABELS: dict[str, Label] = {"a.jpg": "dog", "trip/a.jpg": "dog", "trip/b.jpg": "cat"}
 
 
 def plant(folder: Path, files: dict[str, bytes]) -> None:
@@ -19,6 +30,27 @@ def plant(folder: Path, files: dict[str, bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         os.utime(path, ns=(10**18 + number, 10**18 + number))
+
+
+def edit(path: Path, content: bytes) -> None:
+    """Change a file, perhaps to the same size: its time is then what tells."""
+    path.write_bytes(content)
+    os.utime(path, ns=(10**18, 10**18 + 450 * 10**9))
+
+
+def file_all(
+    folder: Path,
+    labels: Mapping[str, Label],
+    action: Action,
+    to: Path | None = None,
+    **options: Any,
+) -> list[Filed]:
+    """File photos of a folder, by relative path, into the same folder or another one."""
+    records = [
+        Prediction(str(folder / name), label, 1.0, 1.0, 1.0) for name, label in labels.items()
+    ]
+    options = {"unsure_to": "unsure", **options}
+    return file_photos(records, FilingOptions(action, str(to or folder), **options))
 
 
 def tree(folder: Path) -> dict[str, tuple[object, object]]:

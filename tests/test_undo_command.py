@@ -1,0 +1,143 @@
+"""``dogsort undo`` and ``dogsort history``, as they are called and what they say."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from trees import LABELS, PHOTOS, file_all, plant, tree
+
+from dogsort.errors import FilingError
+from dogsort.filing import undo
+from dogsort.filing.execute import at_work
+from dogsort.filing.journal import FOLDER_NAME
+
+
+def test_two_at_once(dogsort, tmp_path):
+    plant(tmp_path, PHOTOS)
+    with at_work(str(tmp_path)):
+        with pytest.raises(FilingError, match="another dogsort is at work in it"):
+            undo(str(tmp_path))
+        with pytest.raises(FilingError, match="another dogsort is at work in it"):
+            file_all(tmp_path, LABELS, "move")
+    assert [one.error for one in file_all(tmp_path, LABELS, "move")] == [None] * 3
+    with at_work(str(tmp_path)):
+        run = dogsort("undo", tmp_path)
+    assert run.returncode == 1
+    assert b"another dogsort is at work in it" in run.stderr
+    assert len(undo(str(tmp_path))) == 3
+
+
+def test_an_older_run_is_undone_only_once_that_was_said(dogsort, tmp_path):
+    album, home = tmp_path / "album", tmp_path / "home"
+    plant(album, {"c.jpg": b"three"})
+    plant(home, {"a.jpg": b"one", "b.jpg": b"two"})
+    file_all(album, {"c.jpg": "cat"}, "move")
+    file_all(home, {"a.jpg": "dog", "b.jpg": "cat"}, "move", to=album)
+    (home / "a.jpg").write_bytes(b"another one")
+    said = [dogsort("undo", album) for _ in range(3)]
+    assert [run.returncode for run in said] == [3, 3, 3]
+    assert (home / "b.jpg").exists()
+    assert b"Put back 1 file. 1 could not be." in said[0].stderr
+    assert b"call undo" not in said[0].stderr
+    assert b"call undo once more" in said[1].stderr
+    assert b"nothing of it can be put back now; that begun" in said[2].stderr
+    assert (album / "c.jpg").exists()
+    alone = dogsort("undo", album)
+    assert alone.returncode == 3
+    assert b"its old name is taken" in alone.stderr
+    assert b"once more" not in alone.stderr
+    assert b"next" not in alone.stderr
+
+
+def states(dogsort, folder: Path, *arguments: object) -> list[tuple[str, str]]:
+    """The names and states of the files of a run, as ``history`` tells a pipe."""
+    run = dogsort("history", folder, *arguments)
+    assert run.returncode == 0, run.stderr.decode()
+    head, *rows = run.stdout.decode().splitlines()
+    assert head == "source,target,label,state"
+    return [(os.path.basename(row.split(",")[0]), row.split(",")[-1]) for row in rows]
+
+
+def test_the_command(dogsort, album):
+    before = tree(album)
+    assert dogsort(album, "--move", "--quiet").returncode == 0
+    assert (album / "dog" / "running_dog.jpeg").exists()
+    again = dogsort(album, "--move", "-o", "-")
+    assert again.returncode == 0
+    assert again.stderr.decode().count("an earlier run filed into it, passed over") == 2
+    assert again.stdout.count(b"\n") == 4  # the head, and the three that are neither
+    filed = [("chelsea.png", "done"), ("kitten.jpeg", "done"), ("running_dog.jpeg", "done")]
+    assert states(dogsort, album) == filed
+    would = dogsort("undo", album, "--dry-run")
+    assert would.returncode == 0
+    assert b"Would put back 3 files" in would.stderr
+    assert (album / "dog" / "running_dog.jpeg").exists()
+    undone = dogsort("undo", album)
+    assert undone.returncode == 0, undone.stderr.decode()
+    assert undone.stderr == b"Put back 3 files.\n"
+    assert tree(album) == before
+    assert states(dogsort, album) == [(name, "undone") for name, _ in filed]
+    again = dogsort("undo", album)
+    assert again.returncode == 1
+    assert "everything that was filed is undone already" in again.stderr.decode()
+
+
+def test_what_can_never_be_put_back_keeps_nobody_from_the_run_before(dogsort, tmp_path):
+    album, home = tmp_path / "album", tmp_path / "home"
+    plant(album, PHOTOS)
+    plant(home, {"c.jpg": b"five"})
+    file_all(home, {"c.jpg": "cat"}, "move", to=album)
+    file_all(album, LABELS, "move")
+    assert dogsort("undo", album).returncode == 0
+    home.rename(tmp_path / "away")
+    assert dogsort("undo", album).returncode == 3
+    assert states(dogsort, album, "--run", "1") == [("c.jpg", "done")]
+    (tmp_path / "away").rename(home)
+    (album / "cat" / "c.jpg").unlink()
+    gone = dogsort("undo", album)
+    assert gone.returncode == 3
+    assert "it is no longer there" in gone.stderr.decode()
+    assert states(dogsort, album, "--run", "1") == [("c.jpg", "lost")]
+    assert "undone already" in dogsort("undo", album).stderr.decode()
+
+
+def test_where_nothing_was_filed_nothing_is_made(dogsort, tmp_path):
+    for command in ("undo", "history"):
+        nothing = dogsort(command, cwd=tmp_path)
+        assert nothing.returncode == 1
+        assert "nothing was filed into it" in nothing.stderr.decode()
+    assert not (tmp_path / FOLDER_NAME).exists()
+    older = tmp_path / FOLDER_NAME
+    older.mkdir()
+    (older / "run-000001.jsonl").write_text("{}")
+    assert b"by an older dogsort" in dogsort("undo", tmp_path).stderr
+
+
+def test_runs_that_this_user_did_not_begin_put_nothing_outside_unasked(dogsort, tmp_path):
+    """A journal may come with an album that somebody else made."""
+    plant(tmp_path / "camera", PHOTOS)
+    before = tree(tmp_path / "camera")
+    file_all(tmp_path / "camera", LABELS, "move", to=tmp_path / "sorted")
+    filed = tree(tmp_path / "sorted")
+    stranger = str(tmp_path / "state")
+    asked = dogsort("undo", tmp_path / "sorted", XDG_STATE_HOME=stranger)
+    assert asked.returncode == 1
+    assert b"this user did not begin it; it would put" in asked.stderr
+    assert b"undo it with --yes" in asked.stderr
+    assert tree(tmp_path / "sorted") == filed
+    undone = dogsort("undo", tmp_path / "sorted", "--yes", XDG_STATE_HOME=stranger)
+    assert undone.returncode == 0, undone.stderr.decode()
+    assert tree(tmp_path / "camera") == before
+
+
+def test_the_python_interface_is_told_whom_to_trust(tmp_path, monkeypatch):
+    plant(tmp_path / "camera", PHOTOS)
+    before = tree(tmp_path / "camera")
+    file_all(tmp_path / "camera", LABELS, "move", to=tmp_path / "sorted")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with pytest.raises(FilingError, match="this user did not begin it"):
+        undo(str(tmp_path / "sorted"))
+    assert len(undo(str(tmp_path / "sorted"), trust=True)) == 3
+    assert tree(tmp_path / "camera") == before
