@@ -267,9 +267,11 @@ def _drop_partials(steps: Sequence[Step], way: Way, folders: Folders) -> None:
 
 def _remove_folders(journal: Journal, run: Run) -> None:
     """Remove the folders that a run made, where nobody uses them."""
-    with closing(Folders(journal.folder)) as folders:
-        for folder in journal.new_folders(run):
-            with suppress(FilingError, OSError):  # gone, or not empty
-                place = folders.place(folder)
-                os.rmdir(place.entry, dir_fd=place.descriptor)
-        folders.sync()
+    made = journal.new_folders(run)
+    for first in range(0, len(made), BATCH_FOLDERS):
+        with closing(Folders(journal.folder)) as folders:
+            for folder in made[first : first + BATCH_FOLDERS]:
+                with suppress(FilingError, OSError):  # gone, or not empty
+                    place = folders.place(folder)
+                    os.rmdir(place.entry, dir_fd=place.descriptor)
+            folders.sync()
