@@ -206,6 +206,7 @@ class _Rivals:
         self._unread: dict[int, list[tuple[str, str]]] = defaultdict(list)
         self._by_content: dict[tuple[int, bytes], str] = {}
         self._by_place: dict[str, str] = {}
+        self._last = "", b""  # the photo looked for last, which may be the next to be added
 
     def add(self, path: str, name: str) -> None:
         """Take up what has, or will have, a name, and where its content is now."""
@@ -223,9 +224,11 @@ class _Rivals:
         if size is None or size not in self._unread:
             return None
         for other, name in self._unread[size]:
-            self._by_content.setdefault((size, _digest(other)), name)
+            digest = self._last[1] if other == self._last[0] else _digest(other)
+            self._by_content.setdefault((size, digest), name)
         self._unread[size] = []
-        return self._by_content.get((size, _digest(path)))
+        self._last = path, _digest(path)
+        return self._by_content.get((size, self._last[1]))
 
 
 def _size_of(path: str) -> int | None:
