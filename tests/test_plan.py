@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import plant
 
-from dogsort.errors import FilingError
 from dogsort.filing.options import FilingOptions
 from dogsort.filing.plan import Planner
 
@@ -83,15 +82,12 @@ def test_taken_names_are_numbered():
     assert list(targets.values()) == ["p/dog/b.jpg", "p/dog/B (2).JPG"]
 
 
-def test_conflicts_are_named_left_or_let_nothing_be_filed():
+def test_conflicts_are_named():
     make_files("q/a.jpg", "q/b.jpg", "p/dog/a.jpg")
     photos = [("q/a.jpg", "dog"), ("q/b.jpg", "dog")]
     planner = planner_of(*photos)
     assert [filing.target for filing in planner.filings()] == ["p/dog/a (2).jpg", "p/dog/b.jpg"]
     assert planner.conflicts == {"q/a.jpg": "p/dog/a.jpg"}
-    assert plan(*photos, on_conflict="skip") == {"q/b.jpg": "p/dog/b.jpg"}
-    with pytest.raises(FilingError, match=r"q/a.jpg: the name p/dog/a.jpg .* 1 in all"):
-        plan(*photos, on_conflict="fail")
 
 
 def test_what_is_there_already_is_not_filed_again():
@@ -141,17 +137,6 @@ def test_a_move_leaves_links_and_what_they_lead_to():
     assert len(plan(*photos, action="copy")) == 3
 
 
-def test_links_out_of_the_folders_named_are_not_followed():
-    make_files("out/a.jpg", "q/b.jpg")
-    os.symlink("../out/a.jpg", "q/a.jpg")
-    os.symlink("b.jpg", "q/c.jpg")
-    photos = [("q/a.jpg", "dog"), ("q/b.jpg", "dog"), ("q/c.jpg", "dog")]
-    planner = planner_of(*photos, action="copy", within=["q"])
-    assert [filing.source for filing in planner.filings()] == ["q/b.jpg", "q/c.jpg"]
-    assert planner.outward == {"q/a.jpg": os.path.realpath("out/a.jpg")}
-    assert len(plan(*photos, action="copy", within=["q", "q/a.jpg"])) == 3
-
-
 def test_what_belongs_to_a_photo_goes_with_it():
     takeout = ("a.jpg.supplemental-metadata.json", "a.jpg.suppl.json")
     belonging = ("a.xmp", "a.jpg.json", "a.MOV", "a.NEF", *takeout)
@@ -160,7 +145,6 @@ def test_what_belongs_to_a_photo_goes_with_it():
     photos = [("q/a.jpg", "dog"), ("q/b.jpg", "neither")]
     expected = {f"q/{name}": f"p/dog/{name}" for name in ("a.jpg", *sorted(belonging))}
     assert plan(*photos) == expected
-    assert plan(*photos, sidecars=False) == {"q/a.jpg": "p/dog/a.jpg"}
 
 
 def test_one_name_taken_renames_a_photo_and_its_sidecars_in_step():
@@ -193,7 +177,7 @@ def test_a_folder_in_two_spellings_is_one():
 
 
 @pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize("reason", ["conflict", "same", "link"])
+@pytest.mark.parametrize("reason", ["same", "link"])
 def test_a_sidecar_never_leaves_a_photo_that_stays(order, reason):
     """Whichever of its photos is met first, and for whatever reason one of them stays."""
     make_files("q/i.jpg", "q/i.heic", "q/i.xmp")
@@ -202,8 +186,8 @@ def test_a_sidecar_never_leaves_a_photo_that_stays(order, reason):
         os.symlink("i.jpg", "q/link")
         photos.append(("q/link", "dog"))
     else:
-        make_files(**{"p/dog/i.jpg": "q/i.jpg" if reason == "same" else "other"})
-    planner = planner_of(*photos, on_conflict="skip" if reason == "conflict" else "rename")
+        make_files(**{"p/dog/i.jpg": "q/i.jpg"})
+    planner = planner_of(*photos)
     assert [filing.source for filing in planner.filings()] == ["q/i.heic"]
     assert planner.shared == ["q/i.xmp"]
 
@@ -296,16 +280,15 @@ PLACES = st.tuples(st.sampled_from("xy"), STEMMED).map("/".join)
     there=st.sets(st.sampled_from(["i.jpg", "i.heic", "i.xmp", "i (2).jpg", "I.JPG.json"])),
     same=st.dictionaries(st.one_of(PLACES, st.just("p/dog/i.jpg")), st.sampled_from(["1", "2"])),
     action=st.sampled_from(["move", "copy"]),
-    on_conflict=st.sampled_from(["rename", "skip"]),
 )
-def test_what_belongs_to_photos_goes_as_all_of_them_do(labels, there, same, action, on_conflict):
+def test_what_belongs_to_photos_goes_as_all_of_them_do(labels, there, same, action):
     sidecars = {"i.xmp": ".", "I.xmp": ".", "i.jpg.json": ".jpg.", "i.JPG.xmp": ".JPG."}
     beside = {f"{place}/{name}" for place in "xy" for name in sidecars}
     existing = {f"p/dog/{name}" for name in there}
     with new_folder():
         files = {*labels, *beside, *existing}
         make_files(*files, **{path: text for path, text in same.items() if path in files})
-        targets = plan(*labels.items(), action=action, on_conflict=on_conflict)
+        targets = plan(*labels.items(), action=action)
     assert len({target.casefold() for target in targets.values()}) == len(targets)
     assert not existing & set(targets.values())
     for sidecar in beside & targets.keys():

@@ -144,12 +144,13 @@ def passed_over(talk: Talk) -> Callable[[str], None]:
     said: set[str] = set()
 
     def say(place: str) -> None:
-        outer = os.path.dirname(place)
-        if outer not in said:  # with --keep-tree, there may be hundreds
-            said.add(outer)
-            talk.say(f"{printable(place)}: an earlier run filed into it, passed over")
-        else:
-            talk.detail(f"{printable(place)}: passed over")
+        outer = os.path.dirname(place) or os.curdir
+        if outer not in said:
+            talk.say(
+                f"{printable(outer)}: folders in it that earlier runs filed into are passed over"
+            )
+        said.add(outer)
+        talk.detail(f"{printable(place)}: passed over")
 
     return say
 

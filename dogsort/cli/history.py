@@ -71,10 +71,6 @@ def open_existing(folder: str) -> Iterator[Journal]:
         raise FilingError(f"{folder}: is not a folder; name the one that was filed into")
     place = os.path.join(folder, FOLDER_NAME)
     if not os.path.lexists(os.path.join(place, FILE_NAME)):
-        if os.path.isdir(place) and any(name.endswith(".jsonl") for name in os.listdir(place)):
-            raise FilingError(
-                f"{folder}: was filed into by an older dogsort, whose runs only that one can undo"
-            )
         raise FilingError(
             f"{folder}: nothing was filed into it; name the folder of photos, or what --to named"
         )

@@ -72,13 +72,15 @@ def carry_out(
     Raises:
         FilingError: if the journal cannot be written, or a disk fails; nothing more is filed then.
     """
-    run = journal.begin(action)
     batch = _Batch(action, journal.folder)
     planned: list[Filing] = []
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
 
     def file_batch() -> Iterator[tuple[Filing, FilingError | None]]:
+        if not batch.steps:
+            return
+        run = journal.begin(action)
         steps = _write_down(batch, journal, run)
         errors = [error for _, error in _take(steps, journal, run, "there", again=False)]
         yield from zip(planned, errors, strict=True)

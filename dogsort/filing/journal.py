@@ -29,7 +29,7 @@ __all__ = ["FILE_NAME", "FOLDER_NAME", "Journal", "Run", "State", "Step", "filed
 FOLDER_NAME = ".dogsort"
 FILE_NAME = "journal.db"
 
-FORMAT_VERSION = 3  # kept in the file; 1 and 2 were files of JSON lines
+FORMAT_VERSION = 1  # kept in the file
 
 #: ``lost`` can never be put back, for it was changed or deleted since.
 State: TypeAlias = Literal["planned", "done", "returning", "undone", "lost"]
@@ -162,13 +162,14 @@ class Journal:
             return [_run_of(*row) for row in rows]
 
     def begin(self, action: Action) -> Run:
-        """Return the run to file by: the last one if it was killed, or else a new one.
+        """Return the run to file by: the last one if it has not ended, or else a new one.
 
         The steps of runs that are undone are forgotten.
         """
         runs = self.runs()
         if runs and runs[-1].stopped and runs[-1].action == action:
-            self.set_state(runs[-1], "filing")
+            if runs[-1].state != "filing":
+                self.set_state(runs[-1], "filing")
             return runs[-1]
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         number = max((run.number for run in runs), default=0) + 1
@@ -293,15 +294,21 @@ class Journal:
             rows = self._rows(f"SELECT {COLUMNS} FROM steps WHERE {where}", *values)  # noqa: S608
             return [self._step(*row) for row in rows]
 
-    def _step(self, number: Any, source: Any, target: Any, label: Any, *rest: Any) -> Step:
-        sidecar, size, mtime, mode, state = rest
+    def _step(self, number: Any, source: Any, target: Any, *rest: Any) -> Step:
+        label, sidecar, size, mtime, mode, state = rest
         if not all(type(value) is int for value in (number, size, mode)):
             raise ValueError("no numbers where there should be some")
         if type(mtime) is not str or abs(int(mtime)) >= LATEST:
             raise ValueError("no time where there should be one")
         return Step(
-            *(number, self._path(source, outside=True), self._path(target)),
-            *(_one_of(LABELS, label), bool(sidecar), size, int(mtime), mode & 0o7777),
+            number,
+            self._path(source, outside=True),
+            self._path(target),
+            _one_of(LABELS, label),
+            bool(sidecar),
+            size,
+            int(mtime),
+            mode & 0o7777,
             _one_of(get_args(State), state),
         )
 
