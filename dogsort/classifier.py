@@ -80,6 +80,7 @@ class Classifier:
         self,
         paths: StrPath | Iterable[StrPath],
         on_skipped_link: Callable[[str], None] | None = None,
+        on_program_folder: Callable[[str], None] | None = None,
     ) -> Iterator[Record]:
         """Classify files and folders, lazily and in scan order.
 
@@ -87,12 +88,15 @@ class Classifier:
             paths: one path or many, files or folders; folders are walked as ``photos.scan``
                 describes.
             on_skipped_link: called with each link to a folder, which is not followed.
+            on_program_folder: called with each folder of a program, which is not walked.
 
         Yields:
             A Prediction for each photo, or a Failure for one that could not be read.
         """
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
-        return self.predict_photos(scan((os.fspath(path) for path in given), on_skipped_link))
+        names = (os.fspath(path) for path in given)
+        found = scan(names, on_skipped_link, on_program_folder=on_program_folder)
+        return self.predict_photos(found)
 
     def predict_photos(self, photos: Iterable[Photo | Record]) -> Iterator[Record]:
         """Classify what a scan found, each content once; records among it keep their place."""

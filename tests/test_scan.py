@@ -179,3 +179,57 @@ def test_folder_without_permission_is_a_failure(tmp_path):
         Photo(str(tmp_path / "b.jpg")),
         Failure(str(tmp_path / "closed"), "no permission to look into it"),
     ]
+
+
+PROGRAMS = (
+    *("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+    *("Old.photoslibrary", "Catalog Previews.lrdata", "Catalog.LRLIBRARY", "Old.aplibrary"),
+    *("Old.photolibrary", "2024.cocatalogdb"),
+)
+
+
+def test_folders_of_programs_are_passed_over_and_named(tmp_path):
+    make(tmp_path, *(f"{name}/sub/a.jpg" for name in PROGRAMS), "recycled/b.jpg", ".Trash-1/c.jpg")
+    said: list[str] = []
+    assert found(tmp_path, on_program_folder=said.append) == [str(tmp_path / "recycled" / "b.jpg")]
+    assert sorted(said) == sorted(str(tmp_path / name) for name in PROGRAMS)
+    for name in PROGRAMS:  # a folder that is named, one in it, a file in it
+        photo = str(tmp_path / name / "sub" / "a.jpg")
+        for path in (tmp_path / name, tmp_path / name / "sub", photo):
+            assert found(path, on_program_folder=pytest.fail) == [photo]
+
+
+def test_photos_in_folders_of_programs_stay(dogsort, album):
+    """Whether they are found or stand in a table, but not if they were named."""
+    thumbnails = album / "@eaDir" / "kitten"
+    thumbnails.mkdir(parents=True)
+    (album / "kitten.jpeg").rename(thumbnails / "kitten.jpeg")
+    how = "a folder of a program, passed over; name it"
+    root = album.parent
+    run = dogsort("album", "--move", "--dry-run", cwd=root)
+    said = f"{Path('album', '@eaDir')}: {how} as a PATH to include it\n"
+    assert run.stderr.decode().replace(os.linesep, "\n").count(said) == 1
+    assert b"kitten" not in run.stdout
+
+    (root / "t.csv").write_text("path,label\nalbum/@eaDir/kitten/kitten.jpeg,cat\n")
+    to_sorted = ("--move", "--dry-run", "--to", "sorted")
+    run = dogsort("file", "t.csv", *to_sorted, cwd=root)
+    assert f"{how} with --photos to include it" in run.stderr.decode()
+    assert b"kitten" not in run.stdout
+    run = dogsort("file", "t.csv", *to_sorted, "--photos", "album/@eaDir", cwd=root)
+    assert b"kitten" in run.stdout
+
+    for path in ("album/@eaDir", "album/@eaDir/kitten", "album/@eaDir/kitten/kitten.jpeg"):
+        assert b"kitten" in dogsort(path, *to_sorted, cwd=root).stdout
+        assert dogsort(path, "album", "-o", "p.csv", cwd=root).returncode == 0
+        assert b"kitten" in dogsort("file", "p.csv", *to_sorted, cwd=root).stdout
+
+
+def test_all_commands_pass_over_folders_of_programs(dogsort, album):
+    (album / "dog" / "@eaDir").mkdir(parents=True)
+    (album / "running_dog.jpeg").rename(album / "dog" / "1.jpeg")
+    make(album, "dog/@eaDir/broken.jpg")
+    for command in (["eval"], ["submit", "-o", album / "s.csv"], ["bench"]):
+        run = dogsort(*command, album / "dog")
+        assert run.returncode == 0, run.stderr.decode()
+        assert run.stderr.decode().count("a folder of a program, passed over") == 1

@@ -55,7 +55,7 @@ def bench(
     from dogsort.benchmark.sample import take_sample
     from dogsort.benchmark.stages import STAGES, measure
 
-    found = list(scan([path], talk.skipped_link))
+    found = list(scan([path], talk.skipped_link, on_program_folder=talk.program_folder))
     photos = [item for item in found if isinstance(item, Photo)]
     with talk.status("drawing a sample ..."):
         sample = take_sample(classifier, photos)

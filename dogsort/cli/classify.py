@@ -125,7 +125,9 @@ def classify(
         try:
             with _rows(output, talk, planner is not None, run, dry_run) as write:
                 names = with_stdin(paths, null)
-                photos = scan(names, talk.skipped_link, pass_over, say_passed_over)
+                photos = scan(
+                    names, talk.skipped_link, pass_over, say_passed_over, talk.program_folder
+                )
                 looked_up = photos if run is None else run.recall(photos)
                 counted = None if "-" in paths else scan(paths, pass_over=pass_over)
                 for record in talk.watch(classifier.predict_photos(looked_up), counted):

@@ -83,7 +83,7 @@ def evaluate(
     from dogsort.evaluation.robustness import CHANGES, predict_changed
 
     talk = Talk(quiet, verbose, no_progress)
-    photos = find_labelled(folders)
+    photos = find_labelled(folders, talk.program_folder)
     classifier = open_classifier(
         talk,
         device,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from dogsort.filing.journal import Step, filed_into, reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Label
-from dogsort.results.log import log_of, read_log
+from dogsort.results.log import Log, log_of, read_log
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.reading import read_table
 from dogsort.results.summary import printable
@@ -75,7 +76,9 @@ def file(
         raise UsageError("say what to do: --move, --copy, --link or --hardlink")
     planner = Planner(options)
     with open_journal(options, talk, dry_run) as journal:
-        found_below = walked(rows, within, filed_into, passed_over(talk))
+        say_program_folder = partial(talk.program_folder, named_how="with --photos")
+        named = [*within, *_files_named(log)]
+        found_below = walked(rows, named, filed_into, passed_over(talk), say_program_folder)
         with reading(options.folder) as earlier:
             moved = _nothing_moved if earlier is None else earlier.moved_from
             photos_found = photos_of(found_below, options.folders().keys(), log, moved)
@@ -89,6 +92,10 @@ def file(
 
 def _nothing_moved(source: str) -> Step | None:
     return None
+
+
+def _files_named(log: Log | None) -> list[str]:
+    return [] if log is None else [path for path in log.paths if not os.path.isdir(path)]
 
 
 def _take_up(

@@ -165,6 +165,8 @@ def _say_what_stays(planner: Planner, talk: Talk) -> None:
         talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
     for path in planner.shared:
         talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
+    for path in planner.unclear:
+        talk.say(f"{printable(path)}: stays, since it may belong to photos of several names")
     if planner.in_place:
         talk.say(f"in the folder of their label already: {planner.in_place}")
     for source, name in planner.already.items():

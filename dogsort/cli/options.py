@@ -119,6 +119,13 @@ class Talk:
             f"{printable(path)}: a link to a folder, not followed; name it as a PATH to include it"
         )
 
+    def program_folder(self, path: str, named_how: str = "as a PATH") -> None:
+        """Say that a folder of a program was passed over, and how it is named to be included."""
+        self.say(
+            f"{printable(path)}: a folder of a program, passed over; "
+            f"name it {named_how} to include it"
+        )
+
     def watch(
         self, records: Iterable[Record], found: Iterable[Photo | Failure] | int | None
     ) -> Iterator[Record]:

@@ -49,7 +49,7 @@ def submit(
     check_paths([folder])
     check_table_name(output, (".csv",))
     talk = Talk(quiet, verbose, no_progress)
-    ids = numbered_photos(folder)
+    ids = numbered_photos(folder, talk.program_folder)
     check_writable(output)
     classifier = open_classifier(
         talk, device, weights=weights, batch_size=batch_size, workers=workers

@@ -114,12 +114,12 @@ def train(
 
     talk = Talk(quiet, verbose, no_progress)
     check_apart(output, [data] if validation is None else [data, validation])
-    photos = find_labelled([data])
+    photos = find_labelled([data], talk.program_folder)
     if validation is None:
         photos, held_out = hold_out(photos)
     else:
         check_classes("training", photos)
-        held_out = find_labelled([validation])
+        held_out = find_labelled([validation], talk.program_folder)
         check_classes("validation", held_out)
         if shared := count_shared(photos, held_out):
             talk.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -51,11 +51,17 @@ def truth_of(path: str) -> Truth | None:
     return _FOLDER_NAMES[match[1].lower()] if match else None
 
 
-def find_labelled(folders: Sequence[str]) -> list[LabelledPhoto]:
+def find_labelled(
+    folders: Sequence[str], on_program_folder: Callable[[str], None] | None = None
+) -> list[LabelledPhoto]:
     """Walk folders for labelled photos, in scan order, each once.
 
     Folders from the one given downward tell labels, and where they don't, the one that it is
     in (``neither/furry``), but none above that.
+
+    Args:
+        folders: where they are.
+        on_program_folder: called with each folder of a program, which is passed over.
 
     Raises:
         DataError: if there are none; or naming the first photo whose label nothing tells, a
@@ -70,7 +76,7 @@ def find_labelled(folders: Sequence[str]) -> list[LabelledPhoto]:
     # Of several folders, names from the folder above all of them on: no two are the same.
     above = os.path.commonpath([os.path.dirname(root) for root in roots]) if roots[1:] else ""
     for folder, root in zip(folders, roots, strict=True):
-        for found in scan([folder], refuse):
+        for found in scan([folder], refuse, on_program_folder=on_program_folder):
             if isinstance(found, Failure):
                 raise DataError(f"{found.path}: {found.error}")
             path = os.path.abspath(found.path)

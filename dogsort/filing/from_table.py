@@ -8,6 +8,7 @@ from functools import cache
 
 from dogsort.errors import FilingError
 from dogsort.filing.journal import FOLDER_NAME, Step
+from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Label
 from dogsort.results.log import Entry, Log, Stamp
 from dogsort.results.reading import Row
@@ -69,25 +70,28 @@ def walked(
     roots: Iterable[str],
     filed: Callable[[str], Iterable[str]],
     on_passed_over: Callable[[str], None],
+    on_program_folder: Callable[[str], None],
 ) -> Iterator[Row]:
     """Leave out the rows that a scan would not have found: somebody may have sorted there by hand.
 
     Args:
         rows: of the table.
-        roots: the folders to be walked.
+        roots: the folders to be walked, and files that were named by themselves.
         filed: tells, of each folder from a root down to a row, the folders below it that earlier
             runs filed into, absolute, without links; like a scan, this passes over them.
         on_passed_over: called with each of them that holds a row.
+        on_program_folder: called with each folder of a program, below a root, that holds a row.
 
     Raises:
         FilingError: if ``filed`` cannot tell.
     """
-    starts = {os.path.realpath(root) for root in roots}
+    named = set(roots)
+    starts = set(map(os.path.realpath, named))
     told: set[str] = set()
     filed = cache(filed)
 
     @cache
-    def passed_over(place: str) -> str | None:
+    def passed_over(place: str) -> tuple[str, Callable[[str], None]] | None:
         inner_first, here = [], os.path.realpath(place)
         while here not in starts:
             if here == os.path.dirname(here):
@@ -96,18 +100,22 @@ def walked(
             here = os.path.dirname(here)
         found = set(filed(here))
         for below in reversed(inner_first):
+            if is_program_folder(os.path.basename(below)):
+                return below, on_program_folder
             if below in found:
-                return below
+                return below, on_passed_over
             found.update(filed(below))
         return None
 
     for row in rows:
-        place = passed_over(os.path.dirname(row.path) or os.curdir)
-        if place is None:
+        found = passed_over(os.path.dirname(row.path) or os.curdir)
+        if found is None or row.path in named:
             yield row
-        elif place not in told:
+            continue
+        place, tell = found
+        if place not in told:
             told.add(place)
-            on_passed_over(place)
+            tell(place)
 
 
 def photos_of(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from dogsort.errors import FilingError
 from dogsort.filing.options import Action
+from dogsort.filing.sidecars import renamed
 from dogsort.records import Label
 
 __all__ = ["Filing", "Group", "Namer"]
@@ -126,7 +127,7 @@ class Namer:
         while left:
             stem = group.stem + (f" ({number})" if number > 1 else "")
             new_names = {name: stem + suffix for name, suffix in left.items()}
-            new_names |= {name: stem + name[len(group.stem) :] for name in owners}
+            new_names |= {name: renamed(name, group.stem, stem) for name in owners}
             clash = next((new for new in new_names.values() if new.casefold() in taken), None)
             if clash is None:
                 return self._promise(group, new_names, owners)

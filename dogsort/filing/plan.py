@@ -30,6 +30,7 @@ class Planner:
             will be.
         conflicts: photos whose name another file has, with that name.
         shared: sidecars that stay because only some of their photos go, or elsewhere.
+        unclear: sidecars that stay because they may belong to photos of several names.
 
     All but the first are known once ``filings`` was called.
     """
@@ -47,6 +48,7 @@ class Planner:
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
         self.shared: list[str] = []
+        self.unclear: list[str] = []
 
     def add(self, path: str, label: Label | None) -> None:
         """Take up one photo, whether it is to be filed or not: what belongs to it asks for it.
@@ -73,11 +75,12 @@ class Planner:
         namer = Namer(self.options.action)
         plan: list[Filing] = []
         for place, photos in self._photos.items():
-            owners = _find_owners(place, photos)
+            owners, may_own = _find_owners(place, photos)
             first = len(plan)
             for group in self._groups(place, photos, owners):
                 plan += namer.name(group)
             self.shared += _staying(place, owners, plan[first:])
+            self.unclear += _staying(place, may_own, plan[first:])
         self.already, self.conflicts = namer.already, namer.conflicts
         return plan
 
@@ -152,18 +155,22 @@ def _names_in(folder: str, links: bool) -> list[str]:
         return []
 
 
-def _find_owners(place: str, photos: Mapping[str, object]) -> dict[str, list[str]]:
+def _find_owners(
+    place: str, photos: Mapping[str, object]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return what belongs to photos of a folder, with all of those that it belongs to.
 
-    What was classified by itself belongs to none.
+    Then, likewise, what only may belong to them. What was classified by itself belongs to none.
     """
     owners: dict[str, list[str]] = defaultdict(list)
+    may_own: dict[str, list[str]] = defaultdict(list)
     if sidecars := Sidecars(_names_in(place, links=False)):
         for photo in photos:
-            for other in sidecars.of(photo):
-                if other not in photos:
-                    owners[other].append(photo)
-    return owners
+            for found, others in ((owners, sidecars.of(photo)), (may_own, sidecars.unclear(photo))):
+                for other in others:
+                    if other not in photos:
+                        found[other].append(photo)
+    return owners, may_own
 
 
 def _staying(

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 
 from dogsort.errors import FilingError, PathNotFound
+from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Photo
 
 __all__ = ["PHOTO_SUFFIXES", "check_paths", "is_photo_name", "scan"]
@@ -38,14 +39,15 @@ def scan(
     on_skipped_link: Callable[[str], None] | None = None,
     pass_over: Callable[[str], Iterable[str]] | None = None,
     on_passed_over: Callable[[str], None] | None = None,
+    on_program_folder: Callable[[str], None] | None = None,
 ) -> Iterator[Photo | Failure]:
     """Walk files and folders.
 
     Folders are walked recursively: the names in each in sorted order, its photos before its
-    sub-folders. Hidden files and folders, and names without a photo's suffix, are left out;
-    a path given by itself is always taken. What was reached once is not taken again when
-    paths overlap. Links to files are followed; links to folders are not, since filing would
-    then reach outside the folder named.
+    sub-folders. Hidden files and folders, folders that belong to programs, such as ``@eaDir`` or
+    a ``.photoslibrary``, and names without a photo's suffix, are left out; a path given by itself
+    is always taken. What was reached once is not taken again when paths overlap. Links to files
+    are followed; links to folders are not, since filing would then reach outside the folder named.
 
     Args:
         paths: files and folders, in the order to be walked; consumed lazily.
@@ -53,13 +55,17 @@ def scan(
         pass_over: called with each folder walked; tells which folders below it are not to be.
             If it raises FilingError, for it cannot tell, the folder is not walked either.
         on_passed_over: called with the path of each folder that was not walked for that.
+        on_program_folder: called with the path of each folder that belongs to a program.
 
     Yields:
         A Photo for each file to look at; a Failure for each path that cannot be followed
         (gone, no permission, a loop of links) or of which ``pass_over`` cannot tell.
     """
     walk = _Walk(
-        on_skipped_link or _say_nothing, pass_over or _nowhere, on_passed_over or _say_nothing
+        on_skipped_link or _say_nothing,
+        pass_over or _nowhere,
+        on_passed_over or _say_nothing,
+        on_program_folder or _say_nothing,
     )
     for path in paths:
         yield from walk.start(path)
@@ -73,8 +79,10 @@ class _Walk:
         on_skipped_link: Callable[[str], None],
         pass_over: Callable[[str], Iterable[str]],
         on_passed_over: Callable[[str], None],
+        on_program_folder: Callable[[str], None],
     ) -> None:
         self.on_skipped_link, self.on_passed_over = on_skipped_link, on_passed_over
+        self.on_program_folder = on_program_folder
         self.pass_over = pass_over
         self.passed_over: set[str] = set()  # without links; below the path that is walked now
         self.folders_seen: set[tuple[int, int]] = set()  # (device, inode)
@@ -128,7 +136,9 @@ class _Walk:
             entry = no_files.get(name)
             try:
                 if entry is not None and entry.is_dir(follow_symlinks=False):
-                    if self.passed_over and os.path.realpath(found) in self.passed_over:
+                    if is_program_folder(name):
+                        self.on_program_folder(found)
+                    elif self.passed_over and os.path.realpath(found) in self.passed_over:
                         self.on_passed_over(found)
                     else:
                         below.append(found)

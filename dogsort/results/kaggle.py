@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from dogsort.errors import DataError
 from dogsort.photos.scan import scan
@@ -15,8 +16,14 @@ __all__ = ["UNKNOWN", "numbered_photos", "submission_label", "write_submission"]
 UNKNOWN = 0.5
 
 
-def numbered_photos(folder: str) -> dict[str, int]:
+def numbered_photos(
+    folder: str, on_program_folder: Callable[[str], None] | None = None
+) -> dict[str, int]:
     """Read the ids off the names in a test folder, before any work.
+
+    Args:
+        folder: where they are.
+        on_program_folder: called with each folder of a program, which is passed over.
 
     Returns:
         Path to id, in the order found.
@@ -31,7 +38,7 @@ def numbered_photos(folder: str) -> dict[str, int]:
 
     ids: dict[str, int] = {}
     paths: dict[int, str] = {}
-    for item in scan([folder], refuse):
+    for item in scan([folder], refuse, on_program_folder=on_program_folder):
         stem = os.path.splitext(os.path.basename(item.path))[0]
         if not (stem.isascii() and stem.isdigit()):
             why = f" ({item.error})" if isinstance(item, Failure) else ""
