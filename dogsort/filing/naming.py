@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -162,10 +163,13 @@ class Namer:
         if names is None:
             try:
                 names = {name.casefold(): name for name in os.listdir(folder)}
-            except FileNotFoundError:
-                names = {}
             except OSError as error:
-                raise FilingError(f"{folder}: cannot be looked into: {error.strerror}") from error
+                # What cannot be made is told of each photo that was to go there.
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                    raise FilingError(
+                        f"{folder}: cannot be looked into: {error.strerror}"
+                    ) from error
+                names = {}
             self._taken[folder] = names
         return names
 
