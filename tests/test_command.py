@@ -367,7 +367,7 @@ def test_rows_that_cannot_be_printed(album, redirection, message):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
 def test_a_closed_pipe_files_nothing_and_says_so(album):
     before = files_below(album)
-    command = f"'{sys.executable}' -m dogsort '{album}' --move | true"
+    command = f"'{sys.executable}' -m dogsort '{album}' --move -o - | true"
     run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
     assert "nothing was filed" in run.stderr.decode()
     assert files_below(album) == before

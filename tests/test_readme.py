@@ -43,7 +43,7 @@ def place(tmp_path, album, monkeypatch):
     "line", [line for line in COMMANDS if line.startswith("dogsort ") and " train " not in line]
 )
 def test_commands(place, line):
-    if line.startswith("dogsort undo"):
+    if line.startswith(("dogsort undo", "dogsort history")):
         subprocess.run([sys.executable, "-m", "dogsort", "photos", "--move"], check=True)
     if line.startswith("dogsort file"):
         subprocess.run([sys.executable, "-m", "dogsort", "photos", "-o", "p.csv"], check=True)
