@@ -128,6 +128,7 @@ class Journal:
     def __init__(self, folder: str, create: bool = False) -> None:
         self.folder = os.path.realpath(folder)
         self.path = Path(self.folder, FOLDER_NAME, FILE_NAME)
+        self._begun: str | None = None  # the token of the run that we file by
         for path in (self.path.parent, self.path):
             if path.is_symlink():
                 raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
@@ -164,13 +165,17 @@ class Journal:
     def begin(self, action: Action) -> Run:
         """Return the run to file by: the last one if it has not ended, or else a new one.
 
+        That of a stranger is none to go on with: what it did would be taken for this user's own.
         The steps of runs that are undone are forgotten.
         """
         runs = self.runs()
         if runs and runs[-1].stopped and runs[-1].action == action:
-            if runs[-1].state != "filing":
-                self.set_state(runs[-1], "filing")
-            return runs[-1]
+            run = runs[-1]
+            if run.token == self._begun or self.is_trusted(run):
+                if run.state != "filing":
+                    self.set_state(run, "filing")
+                self._begun = run.token
+                return run
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         number = max((run.number for run in runs), default=0) + 1
         run = Run(number, secrets.token_hex(16), started, action, "filing")
@@ -180,6 +185,7 @@ class Journal:
             self._database.execute(f"DELETE FROM steps {undone}")  # noqa: S608
             self._database.execute(f"DELETE FROM folders {undone}")  # noqa: S608
             self._database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", run)
+        self._begun = run.token
         return run
 
     def set_state(self, run: Run, state: RunState) -> None:
