@@ -38,7 +38,7 @@ STRANGE = "it filed photos from outside this folder, and this user did not begin
 def at_work(folder: str) -> Iterator[tuple[Journal, list[str]]]:
     """Keep others out of a folder, and finish what runs or undos in it were cut off in.
 
-    In the end, and on an error or a Ctrl-C, what was begun is finished, too.
+    On an error or a Ctrl-C, the batch that was begun is finished, too.
 
     Args:
         folder: to be filed into, or undone; it is made if it is not there.
@@ -52,12 +52,13 @@ def at_work(folder: str) -> Iterator[tuple[Journal, list[str]]]:
     with locked(folder), closing(Journal(folder, create=True)) as journal:
         try:
             yield journal, _recover(journal)
-        finally:
+        except BaseException:
             with suppress(FilingError):  # what came first is what is told
                 _recover(journal)
-                for run in journal.runs():
-                    if run.stopped:
-                        journal.set_state(run, "filed")
+            raise  # the run has not ended: the next one goes on with it
+        for run in journal.runs():
+            if run.stopped:
+                journal.set_state(run, "filed")
 
 
 def carry_out(
