@@ -77,11 +77,13 @@ def carry_out(
     planned: list[Filing] = []
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
+    run: Run | None = None
 
     def file_batch() -> Iterator[tuple[Filing, FilingError | None]]:
+        nonlocal run
         if not batch.steps:
             return
-        run = journal.begin(action)
+        run = run or journal.begin(action)
         steps = _write_down(batch, journal, run)
         errors = [error for _, error in _take(steps, journal, run, "there", again=False)]
         yield from zip(planned, errors, strict=True)

@@ -128,7 +128,6 @@ class Journal:
     def __init__(self, folder: str, create: bool = False) -> None:
         self.folder = os.path.realpath(folder)
         self.path = Path(self.folder, FOLDER_NAME, FILE_NAME)
-        self._begun: str | None = None  # the token of the run that we file by
         for path in (self.path.parent, self.path):
             if path.is_symlink():
                 raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
@@ -169,13 +168,10 @@ class Journal:
         The steps of runs that are undone are forgotten.
         """
         runs = self.runs()
-        if runs and runs[-1].stopped and runs[-1].action == action:
-            run = runs[-1]
-            if run.token == self._begun or self.is_trusted(run):
-                if run.state != "filing":
-                    self.set_state(run, "filing")
-                self._begun = run.token
-                return run
+        last = runs[-1] if runs else None
+        if last and last.stopped and last.action == action and self.is_trusted(last):
+            self.set_state(last, "filing")
+            return last
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         number = max((run.number for run in runs), default=0) + 1
         run = Run(number, secrets.token_hex(16), started, action, "filing")
@@ -185,7 +181,6 @@ class Journal:
             self._database.execute(f"DELETE FROM steps {undone}")  # noqa: S608
             self._database.execute(f"DELETE FROM folders {undone}")  # noqa: S608
             self._database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", run)
-        self._begun = run.token
         return run
 
     def set_state(self, run: Run, state: RunState) -> None:
