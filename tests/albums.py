@@ -117,7 +117,8 @@ class Album:
 
     def must_be_as_before(self, before: tuple[dict, dict], grain: int = 1) -> None:
         for was, now in zip(before, self.trees(grain), strict=True):
-            assert differences(was, now) == []
+            changed = differences(was, now)
+            assert not changed, "; ".join(changed)
 
     def must_recover(self, before: tuple[dict, dict], then: str, grain: int = 1) -> None:
         """After a kill or a power cut: undo, or file and undo once, give back the very tree."""

@@ -61,6 +61,18 @@ def dogsort():
     return run_dogsort
 
 
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command keeps what it keeps for a user in a folder of the test, and no bytecode."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("STATE", "DATA", "CACHE", "CONFIG"):
+        monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return home
+
+
 @pytest.fixture(scope="session")
 def classifier():
     return Classifier(device="cpu")

@@ -14,23 +14,11 @@ from albums import Album, dogsort, many
 from disks import KINDS, MIB, contents, disk, need, tree
 from tracing import NAMES, SYNCS, Call, Traced, calls_in, traced
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_home")]
 
 WITHIN = [(kind, kind) for kind in KINDS]
 ACROSS = [pair for kind in KINDS if kind != "ext4" for pair in (("ext4", kind), (kind, "ext4"))]
 MakeDisk = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a user's own records go to; and Python writes no files of its own."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    return folder
 
 
 @pytest.fixture
@@ -111,8 +99,8 @@ def test_moves_on_a_nearly_full_card(new_disk, tmp_path):
 
 
 KILLED = [
-    *(("ext4", "ext4"), ("exfat", "exfat"), ("ntfs", "ntfs"), ("ext2", "ext2")),
-    *(("ext4", "exfat"), ("exfat", "ext4"), ("ext4", "ntfs"), ("ext4", "ext2")),
+    *(("ext4", "ext4"), ("exfat", "exfat"), ("ntfs", "ntfs")),
+    *(("ext4", "exfat"), ("exfat", "ext4"), ("ext4", "ext2")),
 ]
 
 
@@ -136,7 +124,7 @@ def test_killed_at_each_rename_and_unlink(new_disk, tmp_path, capsys, kinds, com
         code, complaint, calls = traced(tmp_path / "log", NAMES, *words, inject=kill)
         assert code == (-9 if call else 0), complaint
         album.must_recover(before, ("undo", "file")[number % 2], grain)
-        return calls
+        return [call for call in calls if call.line.endswith("= 0")]  # others change nothing
 
     calls = strike(0, None)
     failures = []
