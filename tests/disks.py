@@ -122,8 +122,14 @@ def unmount(place: Path) -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that every user may enter, deleted in the end unless a disk is still mounted."""
-    folder = Path(tempfile.mkdtemp(prefix="dogsort-disk-"))
+    """A folder that every user may enter, deleted in the end unless a disk is still mounted.
+
+    It is in memory, where there is room: hundreds of disks that are synced all the time wear out
+    a real one, and wait for it.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4096 * MIB
+    folder = Path(tempfile.mkdtemp(prefix="dogsort-disk-", dir=memory if roomy else None))
     folder.chmod(0o755)
     try:
         yield folder

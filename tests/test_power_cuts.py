@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 from albums import Album, dogsort, many
-from disks import KINDS, attempt, call, disk, make_image, mount, need, unmount
+from disks import KINDS, attempt, call, disk, make_image, mount, need, tree, unmount
 from test_disks import names
 from tracing import NAMES, SYNCS, Call, Traced, traced
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_home")]
 
 PHOTOS = 300
-JOURNALLED = ("ext4", "ext4 without journal", "xfs", "btrfs")
-PAIRS = [(source, target) for source in JOURNALLED for target in JOURNALLED]
+CUT = ("ext4", "ext4 without journal", "xfs", "btrfs")
+PAIRS = [(source, target) for source in CUT for target in CUT]
 MOMENTS = [
     *("file, in mid-run", "file, in mid-run", "file, at the end", "file, 2 s after"),
     *("undo, in mid-run", "undo, at the end", "undo, 2 s after"),
@@ -39,7 +39,7 @@ SEED = int(os.environ.get("DOGSORT_SEED", "20"))
 @pytest.fixture(scope="module")
 def shelf() -> Iterator[Path]:
     """The disk that the images lie on."""
-    need("strace", "e2fsck", *(KINDS[kind].make[0] for kind in JOURNALLED))
+    need("strace", "e2fsck", *(KINDS[kind].make[0] for kind in CUT))
     with disk("xfs", 8 << 30) as place:
         yield place
 
@@ -95,6 +95,26 @@ def disks(shelf: Path, request: pytest.FixtureRequest) -> Iterator[Disks]:
         disks.unmount()
         for left in shelf.iterdir():
             left.rmdir() if left.is_dir() else left.unlink()
+
+
+@pytest.mark.parametrize("disks", [(kind,) for kind in CUT], indirect=True, ids=CUT)
+def test_a_cut_leaves_what_was_synced_and_nothing_else(disks: Disks):
+    """This is how these tests know what a power cut leaves."""
+    disks.copy("empty", "running")
+    disks.mount("running")
+    (kind,) = disks.kinds
+    place = disks.place(kind)
+    (place / "synced").write_bytes(b"synced")
+    for path in (place / "synced", place):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    (place / "not synced").write_bytes(b"not synced")
+    disks.copy("running", "cut")
+    disks.unmount()
+    disks.repair("cut")
+    disks.mount("cut")
+    assert {name: file and file[0] for name, file in tree(place).items()} == {"synced": b"synced"}
 
 
 def cut_in_mid_run(
