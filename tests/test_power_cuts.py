@@ -24,8 +24,8 @@ from tracing import NAMES, SYNCS, Call, Traced, traced
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_home")]
 
 PHOTOS = 300
-CUT = ("ext4", "ext4 without journal", "xfs", "btrfs")
-PAIRS = [(source, target) for source in CUT for target in CUT]
+CUT_KINDS = ("ext4", "ext4 without journal", "xfs", "btrfs")
+PAIRS = [(source, target) for source in CUT_KINDS for target in CUT_KINDS]
 MOMENTS = [
     *("file, in mid-run", "file, in mid-run", "file, at the end", "file, 2 s after"),
     *("undo, in mid-run", "undo, at the end", "undo, 2 s after"),
@@ -39,7 +39,7 @@ SEED = int(os.environ.get("DOGSORT_SEED", "20"))
 @pytest.fixture(scope="module")
 def shelf() -> Iterator[Path]:
     """The disk that the images lie on."""
-    need("strace", "e2fsck", *(KINDS[kind].make[0] for kind in CUT))
+    need("strace", "e2fsck", *(KINDS[kind].make[0] for kind in CUT_KINDS))
     with disk("xfs", 8 << 30) as place:
         yield place
 
@@ -97,7 +97,7 @@ def disks(shelf: Path, request: pytest.FixtureRequest) -> Iterator[Disks]:
             left.rmdir() if left.is_dir() else left.unlink()
 
 
-@pytest.mark.parametrize("disks", [(kind,) for kind in CUT], indirect=True, ids=CUT)
+@pytest.mark.parametrize("disks", [(kind,) for kind in CUT_KINDS], indirect=True, ids=CUT_KINDS)
 def test_a_cut_leaves_what_was_synced_and_nothing_else(disks: Disks):
     """This is how these tests know what a power cut leaves."""
     disks.copy("empty", "running")
