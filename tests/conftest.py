@@ -65,7 +65,7 @@ def dogsort():
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The command keeps what it keeps for a user in a folder of the test, and no bytecode."""
     home = tmp_path / "home"
-    home.mkdir()
+    (home / ".local/state/dogsort").mkdir(parents=True)  # once made, it is there for all runs
     for name in ("STATE", "DATA", "CACHE", "CONFIG"):
         monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
     monkeypatch.setenv("HOME", str(home))

@@ -209,7 +209,13 @@ def test_a_sync_that_fails_deletes_no_original(new_disk, tmp_path):
                 assert not deleted, f"deleted though its copy may be lost: {deleted}"
         album.undo_all()
         album.must_be_as_before(before)
-        return [call for call in calls if call.name in SYNCS]
+        # SQLite lets pass that the names in its folder cannot be put on disk.
+        return [
+            call
+            for call in calls
+            if call.name in SYNCS
+            and not (call.name == "fdatasync" and call.line.split(">")[0].endswith(".dogsort"))
+        ]
 
     failures = []
     calls = fail(0, None)

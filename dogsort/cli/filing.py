@@ -131,7 +131,7 @@ def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
             f"what was {past} stays; the same command goes on; to take it back: {undo}"
         ) from None
     except FilingError as error:
-        raise FilingError(f"{error}; to take back what was {past}: {undo}") from error
+        raise type(error)(f"{error}; to take back what was {past}: {undo}") from error
     where = f", into {' and '.join(map(printable, sorted(folders)))}" if folders else ""
     talk.say(f"{past}: {counted(done)}{where}" + (f"; {failed} could not be" if failed else ""))
     if done:

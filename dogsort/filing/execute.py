@@ -19,7 +19,7 @@ from dogsort.filing.journal import FOLDER_NAME, Journal, Run, State, Step
 from dogsort.filing.lock import locked
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action
-from dogsort.filing.steps import Doomed, Folders, Lost, Way, delete, take
+from dogsort.filing.steps import DiskFailed, Doomed, Folders, Lost, Way, delete, take
 
 __all__ = ["STRANGE", "at_work", "carry_out", "put_back"]
 
@@ -52,6 +52,8 @@ def at_work(folder: str) -> Iterator[tuple[Journal, list[str]]]:
     with locked(folder), closing(Journal(folder, create=True)) as journal:
         try:
             yield journal, _recover(journal)
+        except DiskFailed:
+            raise
         except BaseException:
             with suppress(FilingError):  # what came first is what is told
                 _recover(journal)

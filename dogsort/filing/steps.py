@@ -29,7 +29,7 @@ from dogsort.filing.fileops import (
 from dogsort.filing.journal import Step
 from dogsort.filing.options import Action
 
-__all__ = ["Doomed", "Folders", "Lost", "Way", "delete", "take"]
+__all__ = ["DiskFailed", "Doomed", "Folders", "Lost", "Way", "delete", "take"]
 
 #: Forward, as planned; or back, as undo goes.
 Way: TypeAlias = Literal["there", "back"]
@@ -39,6 +39,10 @@ TIME_GRAIN = 2 * 10**9
 
 #: File systems that keep local time shift all times when the clocks change, by such steps, in ns.
 TIME_ZONE_STEP = 900 * 10**9
+
+
+class DiskFailed(FilingError):
+    """A disk could not take what was written; trying again would not tell whether it has it."""
 
 
 class Lost(FilingError):
@@ -93,13 +97,13 @@ class Folders:
         """Put the names in all of them on disk: first where files came to.
 
         Raises:
-            FilingError: if a disk fails.
+            DiskFailed: if it cannot take them.
         """
         for folder in sorted(self._open.values(), key=lambda one: one.path not in self._receiving):
             try:
                 folder.sync()
             except OSError as error:
-                raise FilingError(
+                raise DiskFailed(
                     f"{folder.path}: cannot be put on disk: {error.strerror}; nothing more is filed"
                 ) from error
 
@@ -218,6 +222,10 @@ def _move_onto(here: Place, there: Place, step: Step, way: Way, again: bool) -> 
                 unlink(there)  # it kept the name for the file
                 return _move(here, there, step, way, again=False)
             if not os.path.samestat(mine, other) and is_same_bytes(here, there):
+                if again and way == "there":
+                    # A copy that may have been cut off before it was on disk is made anew.
+                    unlink(there)
+                    return _move(here, there, step, way, again=False)
                 return Doomed(here, mine)
     if way == "back":
         raise FilingError(f"its old name is taken: {there.path}")
