@@ -226,9 +226,10 @@ class Journal:
     def mark(self, states: Iterable[tuple[State | None, Step]]) -> None:
         """Put on disk what became of steps; None forgets one that was not taken."""
         changes = [(state, step.number) for state, step in states]
+        forgotten = [(number,) for state, number in changes if state is None]
         with self._errors(), self._writing():
             self._database.executemany("UPDATE steps SET state = ? WHERE step = ?", changes)
-            self._database.execute("DELETE FROM steps WHERE state IS NULL")
+            self._database.executemany("DELETE FROM steps WHERE step = ?", forgotten)
 
     def steps(self, run: Run, *states: State, most: int = -1, before: int = 1 << 62) -> list[Step]:
         """Return steps of a run in some states, the newest first.
