@@ -1,86 +1,190 @@
 """How much longer filing takes than plain renames, and how much memory: run it by hand.
 
-``python tests/benchmarks/filing.py`` moves small files in one folder with ``os.rename``, and as
-many by planning and carrying out as ``dogsort file`` does, in turn. It prints the median times,
-their ratio, and the peak memory at a tenth of the files and at all of them.
+``python tests/benchmarks/filing.py`` makes files in the current folder and moves them by
+``os.rename``, and by ``dogsort file TABLE --move``; moves them back, and undoes; in turn, each in a
+process of its own, timed without its start, and from when what was written before is on disk. It
+prints the medians, how often the commands take the time of the renames, and the peak memory of
+their processes. ``--files``, ``--large``, ``--folders`` and ``--rounds`` make it shorter.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import NamedTuple
 
-from dogsort.sorting.disk import Disk
-from dogsort.sorting.lock import at_work
-from dogsort.sorting.plan import Planner, Wishes
-from dogsort.sorting.runs import carry_out, filing_into
+LARGE_BYTES = 5_000_000
 
-FILES = 20_000
-ROUNDS = 5
-
-
-def plant(folder: Path, count: int) -> list[str]:
-    """Make small files; return their paths."""
-    paths = [str(folder / f"IMG_{number:05}.jpg") for number in range(count)]
-    for path in paths:
-        Path(path).write_text(path)
-    return paths
+COLUMNS = (
+    *("what", "files", "renames", "move", "times", "again"),
+    *("back", "undo", "times", "MB move", "MB undo"),
+)
 
 
-def rename(folder: Path, paths: list[str]) -> None:
+class Case(NamedTuple):
+    """What is to be moved.
+
+    Attributes:
+        name: for people.
+        count: of files.
+        bytes: of each.
+        source: where one of them is, by its number.
+        target: where it goes.
+    """
+
+    name: str
+    count: int
+    bytes: int
+    source: Callable[[int], str]
+    target: Callable[[int], str]
+
+
+def cases(files: int, large: int, folders: int) -> list[Case]:
+    """Return what is measured."""
+
+    def name(number: int) -> str:
+        return f"IMG_{number:06}.jpg"
+
+    def filed(number: int) -> str:
+        return os.path.join("dog", name(number))
+
+    def in_folder(number: int) -> str:
+        return os.path.join(f"{number:06}", "IMG.jpg")
+
+    def numbered(number: int) -> str:
+        return os.path.join("dog", f"IMG ({number + 1}).jpg" if number else "IMG.jpg")
+
+    return [
+        Case("small files", files, 100, name, filed),
+        Case("files of 5 MB", large, LARGE_BYTES, name, filed),
+        Case("folders, one name", folders, 100, in_folder, numbered),
+    ]
+
+
+def plant(case: Case) -> None:
+    """Make the files of a case in the current folder, all different, and their table."""
+    block = os.urandom(case.bytes - 6)
+    with open("p.csv", "w") as table:
+        table.write("path,label\n")
+        for number in range(case.count):
+            path = case.source(number)
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(b"%06d" % number + block)
+            table.write(f"{path},dog\n")
+
+
+def rename(case: Case) -> None:
     """Move files as a script would that takes no care."""
-    (folder / "dog").mkdir()
-    for path in paths:
-        os.rename(path, folder / "dog" / os.path.basename(path))
+    os.makedirs("dog", exist_ok=True)
+    for number in range(case.count):
+        os.rename(case.source(number), case.target(number))
 
 
-def file(folder: Path, paths: list[str]) -> None:
-    """Move files as dogsort does."""
-    planner = Planner(Wishes("move", str(folder)), Disk())
-    for path in paths:
-        planner.add(path, "dog")
-    with at_work(str(folder)), filing_into(str(folder), "move") as journal:
-        for _, error in carry_out(planner.filings(), journal):
-            if error is not None:
-                raise error
+def rename_back(case: Case) -> None:
+    """Move them back so."""
+    for number in range(case.count):
+        os.rename(case.target(number), case.source(number))
+    os.rmdir("dog")
 
 
-def seconds(move: Callable[[Path, list[str]], None], count: int) -> float:
-    """Return how long it takes to move so many files."""
-    with tempfile.TemporaryDirectory(dir=os.curdir) as place:
-        paths = plant(Path(place), count)
-        os.sync()
-        started = time.monotonic()
-        move(Path(place), paths)
-        return time.monotonic() - started
+def command(*arguments: str) -> Callable[[Case], None]:
+    """Return what runs a command of dogsort."""
+
+    def run(_case: Case) -> None:
+        from dogsort.cli.main import COMMANDS
+
+        assert COMMANDS[arguments[0]].main([*arguments[1:], "--quiet"], standalone_mode=False) == 0
+
+    return run
 
 
-def peak_megabytes(count: int) -> float:
-    """Return the peak memory of a process that files so many."""
-    command = [sys.executable, __file__, str(count)]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+JOBS: dict[str, Callable[[Case], None]] = {
+    "renames": rename,
+    "back": rename_back,
+    "move": command("file", "p.csv", "--move", "--to", "."),
+    "again": command("file", "p.csv", "--move", "--to", "."),
+    "undo": command("undo"),
+}
+
+ROUND = (("renames", "back"), ("move", "again", "undo"))
+
+
+def do_job(job: str, case: Case) -> None:
+    """Do a job; print its seconds, and the peak memory of this process in MB."""
+    # What is imported only once is not to be timed.
+    import dogsort.cli.main  # noqa: F401
+
+    os.sync()
+    started = time.perf_counter()
+    JOBS[job](case)
+    seconds = time.perf_counter() - started
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def measure(case: Case, place: int, arguments: list[str], rounds: int) -> dict[str, list[float]]:
+    """Do all jobs of a case, round after round, those of dogsort before or after the others."""
+    found: dict[str, list[float]] = defaultdict(list)
+    before = os.getcwd()
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory(dir=os.curdir) as folder:
+            os.chdir(folder)
+            try:
+                plant(case)
+                for jobs in ROUND[:: 1 if number % 2 else -1]:
+                    for job in jobs:
+                        child = [sys.executable, __file__, *arguments, "--job", job, str(place)]
+                        run = subprocess.run(child, stdout=subprocess.PIPE, check=True)
+                        seconds, megabytes = map(float, run.stdout.split())
+                        found[job].append(seconds)
+                        found[f"MB {job}"].append(megabytes)
+            finally:
+                os.chdir(before)
+    return found
+
+
+def row(case: Case, found: dict[str, list[float]]) -> Iterator[str]:
+    """Give the cells of a case."""
+    seconds = {job: f"{median(found[job]):.2f} s" for job in JOBS}
+    memory = [f"{max(found[f'MB {job}']):.0f}" for job in ("move", "undo")]
+    times = [
+        f"{median(ours / plain for ours, plain in zip(found[job], found[by], strict=True)):.1f}"
+        for job, by in (("move", "renames"), ("undo", "back"))
+    ]
+    yield from (case.name, f"{case.count:,}", seconds["renames"], seconds["move"], times[0])
+    yield from (seconds["again"], seconds["back"], seconds["undo"], times[1], *memory)
 
 
 def main() -> None:
     """Measure and print."""
-    if len(sys.argv) > 1:
-        seconds(file, int(sys.argv[1]))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--files", type=int, default=200_000)
+    parser.add_argument("--large", type=int, default=600, help="files of 5 MB")
+    parser.add_argument("--folders", type=int, default=2_000, help="each with a file of one name")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)  # what a child does
+    options = parser.parse_args()
+    all_cases = cases(options.files, options.large, options.folders)
+    if options.job is not None:
+        do_job(options.job[0], all_cases[int(options.job[1])])
         return
-    # First, since a child's peak counts from what its parent has when it starts it.
-    few, many = peak_megabytes(FILES // 10), peak_megabytes(FILES)
-    print(f"peak memory: {few:.0f} MB with {FILES // 10} files, {many:.0f} MB with {FILES}")
-    times = [(seconds(rename, FILES), seconds(file, FILES)) for _ in range(ROUNDS)]
-    renames, filings = (statistics.median(column) for column in zip(*times, strict=True))
-    ratio = statistics.median(filing / renaming for renaming, filing in times)
-    print(f"{FILES} files: renames {renames:.2f} s, filing {filings:.2f} s, {ratio:.1f} times")
+    counts = ["--files", options.files, "--large", options.large, "--folders", options.folders]
+    rows = [
+        list(row(case, measure(case, place, list(map(str, counts)), options.rounds)))
+        for place, case in enumerate(all_cases)
+        if case.count
+    ]
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    for cells in (list(COLUMNS), ["-" * width for width in widths], *rows):
+        print("| " + " | ".join(map(str.ljust, cells, widths)) + " |")
 
 
 if __name__ == "__main__":
