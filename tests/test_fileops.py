@@ -354,6 +354,25 @@ def test_a_photo_that_is_changed_while_it_is_moved_stays(photo, elsewhere, monke
     assert files_below(elsewhere) == {}
 
 
+def test_a_copy_that_is_gone_before_its_original_could_go_is_no_riddle(
+    photo, elsewhere, monkeypatch
+):
+    target = elsewhere / "dog" / "a.jpg"
+    sync = os.fsync
+
+    def tidy(descriptor: int) -> None:
+        """Somebody edits the photo, and deletes the copy."""
+        if target.exists():
+            photo.write_bytes(b"edited")
+            target.unlink()
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", tidy)
+    with pytest.raises(FilingError, match="it was changed in the meantime"):
+        carry(photo, target, "move")
+    assert files_below(photo.parent) == {"a.jpg": b"edited"}
+
+
 def test_a_photo_that_is_changed_before_it_is_moved_stays(photo):
     before = photo.stat()
     photo.write_bytes(b"edited")

@@ -170,7 +170,8 @@ def delete(doomed: Doomed, step: Step, way: Way, folders: Folders) -> None:
         unlink(doomed.place)
     except (OSError, FilingError) as error:
         if way == "there":  # the copy goes instead
-            unlink(folders.place(step.target))
+            with suppress(FilingError, OSError):
+                unlink(folders.place(step.target))
         raise FilingError(str(getattr(error, "strerror", None) or error)) from error
 
 
