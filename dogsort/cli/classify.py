@@ -26,7 +26,7 @@ from dogsort.cli.options import (
 )
 from dogsort.cli.resuming import begin_run, end_run
 from dogsort.errors import OutputError, UsageError
-from dogsort.filing.journal import Journal, filed_into
+from dogsort.filing.journal import filed_into, reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths, scan
 from dogsort.records import Failure, Record
@@ -110,7 +110,7 @@ def classify(
     with ExitStack() as stack:
         if options is not None:
             journal = stack.enter_context(open_journal(options, talk, dry_run))
-        paths = _not_moved(paths, journal, talk)
+        paths = paths if options is None else _not_moved(paths, options.folder, talk)
         check_paths(path for path in paths if path != "-")
         classifier = open_classifier(
             talk,
@@ -149,16 +149,17 @@ def classify(
     return SOME_FAILED if summary.failed or unfiled else 0
 
 
-def _not_moved(paths: Sequence[str], journal: Journal | None, talk: Talk) -> tuple[str, ...]:
-    """Leave out the PATHs that a run which goes on moved before it was stopped."""
+def _not_moved(paths: Sequence[str], folder: str, talk: Talk) -> tuple[str, ...]:
+    """Leave out the PATHs that an earlier run into a folder moved."""
     left = []
-    for path in paths:
-        folder, name = os.path.split(path)
-        real = os.path.join(os.path.realpath(folder or os.curdir), name)
-        if journal is None or os.path.lexists(path) or journal.moved_from(real) is None:
-            left.append(path)
-        else:
-            talk.say(f"{printable(path)}: moved by an earlier run")
+    with reading(folder) as journal:
+        for path in paths:
+            place, name = os.path.split(path)
+            real = os.path.join(os.path.realpath(place or os.curdir), name)
+            if journal is None or os.path.lexists(path) or journal.moved_from(real) is None:
+                left.append(path)
+            else:
+                talk.say(f"{printable(path)}: moved by an earlier run")
     return tuple(left)
 
 

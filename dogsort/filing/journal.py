@@ -249,10 +249,13 @@ class Journal:
     def moved_from(self, source: str) -> Step | None:
         """Return the step that moved a file away from a path, absolute; None if there is none."""
         where = (
-            "source = ? AND state = 'done'"
-            " AND run IN (SELECT run FROM runs WHERE action = 'move') LIMIT 1"
+            "source = ? AND state IN ('planned', 'done')"
+            " AND run IN (SELECT run FROM runs WHERE action = 'move')"
         )
-        return next(iter(self._steps(where, self._blob(source))), None)
+        steps = self._steps(where, self._blob(source))
+        return next(
+            (one for one in steps if one.state == "done" or os.path.lexists(one.target)), None
+        )
 
     def cut_off(self) -> list[Run]:
         """Return the runs that were stopped, or have a batch that is not finished."""
