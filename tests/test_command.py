@@ -95,7 +95,7 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         ([".", "-o", "out.txt"], ".csv or .jsonl or .parquet"),
         ([".", "--dry-run"], "--dry-run needs one of --move, --copy, --link, --hardlink"),
         ([".", "--to", "x"], "--to needs one of --move"),
-        ([".", "--on-conflict", "skip"], "--on-conflict needs one of --move"),
+        ([".", "--keep-tree"], "--keep-tree needs one of --move"),
         ([".", "--move", "--to", ""], "--to: the name of the folder is empty"),
         (["-", "--move"], "--move needs --to FOLDER"),
         ([".", "--move", "--copy"], "give only one of --move, --copy, --link"),

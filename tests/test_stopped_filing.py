@@ -187,6 +187,9 @@ def test_a_run_that_was_killed_at_its_end_leaves_nothing_to_do(dogsort, album, h
     assert dogsort(*filing).returncode == 0
     after = tree(album)
     stop(album)
+    planned = dogsort(*filing, "--dry-run")
+    assert planned.returncode == 0, planned.stderr.decode()
+    assert b"would be moved: nothing" in planned.stderr
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
