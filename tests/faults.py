@@ -1,55 +1,84 @@
-"""Run as a program: file or undo in many copies of a small folder, and strike in each once.
+"""Run as a program: file or undo in many copies of a small folder, and strike in each.
 
-``python faults.py PLACE ELSEWHERE ACTION file|undo|recover FAULT file|undo|turns EVERY`` strikes
-before the first file operation, in the next copy before the second (or, with EVERY 3, the fourth),
-and so on, until a run ends without. After each, what must hold is checked: no content is lost or,
-after a move, doubled. What the user does next is undo, which gives back the tree; or to file, which
-files everything, and then one undo gives back the tree; or both in turns. With ``recover`` it kills
-a run at every moment, and then the next one, which takes back the first one, at every moment of
-that. It prints how many strikes there were. All are the real commands, in processes of their own.
+``python faults.py PLACE ELSEWHERE HOW WHAT FAULT NEXT EVERY`` strikes before the first operation on
+files, in the next copy before the second (or, with EVERY 3, the fourth), and so on, until a command
+ends without.
+
+HOW is an action; with ``across file systems`` behind it, ELSEWHERE must be on another one, and with
+``without renameat2`` or ``without hard links`` (which has neither) this stands for a file system
+that lacks them. WHAT is ``file`` or ``undo``; or, as ``undo+file``, a command that is killed, and
+then another one that is killed at every moment, too. FAULT is ``kill``, the name of an error,
+``gone`` (a photo is deleted) or ``taken`` (so are the new names).
+
+After each strike, what must hold is checked: no content is lost or, after a move, doubled. What the
+user does NEXT is ``undo``, which gives back the tree; or ``file``, which files everything, and then
+one undo gives back the tree; or, with ``turns``, both in turns. It prints how many strikes there
+were. All are the real commands, in processes of their own.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
-import subprocess
+import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from test_undo import LABELS, PHOTOS, contents, plant, tree
+import trees
+from trees import contents, plant, tree
 
 from dogsort.cli.main import COMMANDS
-from dogsort.cli.options import Talk
-from dogsort.cli.taking_back import turn_to_file
 from dogsort.errors import DogsortError
-from dogsort.sorting.lock import at_work
-from dogsort.sorting.wishes import Wishes
+from dogsort.filing import execute, fileops, steps
+from dogsort.filing.journal import Journal
 
-#: Operations on files that Python tells its audit hooks, before it carries them out.
+PHOTOS = {**trees.PHOTOS, "trip/b.xmp": b"about three"}
+LABELS = trees.LABELS
+
+#: Operations on files that Python tells its audit hooks, before it carries them out; the last three
+#: are told by ``install``.
 WATCHED = frozenset(
     (
         *("os.link", "os.remove", "os.mkdir", "os.rename", "os.symlink", "os.rmdir", "open"),
-        *("os.truncate", "os.utime", "os.chmod", "shutil.copyfile", "fsync"),
+        *("os.truncate", "os.utime", "os.chmod", "os.chown", "shutil.copyfile"),
+        *("fsync", "rename", "journal"),
     )
 )
 
 INTRUDER = b"of somebody else"
 
 
-class Strike:
-    """An audit hook that does something before one operation below some folders."""
+class Copy(NamedTuple):
+    """One copy of the small folder, and where it is filed into."""
 
-    def __init__(self, fault: str, moment: int, folder: Path, to: Path) -> None:
-        self.fault, self.left = fault, moment
-        self.folder, self.to = folder, to
-        self.places = (str(folder), str(to))
+    folder: Path
+    to: Path
+    before: dict[str, Any]
+
+    @property
+    def planted(self) -> Path:
+        """Where it stands which names an intruder took."""
+        return self.folder.with_name(f"{self.folder.name}.planted")
+
+
+class Strike:
+    """An audit hook that does something before one operation in a copy."""
+
+    def __init__(self, fault: str, moment: int, copy: Copy) -> None:
+        self.fault, self.left, self.copy = fault, moment, copy
+        self.places = (str(copy.folder), str(copy.to))
 
     def __call__(self, event: str, arguments: Any) -> None:
-        if event not in WATCHED or not str(arguments[0]).startswith(self.places):
+        if event not in WATCHED or not isinstance(arguments[0], str | bytes | os.PathLike):
+            return
+        path = os.fsdecode(arguments[0])  # relative to a folder that is held open, or absolute
+        if os.path.isabs(path) and not path.startswith(self.places):
             return
         self.left -= 1
         if self.left != 0:
@@ -60,48 +89,68 @@ class Strike:
             self.delete()
         elif self.fault == "taken":
             self.intrude()
+        elif event == "journal":
+            raise sqlite3.OperationalError("disk I/O error")
         else:
             number = getattr(errno, self.fault)
             raise OSError(number, os.strerror(number))
 
     def delete(self) -> None:
         """Delete a photo, wherever it is by now."""
-        for path in (*self.folder.rglob("b.jpg"), *self.to.rglob("b.jpg")):
-            path.unlink(missing_ok=True)
+        for place in (self.copy.folder, self.copy.to):
+            for path in place.rglob("b.jpg"):
+                path.unlink(missing_ok=True)
 
     def intrude(self) -> None:
         """Take the names that are not taken yet."""
         names = ("dog/a (2).jpg", "dog/a (3).jpg", "cat/b.jpg", "trip/b.jpg", "a.jpg")
-        for place in (self.folder, self.to):
+        for place in (self.copy.folder, self.copy.to):
             for name in names:
                 (place / name).parent.mkdir(exist_ok=True)
                 if not (place / name).exists():
                     (place / name).write_bytes(INTRUDER)
-                    with planted(self.folder).open("a") as file:
+                    with self.copy.planted.open("a") as file:
                         file.write(f"{place / name}\n")
 
+    def install(self) -> None:
+        """Also strike before what Python tells its hooks nothing of, in this process."""
+        sys.addaudithook(self)
+        fsync, rename, writing = os.fsync, fileops.rename, Journal._writing
 
-def planted(folder: Path) -> Path:
-    """Where it stands which names an intruder took."""
-    return folder.with_name(f"{folder.name}.planted")
+        def sync(descriptor: int) -> None:
+            self("fsync", (os.path.realpath(f"/dev/fd/{descriptor}"),))
+            fsync(descriptor)
+
+        def give_name(source: fileops.Place, target: fileops.Place) -> None:
+            self("rename", (target.path,))
+            rename(source, target)
+
+        @contextmanager
+        def write(journal: Journal) -> Iterator[None]:
+            self("journal", (journal.path,))
+            with writing(journal):
+                yield
+                self("journal", (journal.path,))
+            if self.fault == "kill":
+                self("journal", (journal.path,))
+
+        os.fsync = sync
+        fileops.rename = steps.rename = give_name
+        Journal._writing = write  # type: ignore[method-assign]
 
 
-def run(what: str, folder: Path, to: Path, action: str) -> int:
-    """File, undo, or only take back what was killed; what cannot be done may be said."""
+def run(what: str, copy: Copy, action: str) -> int:
+    """File or undo; what cannot be done may be said."""
+    if what == "undo":
+        arguments = [str(copy.to)]
+    else:
+        table = copy.folder.parent / "tables" / f"{copy.folder.name}.csv"
+        table.parent.mkdir(exist_ok=True)
+        rows = "".join(f"{copy.folder / name},{label}\n" for name, label in LABELS.items())
+        table.write_text(f"path,label\n{rows}")
+        arguments = [str(table), f"--{action}", "--photos", str(copy.folder), "--to", str(copy.to)]
     try:
-        if what == "recover":
-            wishes = Wishes(action, str(to))
-            with turn_to_file(wishes, [str(folder)], Talk(quiet=True), False) as left:
-                return left
-        if what == "undo":
-            arguments = [str(to)]
-        else:
-            table = folder.parent / "tables" / f"{folder.name}.csv"
-            table.parent.mkdir(exist_ok=True)
-            rows = "".join(f"{folder / name},{label}\n" for name, label in LABELS.items())
-            table.write_text(f"path,label\n{rows}")
-            arguments = [str(table), f"--{action}", "--photos", str(folder), "--to", str(to)]
-        return COMMANDS[what].main([*arguments, "--quiet"], standalone_mode=False)
+        return int(COMMANDS[what].main([*arguments, "--quiet"], standalone_mode=False))
     except DogsortError as error:
         return error.exit_code
 
@@ -110,17 +159,9 @@ def struck(strike: Strike, what: str, action: str) -> bool:
     """Run in a process of its own; tell whether it was struck."""
     child = os.fork()
     if child == 0:
-        sys.addaudithook(strike)
-        sync = os.fsync
-
-        def fsync(descriptor: int) -> None:
-            """What Python tells its hooks nothing of: where a full disk shows at the latest."""
-            strike("fsync", (os.path.realpath(f"/dev/fd/{descriptor}"),))
-            sync(descriptor)
-
-        os.fsync = fsync  # type: ignore[assignment]
         try:
-            run(what, strike.folder, strike.to, action)
+            strike.install()
+            run(what, strike.copy, action)
         except BaseException as error:
             print(f"moment {strike.left}: {type(error).__name__}: {error}", file=sys.stderr)
             os._exit(2)
@@ -131,115 +172,120 @@ def struck(strike: Strike, what: str, action: str) -> bool:
     return code != 0
 
 
-def check(
-    fault: str, folder: Path, to: Path, action: str, before: dict[str, Any], filed: Any
-) -> None:
-    """Check what must hold whatever happened.
+def everything(copy: Copy) -> list[bytes]:
+    """What all files hold but an intruder's."""
+    places = {copy.folder, copy.to}
+    return [one for place in places for one in contents(place) if one != INTRUDER]
 
-    ``filed`` is what must be where after the next run; None if there is none before undo.
+
+def check_kill(copy: Copy, action: str, filed: Any) -> None:
+    """Check what must hold after a kill.
+
+    Args:
+        copy: where it was.
+        action: what was done.
+        filed: what is where once all is filed; None to undo at once.
     """
-    places = {folder, to}
-    expected = set(PHOTOS.values()) - ({b"three"} if fault == "gone" else set())
-
-    def everything() -> list[bytes]:
-        return [one for place in places for one in contents(place) if one != INTRUDER]
-
-    assert expected <= set(everything())
+    assert set(PHOTOS.values()) <= set(everything(copy))
     if filed is not None:
-        # If all was filed before the end, the photos are gone from where the table says.
-        assert run("file", folder, to, action) in (0, 3)
-        assert files(folder, to) == filed
-        assert run("undo", folder, to, action) == 0
-        assert tree(folder) == before, tree(folder)
-        assert to == folder or tree(to) == {}
-        return
-    with at_work(str(to)):  # makes whole what was left half-way
-        pass
+        assert run("file", copy, action) == 0
+        assert files(copy) == filed, files(copy)
+    code = run("undo", copy, action)
+    assert code == 0 or (code == 1 and filed is None)  # it came to nothing, or all was undone
+    assert tree(copy.folder) == copy.before, tree(copy.folder)
+    assert copy.to == copy.folder or tree(copy.to) == {}
+    assert run("undo", copy, action) == 1
+
+
+def check_fault(copy: Copy, action: str, fault: str) -> None:
+    """Check what must hold after another fault."""
+    expected = set(PHOTOS.values()) - ({b"three"} if fault == "gone" else set())
+    assert expected <= set(everything(copy))
     if action == "move":
-        assert sorted(set(everything())) == sorted(everything()), everything()
-    for _ in "12":  # an undo that was struck may have left one run more
-        run("undo", folder, to, action)
-    if fault == "taken" and planted(folder).exists():
-        for name in planted(folder).read_text().splitlines():
+        assert sorted(set(everything(copy))) == sorted(everything(copy)), everything(copy)
+    for _ in "12":  # an undo that was struck may have left some
+        run("undo", copy, action)
+    if fault == "taken" and copy.planted.exists():
+        for name in copy.planted.read_text().splitlines():
             assert Path(name).read_bytes() == INTRUDER, name
+    after = tree(copy.folder)
     if fault in ("gone", "taken"):
-        assert expected <= set(everything())
+        assert expected <= set(everything(copy))
         return
-    after = tree(folder)
-    if fault == "kill":
-        assert after == before, after
-        assert to == folder or tree(to) == {}
-    else:  # that a folder cannot be deleted, or given its time, is no reason to stop undoing
-        for one in (before, after):
-            for name in [name for name, (what, _) in one.items() if what == "folder"]:
-                del one[name]
-        assert after == before, after
+    for one in (copy.before, after):  # that a folder could not be deleted is no harm
+        for name in [name for name, (what, _) in one.items() if what == "folder"]:
+            del one[name]
+    assert after == copy.before, after
+
+
+def files(copy: Copy) -> list[dict[str, object]]:
+    """Which files there are, without times."""
+    return [
+        {name: what for name, (what, _) in tree(place).items() if what != "folder"}
+        for place in (copy.folder, copy.to)
+    ]
+
+
+def stand_for(how: str) -> None:
+    """Make this process one on a file system that lacks what ``how`` says."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EPERM, "not permitted")
+
+    if "without" in how:
+        fileops._system_rename = lambda: fileops._no_rename  # type: ignore[assignment]
+    if "without hard links" in how:
+        os.link = refuse
 
 
 def main(
     place: Path, elsewhere: Path, how: str, what: str, fault: str, after: str, every: int
-) -> None:
-    """Strike at every moment."""
+) -> int:
+    """Strike at every moment; return how often."""
     action = how.split(maxsplit=1)[0]
-    if "without" in how:
-        os.link = no_hard_links  # type: ignore[assignment]
-    strikes, filed = 0, None
-    for moment in count(0, every):  # the first strikes never: it tells where everything goes
-        folder, to = place / str(moment), elsewhere / str(moment)
-        plant(folder, PHOTOS)
-        to.mkdir(exist_ok=True)
-        before = tree(folder)
-        if filed is None or what == "undo":
-            assert run("file", folder, to, action) == 0
-        if filed is None:
-            filed = files(folder, to)
-            continue
-        now = filed if after == "file" or (after == "turns" and moment % 2) else None
-        if what == "recover":
-            was_struck = struck(Strike(fault, moment, folder, to), "file", action)
-            strikes += recover(folder, action, before, filed, every) if was_struck else 0
-        else:
-            was_struck = struck(Strike(fault, moment, folder, to), what, action)
+    stand_for(how)
+    execute.BATCH_FILES = 2  # so that there are several
+    first, _, second = what.partition("+")
+    names = count()
+
+    def prepare() -> Copy:
+        name = str(next(names))
+        copy = Copy(place / name, elsewhere / name, {})
+        plant(copy.folder, PHOTOS)
+        copy.to.mkdir(exist_ok=True)
+        copy.before.update(tree(copy.folder))
+        if filed is None or first == "undo":
+            assert run("file", copy, action) == 0
+        return copy
+
+    filed: Any = None
+    filed = files(prepare())
+    strikes = 0
+    for moment in count(1, every):
+        for other in count(1 + moment % every, every):
+            copy = prepare()
+            was_struck = struck(Strike(fault, moment, copy), first, action)
+            goes_on = was_struck and bool(second)
+            if goes_on:
+                goes_on = struck(Strike(fault, other, copy), second, action)
+            files_next = after == "file" or (after == "turns" and (moment + other) // every % 2)
             try:
-                check(fault, folder, to, action, before, now)
+                if fault == "kill":
+                    check_kill(copy, action, filed if files_next else None)
+                else:
+                    check_fault(copy, action, fault)
             except BaseException as error:
-                error.add_note(f"after {fault} before operation {moment}")
+                error.add_note(f"after {fault} before operation {moment}, then {other}")
                 raise
-            strikes += was_struck
-        if not was_struck:
-            print(strikes)
-            return
-
-
-def recover(killed: Path, action: str, before: dict[str, Any], filed: Any, every: int) -> int:
-    """Kill what takes back a killed run, at every moment; return how many there were."""
-    for strikes in count():
-        moment = 1 + every * strikes
-        folder = killed.with_name(f"{killed.name}-{moment}")
-        subprocess.run(["/bin/cp", "-a", killed, folder], check=True)
-        was_struck = struck(Strike("kill", moment, folder, folder), "recover", action)
-        try:
-            check("kill", folder, folder, action, before, filed)
-        except BaseException as error:
-            error.add_note(f"after kills before operations {killed.name} and {moment}")
-            raise
+            for folder in {copy.folder, copy.to}:
+                shutil.rmtree(folder)
+            strikes += goes_on if second else was_struck
+            if not goes_on:
+                break
         if not was_struck:
             return strikes
     raise AssertionError("count() ended")
 
 
-def files(*places: Path) -> list[dict[str, object]]:
-    """Which files there are, without the times of anything."""
-    return [
-        {name: what for name, (what, _) in tree(place).items() if what != "folder"}
-        for place in places
-    ]
-
-
-def no_hard_links(*_: Any, **__: Any) -> None:
-    """Stand for a file system that has none."""
-    raise OSError(errno.EPERM, "not permitted")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:7], int(sys.argv[7]))
+    print(main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:7], int(sys.argv[7])))
