@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trees import ACTIONS, LABELS, PHOTOS, contents, edit, file_all, plant, tree
+from trees import ACTIONS, LABELS, PHOTOS, QUICK, contents, edit, file_all, plant, tree
 
 from dogsort.filing import FilingOptions, execute, undo
 from dogsort.filing.execute import at_work, carry_out
@@ -232,9 +232,6 @@ def test_folders_that_the_run_made_go_if_nobody_uses_them(tmp_path):
     gone = {"dog", "dog/x", "dog/x/y", "dog/x/y/a.jpg", "cat/b.jpg"}
     assert set(tree(tmp_path)) == before_undo - gone
 
-
-#: Where files cost little, though all that matters is put on disk.
-QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 FOLDERS = st.sampled_from(["", "x/", "x/y/", "dog/", "cat/"])
 NAMES = st.sampled_from(["a.jpg", "A.jpg", "a (2).jpg", "b.jpg"])

@@ -14,9 +14,23 @@ from dogsort.filing.journal import FILE_NAME, FOLDER_NAME
 from dogsort.filing.options import Action
 from dogsort.records import Label, Prediction
 
-__all__ = ["ACTIONS", "LABELS", "PHOTOS", "contents", "edit", "file_all", "plant", "stop", "tree"]
+__all__ = [
+    "ACTIONS",
+    "LABELS",
+    "PHOTOS",
+    "QUICK",
+    "contents",
+    "edit",
+    "file_all",
+    "plant",
+    "stop",
+    "tree",
+]
 
 ACTIONS: tuple[Action, ...] = ("move", "copy", "link", "hardlink")
+
+#: Where many files cost little, though all that matters is put on disk; None: as usual.
+QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 #: What tests plant, and how they label it: a name is taken, another one is there twice.
 PHOTOS = {"a.jpg": b"one", "trip/a.jpg": b"two", "trip/b.jpg": b"three", "dog/a.jpg": b"four"}
