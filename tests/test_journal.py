@@ -280,6 +280,19 @@ def test_nothing_is_written_through_links(dogsort, tmp_path):
     assert os.listdir(tmp_path / "elsewhere") == ["journal.db"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
+@pytest.mark.parametrize("name", ["journal.db", "lock", "journal.db-journal", "journal.db-wal"])
+def test_pipes_are_not_waited_for(dogsort, tmp_path, name):
+    plant(tmp_path, {"a.jpg": b"one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, "move")
+    (tmp_path / FOLDER_NAME / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / FOLDER_NAME / name)
+    for command in ("history", "undo"):
+        said = dogsort(command, tmp_path, timeout=20).stderr
+        assert b"this should not happen" not in said
+    assert contents(tmp_path) == [b"one"]
+
+
 def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path):
     resource = pytest.importorskip("resource")
     labels = {f"{number:03}{'x' * 200}.jpg": "dog" for number in range(300)}
