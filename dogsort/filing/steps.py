@@ -191,6 +191,9 @@ def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Doome
             else FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         )
     if not is_file_of(step, status):
+        other = status_of(there) if again else None
+        if other is not None and is_file_of(step, other):
+            return None  # it was moved before, and another one has its name since
         raise (
             Lost("it was changed since it was filed")
             if way == "back"
