@@ -229,6 +229,8 @@ def _take(
         for index, extra in doomed.items():
             try:
                 delete(extra, steps[index], way, folders)
+            except DiskFailed:
+                raise
             except FilingError as reason:
                 errors[index] = reason
         if doomed:

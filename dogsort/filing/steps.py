@@ -159,6 +159,7 @@ def delete(doomed: Doomed, step: Step, way: Way, folders: Folders) -> None:
     """Delete what is under another name, too.
 
     Raises:
+        DiskFailed: if neither it nor, on the way there, its copy can be deleted.
         FilingError: if it was changed in the meantime, or cannot be deleted.
     """
     try:
@@ -169,10 +170,17 @@ def delete(doomed: Doomed, step: Step, way: Way, folders: Folders) -> None:
             raise FilingError("it was changed in the meantime")
         unlink(doomed.place)
     except (OSError, FilingError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
         if way == "there":  # the copy goes instead
-            with suppress(FilingError, OSError):
-                unlink(folders.place(step.target))
-        raise FilingError(str(getattr(error, "strerror", None) or error)) from error
+            try:
+                with suppress(FileNotFoundError):
+                    unlink(folders.place(step.target))
+            except (OSError, FilingError) as other:
+                raise DiskFailed(
+                    f"{step.source}: half moved to {step.target}, and cannot be deleted: {reason}; "
+                    "nothing more is filed"
+                ) from other
+        raise FilingError(reason) from error
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
