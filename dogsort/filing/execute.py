@@ -255,7 +255,7 @@ def _recover(journal: Journal) -> list[str]:
     said = []
     for run in journal.cut_off():
         planned, returning = journal.steps(run, "planned")[::-1], journal.steps(run, "returning")
-        if (planned or returning) and not journal.is_trusted(run):
+        if (planned or returning) and not journal.is_trusted(run, planned):
             said.append(f"the run begun {run.started} was cut off, and is left so: {STRANGE}")
             continue
         if run.stopped:

@@ -199,7 +199,7 @@ class Journal:
             targets: folders that they lead into.
             new: folders about to be made.
         """
-        if any(os.path.isabs(self._short(os.path.dirname(step.source))) for step in steps):
+        if self._reaches_out(run, steps):
             remember_own(run.token, self.folder)
         with self._errors(), self._writing():
             first = self._rows("SELECT coalesce(max(step), 0) + 1 FROM steps")[0][0]
@@ -288,11 +288,23 @@ class Journal:
         with self._errors():
             return [self._path(path) for (path,) in self._rows(query, run.number)]
 
-    def is_trusted(self, run: Run) -> bool:
-        """Tell whether all that a run filed lay below its folder, or the run is this user's own."""
+    def is_trusted(self, run: Run, again: Sequence[Step] = ()) -> bool:
+        """Tell whether all that a run filed lay below its folder, or the run is this user's own.
+
+        Args:
+            run: the one.
+            again: steps to be taken again: what they copy must lie there, too, if it is a link.
+        """
         query = f"SELECT 1 FROM steps WHERE run = ? AND ({OUTSIDE}) LIMIT 1"  # noqa: S608
         with self._errors():
-            return not self._rows(query, run.number) or is_own(run.token, self.folder)
+            reaches_out = bool(self._rows(query, run.number)) or self._reaches_out(run, again)
+        return not reaches_out or is_own(run.token, self.folder)
+
+    def _reaches_out(self, run: Run, steps: Iterable[Step]) -> bool:
+        """Tell whether a source lies outside the folder, or, if it is copied, leads there."""
+        follow = run.action != "move"
+        sources = (os.path.realpath(step.source) if follow else step.source for step in steps)
+        return any(os.path.isabs(self._short(source)) for source in sources)
 
     def _steps(self, where: str, *values: Any) -> list[Step]:
         with self._errors():
