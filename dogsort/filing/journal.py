@@ -56,7 +56,12 @@ if os.name == "nt":
 #: The columns of a ``Step``, in its order.
 COLUMNS = "step, source, target, label, sidecar, size, mtime, mode, steps.state"
 
+MOST = 1 << 62  # numbers of runs, and of steps, are below it
+
 LATEST = 1 << 90  # ns since 1970, about: systems keep seconds in 64 bits at most
+
+#: How what is left of a write to several databases ends.
+SEVERAL = bytes.fromhex("d9d505f920a163d7")
 
 BUSY_SECONDS = 10  # a reader waits so long for the end of a write, which takes far less
 
@@ -131,6 +136,7 @@ class Journal:
         for path in (self.path.parent, self.path):
             if path.is_symlink():
                 raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
+        self._check_rest_of_write()
         with self._errors():
             mode = "rwc" if create else "rw"
             self._database = sqlite3.connect(
@@ -357,6 +363,28 @@ class Journal:
         ):
             raise ValueError("a path that dogsort does not write")
         return whole
+
+    def _check_rest_of_write(self) -> None:
+        """Refuse what a write left that was cut off, if it names a file: SQLite would delete that.
+
+        It does so where one write changed several databases, which we never do.
+        """
+        rest = self.path.with_name(f"{FILE_NAME}-journal")
+        if not os.path.lexists(rest):
+            return
+        if rest.is_symlink() or not rest.is_file():  # a pipe would let us wait
+            raise FilingError(f"{rest}: is no file, and not dogsort's own; delete it")
+        try:
+            with rest.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - len(SEVERAL)))
+                end = file.read()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise FilingError(f"{rest}: cannot be read: {error.strerror}") from error
+        with self._errors():
+            if end.endswith(SEVERAL):
+                raise ValueError(f"{rest.name} names another file")
 
     def _schema(self) -> set[str]:
         return {sql for (sql,) in self._rows("SELECT sql FROM sqlite_schema")}
