@@ -15,7 +15,7 @@ from functools import cache
 
 from dogsort.errors import FilingError
 from dogsort.filing.fileops import PARTIAL_NAME, FolderGone, drop_partial
-from dogsort.filing.journal import FOLDER_NAME, Journal, Run, State, Step
+from dogsort.filing.journal import FOLDER_NAME, MOST, Journal, Run, State, Step
 from dogsort.filing.lock import locked
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action
@@ -122,7 +122,7 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
     left = journal.steps(run, "planned")
     for step in left:
         yield step, FilingError("cannot be reached, so it is not known if it was filed")
-    before = 1 << 62
+    before = MOST
     while steps := journal.steps(run, "done", most=BATCH_FILES, before=before):
         batch = _Batch(run.action, journal.folder)
         for step in steps:

@@ -237,7 +237,7 @@ class Journal:
             self._database.executemany("UPDATE steps SET state = ? WHERE step = ?", changes)
             self._database.executemany("DELETE FROM steps WHERE step = ?", forgotten)
 
-    def steps(self, run: Run, *states: State, most: int = -1, before: int = 1 << 62) -> list[Step]:
+    def steps(self, run: Run, *states: State, most: int = -1, before: int = MOST) -> list[Step]:
         """Return steps of a run in some states, the newest first.
 
         Args:
@@ -354,7 +354,7 @@ class Journal:
         whole = os.path.join(self.folder, path)
         parts = path.casefold().split(os.sep)
         if (
-            not path
+            not os.path.basename(path)
             or b"\0" in blob
             or os.pardir in parts
             or whole != os.path.normpath(whole)
@@ -418,7 +418,7 @@ class Journal:
 
 
 def _run_of(number: Any, token: Any, started: Any, action: Any, state: Any) -> Run:
-    if type(number) is not int or type(token) is not str:
+    if type(number) is not int or not 0 < number < MOST or type(token) is not str:
         raise ValueError("no run")
     started = datetime.fromisoformat(started).isoformat(timespec="seconds")
     action, state = _one_of(get_args(Action), action), _one_of(get_args(RunState), state)
