@@ -64,7 +64,10 @@ def _check_trust(journal: Journal, run: Run, yes: bool) -> None:
     if yes or journal.is_trusted(run):
         return
     (step,) = journal.steps(run, "planned", "done", "returning", most=1)
-    what = f"the run begun {run.started}: {STRANGE}; it would put {printable(step.source)} back"
+    what = (
+        f"{printable(journal.folder)}: the run begun {run.started}: {STRANGE}; it would put "
+        f"{printable(step.source)} back"
+    )
     if not os.isatty(0) or not click.confirm(f"{what}, and perhaps others. Go on?", err=True):
         raise FilingError(f"{what}; if that is right, undo it with --yes")
 
