@@ -143,7 +143,7 @@ def test_a_killed_run_is_gone_on_with(dogsort, quick_path):
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was stopped, and is gone on with" in said
+    assert "was stopped; what it was at is finished now" in said
     assert "moved by an earlier run: " in said
     assert states(dogsort, album) == ["done"] * MANY
     undone = dogsort("undo", album)
@@ -193,7 +193,7 @@ def test_a_run_that_was_killed_at_its_end_leaves_nothing_to_do(dogsort, album, h
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was stopped, and is gone on with" in said
+    assert "was stopped; what it was at is finished now" in said
     assert "moved: nothing" in said
     if how == "photos":
         for photo in photos:

@@ -259,7 +259,7 @@ def _recover(journal: Journal) -> list[str]:
             said.append(f"the run begun {run.started} was cut off, and is left so: {STRANGE}")
             continue
         if run.stopped:
-            said.append(f"the run begun {run.started} was stopped, and is gone on with")
+            said.append(f"the run begun {run.started} was stopped; what it was at is finished now")
         outcomes = _take(planned, journal, run, "there", again=True) if planned else []
         outcomes += _take(returning, journal, run, "back", again=True) if returning else []
         said += [f"{step.source}: {error}" for step, error in outcomes if error is not None]
