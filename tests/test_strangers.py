@@ -1,0 +1,157 @@
+"""An album that somebody else made: its journal does no harm outside of it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from test_journal import change, journal_of, said_of
+from trees import ACTIONS, contents, file_all, plant, stop, tree
+
+from dogsort.errors import FilingError
+from dogsort.filing import undo
+
+
+class Stranger:
+    """An album that somebody else made, with a journal that names what is not theirs."""
+
+    def __init__(self, place: Path) -> None:
+        self.album, self.home = place / "album", place / "home"
+        plant(self.album, {"a.jpg": b"bad", "trip/b.jpg": b"two"})
+        plant(self.home, {"secret.jpg": b"secret", ".ssh/config": b"mine"})
+        file_all(self.album, {"a.jpg": "dog"}, "move")
+        change(self.album, "UPDATE runs SET token = ?", "0123456789abcdef" * 2)
+        self.before = tree(self.home)
+
+    def claim(self, source: Path | str | bytes, target: str = "dog/a.jpg") -> None:
+        change(self.album, "UPDATE steps SET source = ?", os.fsencode(source))
+        change(self.album, "UPDATE steps SET target = ?", os.fsencode(target))
+
+    def check(self) -> None:
+        assert tree(self.home) == self.before
+        assert b"secret" not in contents(self.album)
+
+
+@pytest.fixture
+def stranger(tmp_path) -> Stranger:
+    return Stranger(tmp_path)
+
+
+def test_a_strangers_run_puts_nothing_outside(dogsort, stranger):
+    stranger.claim(stranger.home / ".ssh" / "authorized_keys")
+    said = said_of(stranger.album, dogsort, "undo", stranger.album)
+    assert "this user did not begin it; it would put" in said
+    assert "authorized_keys" in said
+    with pytest.raises(FilingError, match="this user did not begin it"):
+        undo(str(stranger.album))
+    stranger.check()
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_strangers_run_that_was_cut_off_takes_nothing_from_outside(dogsort, stranger, action):
+    stranger.claim(stranger.home / "secret.jpg", "dog/mine.jpg")
+    change(stranger.album, "UPDATE runs SET action = ?", action)
+    change(stranger.album, "UPDATE steps SET size = 6, mtime = ?", str(10**18))
+    stop(stranger.album)
+    table = stranger.album.parent / "photos.csv"
+    table.write_text(f"path,label\n{stranger.album / 'trip' / 'b.jpg'},cat\n")
+    run = dogsort("file", table, f"--{action}", "--photos", stranger.album)
+    assert run.returncode == 0, run.stderr.decode()
+    assert b"was cut off, and is left so: it filed photos from outside" in run.stderr
+    assert (stranger.album / "cat" / "b.jpg").exists()
+    stranger.check()
+    undone = dogsort("undo", stranger.album)
+    assert undone.returncode == 0, undone.stderr.decode()
+    assert not (stranger.album / "cat").exists()
+    assert dogsort("undo", stranger.album).returncode == 1
+    stranger.check()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_strangers_run_gets_no_trust_from_ones_own(stranger, is_stopped):
+    """This user goes on filing there, also from outside, by the same action."""
+    keys = stranger.home / ".ssh" / "authorized_keys"
+    stranger.claim(keys)
+    change(stranger.album, "UPDATE runs SET state = 'filing'")
+    if is_stopped:
+        stop(stranger.album)
+    camera = stranger.album.parent / "camera"
+    plant(camera, {"c.jpg": b"three", "d.jpg": b"four"})
+    for name in ("c.jpg", "d.jpg"):
+        assert [
+            one.error for one in file_all(camera, {name: "dog"}, "move", to=stranger.album)
+        ] == [None]
+    for _ in "12":
+        assert [one.error for one in undo(str(stranger.album))] == [None]
+    assert sorted(tree(camera)) == ["c.jpg", "d.jpg"]
+    with pytest.raises(FilingError, match="this user did not begin it"):
+        undo(str(stranger.album))
+    assert not keys.exists()
+    stranger.check()
+
+
+@pytest.mark.parametrize("source", [True, False])
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_link_in_a_strangers_album_leads_nothing_outside(stranger, source, is_stopped):
+    (stranger.album / "x").symlink_to(stranger.home)
+    names = ("x/new.jpg", "dog/a.jpg") if source else ("a.jpg", "x/secret.jpg")
+    stranger.claim(*names)
+    if is_stopped:
+        stop(stranger.album)
+    for trust in (False, True):
+        (outcome,) = undo(str(stranger.album), trust)
+        assert "leads elsewhere now" in str(outcome.error) or "cannot be reached" in str(
+            outcome.error
+        )
+        stranger.check()
+    assert (stranger.album / "dog" / "a.jpg").exists()
+
+
+@pytest.mark.parametrize("action", ["copy", "hardlink", "link"])
+@pytest.mark.parametrize("link", ["x.jpg", "x/secret.jpg"])
+def test_a_link_in_a_strangers_album_gets_nothing_from_outside(dogsort, stranger, action, link):
+    """A run that was cut off would copy what the link leads to, where the stranger can read it."""
+    place = stranger.album / Path(link).parts[0]
+    place.symlink_to(stranger.home / "secret.jpg" if place.suffix else stranger.home)
+    stranger.claim(link, "dog/mine.jpg")
+    change(stranger.album, "UPDATE runs SET action = ?", action)
+    stop(stranger.album)
+    dogsort("undo", stranger.album)
+    assert b"secret" not in contents(stranger.album)
+    assert tree(stranger.home) == stranger.before
+
+
+def test_a_strangers_journal_removes_no_folder_outside(stranger):
+    (stranger.home / "empty").mkdir()
+    (stranger.album / "x").symlink_to(stranger.home)
+    change(stranger.album, "UPDATE folders SET path = ?, is_new = 1", b"x/empty")
+    assert [one.error for one in undo(str(stranger.album))] == [None]
+    assert (stranger.home / "empty").is_dir()
+
+
+def test_the_rest_of_a_write_that_names_other_files_deletes_none(dogsort, stranger):
+    """SQLite deletes the file that a rollback journal names as the one of several databases."""
+    victim = stranger.home / "secret.jpg"
+    place = journal_of(stranger.album)
+    with closing(sqlite3.connect(place, isolation_level=None)) as journal:
+        journal.execute("PRAGMA cache_size = 1")
+        journal.execute("BEGIN IMMEDIATE")
+        journal.execute("UPDATE runs SET token = 'x'")
+        journal.execute("CREATE TABLE big (a)")
+        journal.execute("INSERT INTO big VALUES (zeroblob(100000))")
+        hot = Path(f"{place}-journal").read_bytes()
+        now = place.read_bytes()
+        journal.execute("ROLLBACK")
+    name = os.fsencode(victim)
+    magic = bytes.fromhex("d9d505f920a163d7")
+    checksum = sum(byte - 256 if byte > 127 else byte for byte in name) % 2**32
+    page = (len(now) // 4096 + 2**30 // 4096).to_bytes(4, "big")
+    end = page + name + len(name).to_bytes(4, "big") + checksum.to_bytes(4, "big") + magic
+    place.write_bytes(now)
+    Path(f"{place}-journal").write_bytes(hot + end)
+    for command in ("history", "undo"):
+        dogsort(command, stranger.album)
+    stranger.check()
