@@ -272,8 +272,8 @@ def copy(source: Place, target: Place, mtime: int | None = None, mode: int | Non
             status = os.fstat(reader.fileno())
             shutil.copyfileobj(reader, writer, BLOCK)
             writer.flush()
-            os.fsync(writer.fileno())
-        _keep_attributes(source, partial, status, mtime, mode)
+            _keep_attributes(source, partial, status, mtime, mode)
+            os.fsync(writer.fileno())  # with its time and mode
         if not is_same_bytes(source, partial):
             raise FilingError("the copy differs from the original; check the disk")
         rename(partial, target)
