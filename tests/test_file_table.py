@@ -227,8 +227,8 @@ def test_what_a_table_names_and_is_no_file(dogsort, tmp_path, action):
     run = dogsort("file", "p.csv", f"--{action}", "--to", "out", cwd=tmp_path)
     assert run.returncode == 3
     assert [line for line in run.stderr.decode().splitlines() if "not filed" in line] == [
-        "pipe.jpg: not filed: not a file",
         "folder.jpg: not filed: not a file",
+        "pipe.jpg: not filed: not a file",
     ]
 
 

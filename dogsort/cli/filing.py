@@ -16,6 +16,7 @@ from dogsort.filing.journal import Journal, filed_into
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action, FilingOptions
 from dogsort.filing.plan import Planner
+from dogsort.records import Label
 from dogsort.results.output import complete_file, writing
 from dogsort.results.summary import printable, size_text
 from dogsort.results.tables import CsvRows, open_text
@@ -112,19 +113,22 @@ def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
         return 0
     undo = f"dogsort undo {shlex.quote(printable(options.folder))}"
     done: Counter[str] = Counter()
-    folders: set[str] = set()
+    labels: set[Label] = set()
     failed = 0
     try:
         with talk.bar("file", len(filings)) as advance:
             for filing, error in carry_out(filings, options.action, journal):
-                source = printable(filing.source)
                 if error is not None:
+                    source = printable(filing.source)
                     talk.warn(f"{source}: not filed: {printable(str(error))}")
                     failed += 1
-                else:
-                    done[_kind(filing)] += 1
-                    folders.add(options.folders()[filing.label])
-                    talk.detail(f"{options.action} {source} -> {printable(filing.target)}")
+                    advance()
+                    continue
+                done[_kind(filing)] += 1
+                labels.add(filing.label)
+                if talk.verbose:
+                    source, target = printable(filing.source), printable(filing.target)
+                    talk.detail(f"{options.action} {source} -> {target}")
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -132,7 +136,8 @@ def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
         ) from None
     except FilingError as error:
         raise type(error)(f"{error}; to take back what was {past}: {undo}") from error
-    where = f", into {' and '.join(map(printable, sorted(folders)))}" if folders else ""
+    folders = sorted(printable(options.folders()[label]) for label in labels)
+    where = f", into {' and '.join(folders)}" if folders else ""
     talk.say(f"{past}: {counted(done)}{where}" + (f"; {failed} could not be" if failed else ""))
     if done:
         talk.say(f"to take it back: {undo}")

@@ -81,7 +81,8 @@ def _put_back(journal: Journal, run: Run, talk: Talk) -> int:
             for step, error in put_back(journal, run):
                 if error is None:
                     back += 1
-                    talk.detail(f"{printable(step.target)} -> {printable(step.source)}")
+                    if talk.verbose:
+                        talk.detail(f"{printable(step.target)} -> {printable(step.source)}")
                 else:
                     left += 1
                     reason = printable(str(error))

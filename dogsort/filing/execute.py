@@ -75,7 +75,7 @@ def carry_out(
     Raises:
         FilingError: if the journal cannot be written, or a disk fails; nothing more is filed then.
     """
-    batch = _Batch(action, journal.folder)
+    batch = _Batch(action, journal.below)
     planned: list[Filing] = []
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
@@ -94,11 +94,11 @@ def carry_out(
         # What belongs to a photo goes in the same batch, or a kill in between would part them.
         if batch.is_full and filing.belongs_to is None:
             yield from file_batch()
-            batch, planned = _Batch(action, journal.folder), []
+            batch, planned = _Batch(action, journal.below), []
         try:
             if filing.belongs_to in unfiled:
                 raise FilingError("its photo was not filed")
-            batch.add(_step_of(filing, action, journal.folder, resolved))
+            batch.add(_step_of(filing, action, journal.below, resolved))
             planned.append(filing)
         except (FilingError, OSError) as error:
             unfiled.add(filing.source)
@@ -124,7 +124,7 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
         yield step, FilingError("cannot be reached, so it is not known if it was filed")
     before = MOST
     while steps := journal.steps(run, "done", most=BATCH_FILES, before=before):
-        batch = _Batch(run.action, journal.folder)
+        batch = _Batch(run.action, journal.below)
         for step in steps:
             if not batch.is_full:
                 batch.add(step)
@@ -141,9 +141,9 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
 class _Batch:
     """Steps that go together, and whether there are enough."""
 
-    def __init__(self, action: Action, folder: str) -> None:
+    def __init__(self, action: Action, below: str) -> None:
         self.steps: list[Step] = []
-        self._action, self._below = action, os.path.join(folder, "")
+        self._action, self._below = action, below
         self._bytes, self._folders = 0, set[str]()
 
     @property
@@ -156,18 +156,18 @@ class _Batch:
 
     def add(self, step: Step) -> None:
         self.steps.append(step)
-        for path in map(os.path.dirname, (step.source, step.target)):
-            self._folders.add(path)
+        for path in (step.source, step.target):
             # Those around it, too: where they are not there, they are made, and put on disk.
-            while (path := os.path.dirname(path)).startswith(self._below):
-                if path in self._folders:
-                    break
-                self._folders.add(path)
+            outer = os.path.dirname(path)
+            while outer not in self._folders:
+                self._folders.add(outer)
+                if outer.startswith(self._below):
+                    outer = os.path.dirname(outer)
         if self._action == "copy" or not step.source.startswith(self._below):
             self._bytes += step.size
 
 
-def _step_of(filing: Filing, action: Action, folder: str, resolved: Callable[[str], str]) -> Step:
+def _step_of(filing: Filing, action: Action, below: str, resolved: Callable[[str], str]) -> Step:
     """Make the step of a filing.
 
     Raises:
@@ -176,11 +176,13 @@ def _step_of(filing: Filing, action: Action, folder: str, resolved: Callable[[st
     """
     source = os.path.join(resolved(filing.place or os.curdir), filing.name)
     target = os.path.join(resolved(filing.folder), filing.new_name)
-    below = os.path.join(folder, "")
     if not target.startswith(below):
         raise FilingError(f"{filing.folder} is a link that leads elsewhere")
     for path in (source.removeprefix(below), target.removeprefix(below)):
-        if not {FOLDER_NAME, PARTIAL_NAME}.isdisjoint(path.casefold().split(os.sep)):
+        # The first question is the cheap one.
+        if FOLDER_NAME in path.casefold() and not {FOLDER_NAME, PARTIAL_NAME}.isdisjoint(
+            path.casefold().split(os.sep)
+        ):
             raise FilingError(f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own")
     status = os.stat(source, follow_symlinks=action != "move")
     if not stat.S_ISREG(status.st_mode):

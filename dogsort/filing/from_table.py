@@ -40,7 +40,8 @@ def check_below(rows: Iterable[Row], folder: str) -> None:
                 "count from the current folder, and if you trust the table, name the folder of its "
                 "photos with --photos"
             )
-        if FOLDER_NAME in real[len(below) :].casefold().split(os.sep):
+        inner = real[len(below) :].casefold()
+        if FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep):
             raise FilingError(
                 f"{row.place}: {row.path}: what lies in {FOLDER_NAME} is dogsort's own, so nothing "
                 "is filed"
@@ -160,6 +161,4 @@ def _why_not(row: Row, entry: Entry | None) -> str | None:
     if stamp is None:
         escaped = ", or a name that is no UTF-8, which needs a .csv table"
         return GONE + (escaped if "\\x" in row.path else "")
-    if not os.path.isfile(row.path):
-        return "not a file"
     return None if entry is None or entry.stamp == stamp else CHANGED

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -62,6 +63,8 @@ LATEST = 1 << 90  # ns since 1970, about: systems keep seconds in 64 bits at mos
 
 #: How what is left of a write to several databases ends.
 SEVERAL = bytes.fromhex("d9d505f920a163d7")
+
+SENSELESS_PATH = "a path that dogsort does not write"
 
 BUSY_SECONDS = 10  # a reader waits so long for the end of a write, which takes far less
 
@@ -124,6 +127,7 @@ class Journal:
 
     Attributes:
         folder: absolute, without links.
+        below: what paths below it begin with.
         path: of the file.
 
     Raises:
@@ -132,6 +136,8 @@ class Journal:
 
     def __init__(self, folder: str, create: bool = False) -> None:
         self.folder = os.path.realpath(folder)
+        self.below = os.path.join(self.folder, "")
+        self._place = cache(self._place)  # type: ignore[method-assign]
         self.path = Path(self.folder, FOLDER_NAME, FILE_NAME)
         for path in (self.path.parent, self.path):
             if path.is_symlink():
@@ -337,8 +343,7 @@ class Journal:
 
     def _short(self, path: str) -> str:
         """Return a path as it is kept: relative below the folder filed into."""
-        below = os.path.join(self.folder, "")
-        return path[len(below) :] if path.startswith(below) else path
+        return path.removeprefix(self.below)
 
     def _blob(self, path: str) -> bytes:
         return os.fsencode(self._short(path).replace(os.sep, "/"))
@@ -351,18 +356,26 @@ class Journal:
                 it may not be ``outside``, or into our own.
         """
         path = os.fsdecode(blob).replace("/", os.sep)
-        whole = os.path.join(self.folder, path)
-        parts = path.casefold().split(os.sep)
+        folder, _, name = path.rpartition(os.sep)
+        if path.startswith(os.sep) and not folder:
+            folder = os.sep
+        if name in ("", os.curdir, os.pardir, FOLDER_NAME) or b"\0" in blob:
+            raise ValueError(SENSELESS_PATH)
+        return os.path.join(self._place(folder, outside), name)
+
+    def _place(self, folder: str, outside: bool) -> str:
+        """Do the same with the folder of a path; there are few."""
+        place = os.path.join(self.folder, folder) if folder else self.folder
+        parts = folder.casefold().split(os.sep)
+        is_inside = place == self.folder or place.startswith(self.below)
         if (
-            not os.path.basename(path)
-            or b"\0" in blob
+            place != os.path.normpath(place)
             or os.pardir in parts
-            or whole != os.path.normpath(whole)
-            or not (outside or whole.startswith(os.path.join(self.folder, "")))
-            or (not os.path.isabs(path) and FOLDER_NAME in parts)
+            or not (outside or is_inside)
+            or (is_inside and FOLDER_NAME in parts)
         ):
-            raise ValueError("a path that dogsort does not write")
-        return whole
+            raise ValueError(SENSELESS_PATH)
+        return place
 
     def _check_rest_of_write(self) -> None:
         """Refuse what a write left that was cut off, if it names a file: SQLite would delete that.

@@ -57,6 +57,8 @@ def size_text(size: int) -> str:
 
 def printable(text: str) -> str:
     """Return text without what would upset a terminal: control characters, broken UTF-8."""
+    if text.isprintable():  # as nearly all is
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
