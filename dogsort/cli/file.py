@@ -14,7 +14,7 @@ from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
 from dogsort.errors import UsageError
 from dogsort.filing.from_table import GONE, MOVED, check_below, folders_of, photos_of, walked
-from dogsort.filing.journal import Step, filed_into, reading
+from dogsort.filing.journal import filed_into, reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Label
@@ -90,7 +90,7 @@ def file(
     return SOME_FAILED if failed else 0
 
 
-def _nothing_moved(source: str) -> Step | None:
+def _nothing_moved(source: str) -> None:
     return None
 
 

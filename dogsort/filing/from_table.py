@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 
 from dogsort.errors import FilingError
-from dogsort.filing.journal import FOLDER_NAME, Step
+from dogsort.filing.journal import FOLDER_NAME
 from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Label
 from dogsort.results.log import Entry, Log, Stamp
@@ -123,7 +123,7 @@ def photos_of(
     rows: Iterable[Row],
     labels: Collection[Label],
     log: Log | None,
-    moved: Callable[[str], Step | None],
+    moved: Callable[[str], tuple[Label, int] | None],
 ) -> Iterator[tuple[str, Label | None] | Failure]:
     """Look what became of the photos in rows.
 
@@ -144,11 +144,11 @@ def photos_of(
         entry = None if log is None else log.entries.get(row.path)
         reason = _why_not(row, entry)
         folder, name = os.path.split(row.path)
-        if reason is not None and not os.path.lexists(row.path):
-            step = moved(os.path.join(resolved(folder), name))
-            if step is not None and (entry is None or entry.stamp.size == step.size):
-                same = step.label == row.label
-                reason = MOVED if same else f"{MOVED} as {step.label}; dogsort undo takes that back"
+        is_gone = reason is not None and not os.path.lexists(row.path)
+        earlier = moved(os.path.join(resolved(folder), name)) if is_gone else None
+        if earlier is not None and (entry is None or entry.stamp.size == earlier[1]):
+            same = earlier[0] == row.label
+            reason = MOVED if same else f"{MOVED} as {earlier[0]}; dogsort undo takes that back"
         if reason is not None and row.label in labels:
             yield Failure(row.path, reason)
         if reason in (None, CHANGED):

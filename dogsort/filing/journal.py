@@ -258,16 +258,18 @@ class Journal:
             *(run.number, *states, before, most),
         )
 
-    def moved_from(self, source: str) -> Step | None:
-        """Return the step that moved a file away from a path, absolute; None if there is none."""
-        where = (
-            "source = ? AND state IN ('planned', 'done')"
+    def moved_from(self, source: str) -> tuple[Label, int] | None:
+        """Return label and size of a file that was moved away from a path, absolute; or None."""
+        query = (
+            "SELECT target, label, size, state FROM steps"
+            " WHERE source = ? AND state IN ('planned', 'done')"
             " AND run IN (SELECT run FROM runs WHERE action = 'move')"
         )
-        steps = self._steps(where, self._blob(source))
-        return next(
-            (one for one in steps if one.state == "done" or os.path.lexists(one.target)), None
-        )
+        with self._errors():
+            for target, label, size, state in self._rows(query, self._blob(source)):
+                if state == "done" or os.path.lexists(self._path(target)):
+                    return _one_of(LABELS, label), size
+        return None
 
     def cut_off(self) -> list[Run]:
         """Return the runs that were stopped, or have a batch that is not finished."""
