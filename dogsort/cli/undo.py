@@ -61,12 +61,12 @@ def _run_to_undo(journal: Journal, number: int | None) -> Run:
 
 def _check_trust(journal: Journal, run: Run, yes: bool) -> None:
     """Ask before files are put where only the journal says that they came from."""
-    if yes or journal.is_trusted(run):
+    steps = journal.steps(run, "planned", "done", "returning", most=1)
+    if yes or not steps or journal.is_trusted(run):
         return
-    (step,) = journal.steps(run, "planned", "done", "returning", most=1)
     what = (
         f"{printable(journal.folder)}: the run begun {run.started}: {STRANGE}; it would put "
-        f"{printable(step.source)} back"
+        f"{printable(steps[0].source)} back"
     )
     if not os.isatty(0) or not click.confirm(f"{what}, and perhaps others. Go on?", err=True):
         raise FilingError(f"{what}; if that is right, undo it with --yes")

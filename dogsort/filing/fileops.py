@@ -74,8 +74,6 @@ class Folder:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        if os.path.realpath(path) != path:
-            raise FolderGone(f"{path} leads elsewhere now")
         self.descriptor: int | None = None
         try:
             if HAS_DESCRIPTORS:
@@ -84,6 +82,10 @@ class Folder:
         except OSError as error:
             raise FolderGone(f"{path}: {error.strerror}") from error
         self.identity = status.st_dev, status.st_ino
+        # Asked once it is open, or it might become a link in between.
+        if os.path.realpath(path) != path:
+            self.close()
+            raise FolderGone(f"{path} leads elsewhere now")
 
     def check(self) -> None:
         """Raise FolderGone if the path leads elsewhere by now."""
