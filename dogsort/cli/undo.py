@@ -42,8 +42,8 @@ def undo(
         if dry_run:
             _say_what_would_be(journal, run, talk)
             return 0
-        _check_trust(journal, run, yes)
-    with at_work(folder) as (journal, found):
+        trusted = run if yes or _confirmed(journal, run) else None
+    with at_work(folder, trusted) as (journal, found):
         for line in found:
             talk.warn(f"{printable(folder)}: {printable(line)}")
         left = _put_back(journal, _run_to_undo(journal, number), talk)
@@ -59,17 +59,25 @@ def _run_to_undo(journal: Journal, number: int | None) -> Run:
     return runs[max(runs) if number is None else number]
 
 
-def _check_trust(journal: Journal, run: Run, yes: bool) -> None:
-    """Ask before files are put where only the journal says that they came from."""
+def _confirmed(journal: Journal, run: Run) -> bool:
+    """Ask before files are put where only the journal says that they came from.
+
+    Returns:
+        Whether the user was asked and said yes.
+
+    Raises:
+        FilingError: if the user was not there, or said no.
+    """
     steps = journal.steps(run, "planned", "done", "returning", most=1)
-    if yes or not steps or journal.is_trusted(run):
-        return
+    if not steps or journal.is_trusted(run):
+        return False
     what = (
         f"{printable(journal.folder)}: the run begun {run.started}: {STRANGE}; it would put "
         f"{printable(steps[0].source)} back"
     )
     if not os.isatty(0) or not click.confirm(f"{what}, and perhaps others. Go on?", err=True):
         raise FilingError(f"{what}; if that is right, undo it with --yes")
+    return True
 
 
 def _put_back(journal: Journal, run: Run, talk: Talk) -> int:

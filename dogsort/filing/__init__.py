@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dogsort.errors import FilingError
 from dogsort.filing.execute import STRANGE, at_work, carry_out, put_back
+from dogsort.filing.journal import reading
 from dogsort.filing.options import FilingOptions
 from dogsort.filing.plan import Planner
 from dogsort.records import Failure, Label, Record
@@ -70,15 +71,17 @@ def undo(folder: str, trust: bool = False) -> list[Filed]:
         FilingError: if another dogsort is at work there, the run is somebody else's, the journal
             cannot be read or written, or a disk fails.
     """
-    with at_work(folder) as (journal, _):
-        runs = [run for run in journal.runs() if run.state != "undone"]
-        if not runs:
+    with reading(folder) as journal:
+        runs = [run for run in journal.runs() if run.state != "undone"] if journal else []
+        if not journal or not runs:
             return []
-        if not trust and not journal.is_trusted(runs[-1]):
-            raise FilingError(f"{folder}: not undone: the run begun {runs[-1].started}: {STRANGE}")
+        run = runs[-1]
+        if not trust and not journal.is_trusted(run):
+            raise FilingError(f"{folder}: not undone: the run begun {run.started}: {STRANGE}")
+    with at_work(folder, run if trust else None) as (journal, _):
         return [
             Filed(step.source, step.target, step.label, _text(error))
-            for step, error in put_back(journal, runs[-1])
+            for step, error in put_back(journal, run)
         ]
 
 

@@ -19,7 +19,7 @@ from dogsort.filing.journal import FOLDER_NAME, MOST, Journal, Run, State, Step
 from dogsort.filing.lock import locked
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action
-from dogsort.filing.steps import DiskFailed, Doomed, Folders, Lost, Way, delete, take
+from dogsort.filing.steps import DiskFailed, Doomed, Folders, Lost, Missing, Way, delete, take
 
 __all__ = ["STRANGE", "at_work", "carry_out", "put_back"]
 
@@ -35,13 +35,14 @@ STRANGE = "it filed photos from outside this folder, and this user did not begin
 
 
 @contextmanager
-def at_work(folder: str) -> Iterator[tuple[Journal, list[str]]]:
+def at_work(folder: str, trusted: Run | None = None) -> Iterator[tuple[Journal, list[str]]]:
     """Keep others out of a folder, and finish what runs or undos in it were cut off in.
 
     On an error or a Ctrl-C, the batch that was begun is finished, too.
 
     Args:
         folder: to be filed into, or undone; it is made if it is not there.
+        trusted: a run that is finished even if it is somebody else's, for the user said so.
 
     Yields:
         Its journal, and what there is to say of runs that were cut off.
@@ -51,12 +52,12 @@ def at_work(folder: str) -> Iterator[tuple[Journal, list[str]]]:
     """
     with locked(folder), closing(Journal(folder, create=True)) as journal:
         try:
-            yield journal, _recover(journal)
+            yield journal, _recover(journal, trusted)
         except DiskFailed:
             raise
         except BaseException:
             with suppress(FilingError):  # what came first is what is told
-                _recover(journal)
+                _recover(journal, trusted)
             raise  # the run has not ended: the next one goes on with it
         for run in journal.runs():
             if run.stopped:
@@ -122,7 +123,8 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
     left = journal.steps(run, "planned")
     for step in left:
         yield step, FilingError("cannot be reached, so it is not known if it was filed")
-    before = MOST
+    missing: list[Step] = []
+    back, before = 0, MOST
     while steps := journal.steps(run, "done", most=BATCH_FILES, before=before):
         batch = _Batch(run.action, journal.below)
         for step in steps:
@@ -131,8 +133,13 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
         before = batch.steps[-1].number
         journal.mark(("returning", step) for step in batch.steps)
         for step, error in _take(batch.steps, journal, run, "back", again=False):
+            back += error is None
+            missing += [step] * isinstance(error, Missing)
             left += [step] * (error is not None and not isinstance(error, Lost))
             yield step, error
+    if missing and not back:  # as if a disk were not there: it may be the next time
+        journal.mark(("done", step) for step in missing)
+        left += missing
     if not left:
         _remove_folders(journal, run)
         journal.set_state(run, "undone")
@@ -252,12 +259,13 @@ def _state_after(way: Way, again: bool, error: FilingError | None) -> State | No
     return "undone" if error is None else "done"
 
 
-def _recover(journal: Journal) -> list[str]:
+def _recover(journal: Journal, trusted: Run | None) -> list[str]:
     """Finish the batches that were cut off; return what there is to say of it."""
     said = []
     for run in journal.cut_off():
         planned, returning = journal.steps(run, "planned")[::-1], journal.steps(run, "returning")
-        if (planned or returning) and not journal.is_trusted(run, planned):
+        is_trusted = trusted is not None and run.token == trusted.token
+        if (planned or returning) and not (is_trusted or journal.is_trusted(run, planned)):
             said.append(f"the run begun {run.started} was cut off, and is left so: {STRANGE}")
             continue
         if run.stopped:

@@ -90,7 +90,7 @@ class Folder:
     def check(self) -> None:
         """Raise FolderGone if the path leads elsewhere by now."""
         try:
-            status = os.stat(self.path)
+            status = os.lstat(self.path)  # a link to where it was moved is not it
         except OSError as error:
             raise FolderGone(f"{self.path}: {error.strerror}") from error
         if (status.st_dev, status.st_ino) != self.identity:

@@ -29,7 +29,7 @@ from dogsort.filing.fileops import (
 from dogsort.filing.journal import Step
 from dogsort.filing.options import Action
 
-__all__ = ["DiskFailed", "Doomed", "Folders", "Lost", "Way", "delete", "take"]
+__all__ = ["DiskFailed", "Doomed", "Folders", "Lost", "Missing", "Way", "delete", "take"]
 
 #: Forward, as planned; or back, as undo goes.
 Way: TypeAlias = Literal["there", "back"]
@@ -46,7 +46,11 @@ class DiskFailed(FilingError):
 
 
 class Lost(FilingError):
-    """A file can never be put back: it was changed or deleted since."""
+    """A file can never be put back: it was changed since."""
+
+
+class Missing(Lost):
+    """A file is no longer there: deleted since, filed by a later run, or its disk is not there."""
 
 
 class Doomed(NamedTuple):
@@ -194,7 +198,7 @@ def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Doome
         if other is not None and (again or is_file_of(step, other)):
             return None  # it was moved before, and may have been changed since
         raise (
-            Lost("it is no longer there")
+            Missing("it is no longer there")
             if way == "back"
             else FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         )
