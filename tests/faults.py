@@ -126,10 +126,10 @@ class Strike:
             rename(source, target)
 
         @contextmanager
-        def write(journal: Journal) -> Iterator[None]:
+        def write(journal: Journal) -> Iterator[sqlite3.Connection]:
             self("journal", (journal.path,))
-            with writing(journal):
-                yield
+            with writing(journal) as database:
+                yield database
                 self("journal", (journal.path,))
             if self.fault == "kill":
                 self("journal", (journal.path,))

@@ -284,14 +284,14 @@ def carry(source: Path, target: Path, action: str, looked_at: os.stat_result | N
     """Take the step of one photo, as a batch does with many."""
     status = looked_at or source.stat()
     step = Step(
-        *(1, str(source), str(target), "dog", False),
+        *(1, str(source.parent), source.name, str(target.parent), target.name, "dog", False),
         *(status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode)),
     )
     with closing(Folders(str(target.parent.parent))) as folders:
-        doomed = take(step, action, "there", again=False, folders=folders)
+        extra = take(step, action, "there", again=False, folders=folders)
         folders.sync()
-        if doomed is not None:
-            delete(doomed, step, "there", folders)
+        if extra is not None:
+            delete(extra)
 
 
 @RENAMES

@@ -55,8 +55,10 @@ TIME = st.one_of(
 STEP = st.builds(
     Step,
     number=st.just(0),
-    source=st.lists(NAME, min_size=1, max_size=3),
-    target=st.lists(NAME, min_size=2, max_size=3),
+    place=st.lists(NAME, max_size=2),
+    name=NAME.map(os.fsdecode),
+    folder=st.lists(NAME, min_size=1, max_size=2),
+    new_name=NAME.map(os.fsdecode),
     label=st.sampled_from(ALL_LABELS),
     sidecar=st.booleans(),
     size=st.one_of(st.sampled_from([0, 2**63 - 1]), st.integers(0, 2**50)),
@@ -73,22 +75,22 @@ def test_what_is_written_comes_back(steps, action):
         root = os.path.realpath(folder)
         steps = [
             step._replace(
-                source=os.path.join(root, *map(os.fsdecode, step.source)),
-                target=os.path.join(root, *map(os.fsdecode, step.target)),
+                place=os.path.join(root, *map(os.fsdecode, step.place)),
+                folder=os.path.join(root, *map(os.fsdecode, step.folder)),
             )
             for step in steps
         ]
-        targets = [os.path.dirname(step.target) for step in steps]
+        folders = [step.folder for step in steps]
         with closing(Journal(folder, create=True)) as journal:
             run = journal.begin(action)
-            numbered = journal.plan(run, steps, targets, targets[:1])
+            numbered = journal.plan(run, steps, folders[:1])
         with closing(Journal(folder)) as journal:
             assert journal.runs() == [run]
             assert journal.steps(run, "planned") == numbered[::-1]
             assert [step._replace(number=0) for step in numbered] == steps
-            assert journal.folders() == sorted(set(targets))
-            assert journal.new_folders(run) == targets[:1]
-            journal.mark(("done", step) for step in numbered[:1])
+            assert journal.folders() == sorted(set(folders))
+            assert journal.new_folders(run) == folders[:1]
+            journal.mark(run, numbered[:1])
             assert journal.steps(run, "planned") == numbered[:0:-1]
 
 
@@ -118,29 +120,24 @@ BIG = 2**62
     ("statement", "value"),
     [
         *(
-            ("UPDATE steps SET source = ?", source)
-            for source in (
-                *(b"../a.jpg", b"x/../a.jpg", b"x/../../a.jpg", b"./a.jpg", b"x//a.jpg", b"a.jpg/"),
-                *(b"", b".", b"..", b"a\0.jpg", b".dogsort/a.jpg", b"x/.DogSort/a.jpg"),
-                *(
-                    b"/etc/../etc/a.jpg",
-                    b"//etc/../a.jpg",
-                    b"/",
-                    "a.jpg",
-                    "/etc/a.jpg",
-                    None,
-                    1,
-                    1.5,
-                ),
+            (f"UPDATE folders SET path = ? WHERE folder = (SELECT {which} FROM steps)", path)
+            for which in ("place", "folder")
+            for path in (
+                *(b"..", b"x/..", b"x/../..", b".", b"x//x", b"x/", b"a\0b", b".dogsort"),
+                *(b"x/.DogSort/y", b"/etc/../etc", b"//etc/../x", "", "x", "/etc", None, 1, 1.5),
             )
         ),
+        *(("UPDATE folders SET path = ? WHERE path = x'646f67'", path) for path in (b"/etc", b"/")),
         *(
-            ("UPDATE steps SET target = ?", target)
-            for target in (
-                *(b"../a.jpg", b"/etc/a.jpg", b"/", b".dogsort/a.jpg", b".dogsort/journal.db"),
-                *(b"dog/.DOGSORT/a.jpg", b"dog/../../a.jpg", b"", b".", "dog/a.jpg", None, 7),
+            (f"UPDATE steps SET {which} = ?", name)
+            for which in ("name", "new_name")
+            for name in (
+                *(b"../a.jpg", b"/etc/a.jpg", b"x/a.jpg", b"a\0.jpg", b"", b".", b"..", b"/"),
+                *(b".dogsort", "a.jpg", None, 1, 1.5),
             )
         ),
+        *(("UPDATE steps SET place = ?", number) for number in (7, -1, None, "x", b"", 2**62)),
+        *(("UPDATE steps SET folder = ?", number) for number in (7, -1, None, "x", b"", 2**62)),
         *(("UPDATE steps SET label = ?", label) for label in ("horse", "../x", None, b"dog", 1)),
         *(("UPDATE steps SET size = ?", size) for size in ("x", b"x", None, 0.5)),
         *(("UPDATE steps SET mtime = ?", time) for time in ("x", b"1", None, "1.5", "9" * 40)),
@@ -179,14 +176,16 @@ def test_journals_that_dogsort_does_not_write_are_refused(quick_path, statement,
         "UPDATE steps SET size = 9223372036854775807",
         "UPDATE steps SET mode = -1",
         "UPDATE steps SET sidecar = 'x'",
-        "UPDATE folders SET path = CAST('../..' AS BLOB), is_new = 1",
-        "UPDATE folders SET path = CAST('/tmp' AS BLOB), is_new = 1",
-        "UPDATE folders SET path = 7",
+        "UPDATE folders SET path = CAST('../..' AS BLOB) WHERE folder = 2",
+        "UPDATE folders SET path = CAST('/tmp' AS BLOB) WHERE folder = 2",
+        "UPDATE folders SET path = 7 WHERE folder = 2",
+        "UPDATE made SET folder = 7",
+        "UPDATE made SET folder = 'x'",
         "INSERT INTO runs SELECT run + 1, token, started, action, state FROM runs",
         "INSERT INTO runs SELECT 0, token, started, action, state FROM runs",
         "INSERT INTO runs SELECT -5, token, started, action, 'filing' FROM runs",
-        "INSERT INTO steps SELECT step + 1, run, source, target, label, sidecar, size, mtime, mode,"
-        " state FROM steps",
+        "INSERT INTO steps SELECT step + 1, run, place, name, folder, new_name, label, sidecar,"
+        " size, mtime, mode, state FROM steps",
         "DELETE FROM runs",
         "DELETE FROM steps",
     ],
@@ -214,7 +213,7 @@ def test_odd_journals_do_no_harm(quick_path, statement, is_stopped):
         "CREATE TRIGGER a AFTER UPDATE ON steps BEGIN DELETE FROM steps; END",
         "CREATE VIEW a AS SELECT * FROM steps",
         "CREATE TABLE a (b)",
-        "CREATE INDEX a ON steps (target)",
+        "CREATE INDEX a ON steps (folder)",
         "DROP INDEX steps_by_source",
         "ALTER TABLE steps ADD COLUMN a",
         "DROP TABLE folders",

@@ -26,9 +26,15 @@ class Stranger:
         change(self.album, "UPDATE runs SET token = ?", "0123456789abcdef" * 2)
         self.before = tree(self.home)
 
-    def claim(self, source: Path | str | bytes, target: str = "dog/a.jpg") -> None:
-        change(self.album, "UPDATE steps SET source = ?", os.fsencode(source))
-        change(self.album, "UPDATE steps SET target = ?", os.fsencode(target))
+    def claim(self, source: Path | str, target: str = "dog/a.jpg") -> None:
+        for column, path in (("place, name", source), ("folder, new_name", target)):
+            folder, name = map(os.fsencode, os.path.split(path))
+            change(self.album, "INSERT OR IGNORE INTO folders (path) VALUES (?)", folder)
+            change(
+                self.album,
+                f"UPDATE steps SET ({column}) = (SELECT folder, ? FROM folders WHERE path = ?)",
+                *(name, folder),
+            )
 
     def check(self) -> None:
         assert tree(self.home) == self.before

@@ -48,7 +48,7 @@ def history(folder: str, number: int | None, output: str | None) -> int:
         if number is not None and number not in runs:
             raise UsageError(f"--run {number}: the runs are {', '.join(map(str, runs))}")
         run = runs[max(runs) if number is None else number]
-        steps = journal.steps(run, "planned", "done", "returning", "undone", "lost")[::-1]
+        steps = journal.steps(run)[::-1]
         rows = ((step.source, step.target, step.label, step.state) for step in steps)
         if on_terminal:
             for source, target, _, state in rows:

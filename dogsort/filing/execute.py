@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 
 from dogsort.errors import FilingError
-from dogsort.filing.fileops import PARTIAL_NAME, FolderGone, drop_partial
+from dogsort.filing.fileops import PARTIAL_NAME, FolderGone, Place, drop_partial
 from dogsort.filing.journal import FOLDER_NAME, MOST, Journal, Run, State, Step
 from dogsort.filing.lock import locked
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action
-from dogsort.filing.steps import DiskFailed, Doomed, Folders, Lost, Missing, Way, delete, take
+from dogsort.filing.steps import DiskFailed, Extra, Folders, Lost, Missing, Way, delete, take
 
 __all__ = ["STRANGE", "at_work", "carry_out", "put_back"]
 
@@ -61,7 +61,7 @@ def at_work(folder: str, trusted: Run | None = None) -> Iterator[tuple[Journal, 
             raise  # the run has not ended: the next one goes on with it
         for run in journal.runs():
             if run.stopped:
-                journal.set_state(run, "filed")
+                journal.mark(run._replace(state="filed"))
 
 
 def carry_out(
@@ -76,26 +76,16 @@ def carry_out(
     Raises:
         FilingError: if the journal cannot be written, or a disk fails; nothing more is filed then.
     """
-    batch = _Batch(action, journal.below)
+    run = journal.begin(action)
+    batch = _Batch(action)
     planned: list[Filing] = []
     unfiled: set[str] = set()
     resolved = cache(os.path.realpath)
-    run: Run | None = None
-
-    def file_batch() -> Iterator[tuple[Filing, FilingError | None]]:
-        nonlocal run
-        if not batch.steps:
-            return
-        run = run or journal.begin(action)
-        steps = _write_down(batch, journal, run)
-        errors = [error for _, error in _take(steps, journal, run, "there", again=False)]
-        yield from zip(planned, errors, strict=True)
-
     for filing in filings:
         # What belongs to a photo goes in the same batch, or a kill in between would part them.
-        if batch.is_full and filing.belongs_to is None:
-            yield from file_batch()
-            batch, planned = _Batch(action, journal.below), []
+        if batch.is_full and filing.photo is None:
+            yield from zip(planned, _file(batch.steps, journal, run), strict=True)
+            batch, planned = _Batch(action), []
         try:
             if filing.belongs_to in unfiled:
                 raise FilingError("its photo was not filed")
@@ -104,7 +94,9 @@ def carry_out(
         except (FilingError, OSError) as error:
             unfiled.add(filing.source)
             yield filing, FilingError(str(getattr(error, "strerror", None) or error))
-    yield from file_batch()
+    if planned:
+        ended = run._replace(state="filed")
+        yield from zip(planned, _file(batch.steps, journal, ended), strict=True)
 
 
 def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | None]]:
@@ -119,98 +111,105 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
     Raises:
         FilingError: if the journal cannot be written, or a disk fails; nothing more is undone then.
     """
-    journal.set_state(run, "undoing")
+    run = run._replace(state="undoing")
     left = journal.steps(run, "planned")
     for step in left:
         yield step, FilingError("cannot be reached, so it is not known if it was filed")
     missing: list[Step] = []
     back, before = 0, MOST
     while steps := journal.steps(run, "done", most=BATCH_FILES, before=before):
-        batch = _Batch(run.action, journal.below)
+        batch = _Batch(run.action)
         for step in steps:
             if not batch.is_full:
                 batch.add(step)
         before = batch.steps[-1].number
-        journal.mark(("returning", step) for step in batch.steps)
+        journal.mark(run, batch.steps, "done", "returning")
         for step, error in _take(batch.steps, journal, run, "back", again=False):
             back += error is None
             missing += [step] * isinstance(error, Missing)
             left += [step] * (error is not None and not isinstance(error, Lost))
             yield step, error
     if missing and not back:  # as if a disk were not there: it may be the next time
-        journal.mark(("done", step) for step in missing)
+        journal.mark(run, others=[(step, "done") for step in missing])
         left += missing
     if not left:
         _remove_folders(journal, run)
-        journal.set_state(run, "undone")
+        journal.mark(run._replace(state="undone"))
 
 
 class _Batch:
     """Steps that go together, and whether there are enough."""
 
-    def __init__(self, action: Action, below: str) -> None:
+    def __init__(self, action: Action) -> None:
         self.steps: list[Step] = []
-        self._action, self._below = action, below
-        self._bytes, self._folders = 0, set[str]()
+        self._action = action
+        self._bytes = 0
+        self._devices: dict[str, int] = {}  # what the folders to be opened are, or will be, on
 
     @property
     def is_full(self) -> bool:
         return (
             len(self.steps) >= BATCH_FILES
             or self._bytes >= BATCH_BYTES
-            or len(self._folders) >= BATCH_FOLDERS
+            or len(self._devices) >= BATCH_FOLDERS
         )
 
     def add(self, step: Step) -> None:
         self.steps.append(step)
-        for path in (step.source, step.target):
-            # Those around it, too: where they are not there, they are made, and put on disk.
-            outer = os.path.dirname(path)
-            while outer not in self._folders:
-                self._folders.add(outer)
-                if outer.startswith(self._below):
-                    outer = os.path.dirname(outer)
-        if self._action == "copy" or not step.source.startswith(self._below):
+        for folder in (step.place, step.folder):
+            if folder not in self._devices:
+                self._look(folder)
+        if self._action == "copy" or self._devices[step.place] != self._devices[step.folder]:
             self._bytes += step.size
+
+    def _look(self, folder: str) -> None:
+        """Look at a folder, or the innermost around it that is there: the others are made."""
+        paths = [folder]
+        while not os.path.lexists(paths[-1]) and os.path.dirname(paths[-1]) != paths[-1]:
+            paths.append(os.path.dirname(paths[-1]))
+        device = -1
+        with suppress(OSError):
+            device = os.stat(paths[-1]).st_dev
+        self._devices.update(dict.fromkeys(paths, device))
 
 
 def _step_of(filing: Filing, action: Action, below: str, resolved: Callable[[str], str]) -> Step:
     """Make the step of a filing.
 
     Raises:
-        FilingError: if it leads out of the folder, or is no file or one of our own.
+        FilingError: if it leads out of the folder filed into, or is no file or one of our own.
         OSError: if it cannot be looked at.
     """
-    source = os.path.join(resolved(filing.place or os.curdir), filing.name)
-    target = os.path.join(resolved(filing.folder), filing.new_name)
-    if not target.startswith(below):
+    place, folder = resolved(filing.place or os.curdir), resolved(filing.folder)
+    if not folder.startswith(below):
         raise FilingError(f"{filing.folder} is a link that leads elsewhere")
-    for path in (source.removeprefix(below), target.removeprefix(below)):
-        # The first question is the cheap one.
-        if FOLDER_NAME in path.casefold() and not {FOLDER_NAME, PARTIAL_NAME}.isdisjoint(
-            path.casefold().split(os.sep)
-        ):
-            raise FilingError(f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own")
-    status = os.stat(source, follow_symlinks=action != "move")
+    own_names = {FOLDER_NAME, PARTIAL_NAME}
+    if filing.name.casefold() in own_names or _is_own(place, below) or _is_own(folder, below):
+        raise FilingError(f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own")
+    status = os.stat(os.path.join(place, filing.name), follow_symlinks=action != "move")
     if not stat.S_ISREG(status.st_mode):
         raise FilingError("not a file")
-    mode = stat.S_IMODE(status.st_mode)
     return Step(
-        *(0, source, target, filing.label, filing.photo is not None),
-        *(status.st_size, status.st_mtime_ns, mode),
+        *(0, place, filing.name, folder, filing.new_name, filing.label, filing.photo is not None),
+        *(status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode)),
     )
 
 
-def _write_down(batch: _Batch, journal: Journal, run: Run) -> list[Step]:
-    """Put on disk what is about to be done; return the steps with their numbers."""
-    targets = list(dict.fromkeys(os.path.dirname(step.target) for step in batch.steps))
+def _is_own(folder: str, below: str) -> bool:
+    inner = folder.removeprefix(below).casefold()
+    return FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep)
+
+
+def _file(steps: Sequence[Step], journal: Journal, run: Run) -> Iterator[FilingError | None]:
+    """Put on disk what is about to be done, and do it."""
     new: dict[str, None] = {}
-    for folder in targets:
+    for folder in {step.folder: None for step in steps}:
         outer = folder
         while outer not in new and not os.path.lexists(outer):
             new[outer] = None
             outer = os.path.dirname(outer)
-    return journal.plan(run, batch.steps, targets, new)
+    steps = journal.plan(run._replace(state="filing"), steps, new)
+    return (error for _, error in _take(steps, journal, run, "there", again=False))
 
 
 def _take(
@@ -218,7 +217,7 @@ def _take(
 ) -> list[tuple[Step, FilingError | None]]:
     """Take the steps of a batch, and mark what became of each."""
     errors: list[FilingError | None] = []
-    doomed: dict[int, Doomed] = {}
+    extras: dict[int, Extra] = {}
     photo_error: FilingError | None = None
     with closing(Folders(journal.folder)) as folders:
         if again:
@@ -229,34 +228,45 @@ def _take(
                 if way == "there" and step.sidecar and photo_error is not None:
                     raise FilingError("its photo was not filed")
                 if (extra := take(step, run.action, way, again, folders)) is not None:
-                    doomed[index] = extra
+                    extras[index] = extra
             except FilingError as reason:
                 error = reason
             photo_error = photo_error if step.sidecar else error
             errors.append(error)
         folders.sync()
-        for index, extra in doomed.items():
-            try:
-                delete(extra, steps[index], way, folders)
-            except DiskFailed:
-                raise
-            except FilingError as reason:
-                errors[index] = reason
-        if doomed:
+        if extras:
+            _delete(extras, steps, errors, way)
             folders.sync()
+    usual: State = "done" if way == "there" else "undone"
     outcomes = list(zip(steps, errors, strict=True))
-    journal.mark((_state_after(way, again, error), step) for step, error in outcomes)
+    others = [(step, _state_after(way, again, error)) for step, error in outcomes if error]
+    journal.mark(run, steps, "planned" if way == "there" else "returning", usual, others)
     return outcomes
 
 
-def _state_after(way: Way, again: bool, error: FilingError | None) -> State | None:
-    if way == "there":
-        if again and isinstance(error, FolderGone):
-            return "planned"  # until its disk is there
-        return "done" if error is None else None
-    if isinstance(error, Lost):
-        return "lost"
-    return "undone" if error is None else "done"
+def _delete(
+    extras: Mapping[int, Extra], steps: Sequence[Step], errors: list[FilingError | None], way: Way
+) -> None:
+    """Delete what has two names, and note the errors: then it keeps both, or only the old one."""
+    photo_error: FilingError | None = None
+    for index, step in enumerate(steps):
+        stays = way == "there" and step.sidecar and photo_error is not None
+        try:
+            if index in extras:
+                reason = FilingError("its photo was not filed") if stays else None
+                delete(extras[index], reason)
+        except DiskFailed:
+            raise
+        except FilingError as error:
+            errors[index] = error
+        photo_error = photo_error if step.sidecar else errors[index]
+
+
+def _state_after(way: Way, again: bool, error: FilingError) -> State | None:
+    if way == "back":
+        return "lost" if isinstance(error, Lost) else "done"
+    # Until its disk is there.
+    return "planned" if again and isinstance(error, FolderGone) else None
 
 
 def _recover(journal: Journal, trusted: Run | None) -> list[str]:
@@ -278,10 +288,9 @@ def _recover(journal: Journal, trusted: Run | None) -> list[str]:
 
 def _drop_partials(steps: Sequence[Step], way: Way, folders: Folders) -> None:
     """Delete the unfinished copies that were cut off."""
-    for step in steps:
+    for path in {step.folder if way == "there" else step.place for step in steps}:
         with suppress(FilingError, OSError):
-            end = step.target if way == "there" else step.source
-            drop_partial(folders.place(end, receives=True).folder)
+            drop_partial(folders.open(path, receives=True))
 
 
 def _remove_folders(journal: Journal, run: Run) -> None:
@@ -290,7 +299,8 @@ def _remove_folders(journal: Journal, run: Run) -> None:
     for first in range(0, len(made), BATCH_FOLDERS):
         with closing(Folders(journal.folder)) as folders:
             for folder in made[first : first + BATCH_FOLDERS]:
+                outer, name = os.path.split(folder)
                 with suppress(FilingError, OSError):  # gone, or not empty
-                    place = folders.place(folder)
+                    place = Place(folders.open(outer), name)
                     os.rmdir(place.entry, dir_fd=place.descriptor)
             folders.sync()

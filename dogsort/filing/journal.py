@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -30,7 +29,7 @@ __all__ = ["FILE_NAME", "FOLDER_NAME", "Journal", "Run", "State", "Step", "filed
 FOLDER_NAME = ".dogsort"
 FILE_NAME = "journal.db"
 
-FORMAT_VERSION = 1  # kept in the file
+FORMAT_VERSION = 2  # kept in the file
 
 #: ``lost`` can never be put back, for it was changed or deleted since.
 State: TypeAlias = Literal["planned", "done", "returning", "undone", "lost"]
@@ -38,24 +37,22 @@ State: TypeAlias = Literal["planned", "done", "returning", "undone", "lost"]
 #: ``filing`` and ``undoing`` stay with a run that was killed.
 RunState: TypeAlias = Literal["filing", "filed", "undoing", "undone"]
 
-# Paths are bytes, for names need not be UTF-8: relative below the folder filed into, with slashes.
-# Times are digits, for after 2262 they need more than 64 bits.
+STATES, RUN_STATES, ACTIONS = get_args(State), get_args(RunState), get_args(Action)
+
+# Folders are relative where they lie below the folder filed into, with slashes. They and names are
+# bytes, for they need not be UTF-8. Times are digits, for after 2262 they need more than 64 bits.
 SCHEMA = (
     "CREATE TABLE runs (run INTEGER PRIMARY KEY, token TEXT, started TEXT, action TEXT,"
     " state TEXT)",
-    "CREATE TABLE folders (run INTEGER, path BLOB, is_new INTEGER)",  # what targets lie in; made
-    "CREATE TABLE steps (step INTEGER PRIMARY KEY, run INTEGER, source BLOB, target BLOB,"
-    " label TEXT, sidecar INTEGER, size INTEGER, mtime TEXT, mode INTEGER, state TEXT)",
-    "CREATE INDEX steps_by_source ON steps (source)",
+    "CREATE TABLE folders (folder INTEGER PRIMARY KEY, path BLOB UNIQUE)",
+    "CREATE TABLE made (run INTEGER, folder INTEGER)",
+    "CREATE TABLE steps (step INTEGER PRIMARY KEY, run INTEGER, place INTEGER, name BLOB,"
+    " folder INTEGER, new_name BLOB, label TEXT, sidecar INTEGER, size INTEGER, mtime TEXT,"
+    " mode INTEGER, state TEXT)",
+    "CREATE INDEX steps_by_source ON steps (place, name)",
 )
 
-#: Sources outside the folder: absolute ones, on Windows with a drive.
-OUTSIDE = "substr(source, 1, 1) = x'2f'"
-if os.name == "nt":
-    OUTSIDE += " OR substr(source, 2, 1) = x'3a'"
-
-#: The columns of a ``Step``, in its order.
-COLUMNS = "step, source, target, label, sidecar, size, mtime, mode, steps.state"
+NO_NAMES = ("", os.curdir, os.pardir, FOLDER_NAME)
 
 MOST = 1 << 62  # numbers of runs, and of steps, are below it
 
@@ -64,18 +61,18 @@ LATEST = 1 << 90  # ns since 1970, about: systems keep seconds in 64 bits at mos
 #: How what is left of a write to several databases ends.
 SEVERAL = bytes.fromhex("d9d505f920a163d7")
 
-SENSELESS_PATH = "a path that dogsort does not write"
-
 BUSY_SECONDS = 10  # a reader waits so long for the end of a write, which takes far less
 
 
 class Step(NamedTuple):
-    """One file's filing.
+    """One file's filing. Names and folders are kept apart: there are many files, few folders.
 
     Attributes:
-        number: its place in the journal.
-        source: where it was, absolute.
-        target: where it went, absolute, below the folder filed into.
+        number: its place in the journal; 0 before it has one.
+        place: the folder it was in, absolute.
+        name: its name there.
+        folder: the folder it went to, absolute, below the folder filed into or that itself.
+        new_name: its name there.
         label: why.
         sidecar: whether it went with a photo.
         size: of the file, in bytes.
@@ -85,14 +82,26 @@ class Step(NamedTuple):
     """
 
     number: int
-    source: str
-    target: str
+    place: str
+    name: str
+    folder: str
+    new_name: str
     label: Label
     sidecar: bool
     size: int
     mtime: int
     mode: int
     state: State = "planned"
+
+    @property
+    def source(self) -> str:
+        """Where it was, absolute."""
+        return os.path.join(self.place, self.name)
+
+    @property
+    def target(self) -> str:
+        """Where it went, absolute."""
+        return os.path.join(self.folder, self.new_name)
 
 
 class Run(NamedTuple):
@@ -137,16 +146,13 @@ class Journal:
     def __init__(self, folder: str, create: bool = False) -> None:
         self.folder = os.path.realpath(folder)
         self.below = os.path.join(self.folder, "")
-        self._place = cache(self._place)  # type: ignore[method-assign]
+        self._numbers: dict[str, int] = {}  # of folders, by path
+        self._paths: dict[int, str] = {}
         self.path = Path(self.folder, FOLDER_NAME, FILE_NAME)
-        for path in (self.path.parent, self.path):
-            if path.is_symlink():
-                raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
-        self._check_rest_of_write()
+        self._check_files()
         with self._errors():
-            mode = "rwc" if create else "rw"
             self._database = sqlite3.connect(
-                f"{self.path.as_uri()}?mode={mode}",
+                f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}",
                 uri=True,
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
@@ -174,59 +180,50 @@ class Journal:
             return [_run_of(*row) for row in rows]
 
     def begin(self, action: Action) -> Run:
-        """Return the run to file by: the last one if it has not ended, or else a new one.
+        """Return the run to file by, which ``plan`` writes down: the last one, if it was stopped.
 
         That of a stranger is none to go on with: what it did would be taken for this user's own.
-        The steps of runs that are undone are forgotten.
         """
         runs = self.runs()
         last = runs[-1] if runs else None
         if last and last.stopped and last.action == action and self.is_trusted(last):
-            self.set_state(last, "filing")
-            return last
+            return last._replace(state="filing")
         started = datetime.now().astimezone().isoformat(timespec="seconds")
         number = max((run.number for run in runs), default=0) + 1
-        run = Run(number, secrets.token_hex(16), started, action, "filing")
-        undone = "WHERE run IN (SELECT run FROM runs WHERE state = 'undone')"
-        with self._errors(), self._writing():
-            self._database.execute("UPDATE runs SET state = 'filed' WHERE state != 'undone'")
-            self._database.execute(f"DELETE FROM steps {undone}")  # noqa: S608
-            self._database.execute(f"DELETE FROM folders {undone}")  # noqa: S608
-            self._database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?)", run)
-        return run
+        return Run(number, secrets.token_hex(16), started, action, "filing")
 
-    def set_state(self, run: Run, state: RunState) -> None:
-        """Put on disk what became of a run."""
-        with self._errors(), self._writing():
-            self._database.execute("UPDATE runs SET state = ? WHERE run = ?", (state, run.number))
-
-    def plan(
-        self, run: Run, steps: Sequence[Step], targets: Iterable[str], new: Iterable[str]
-    ) -> list[Step]:
+    def plan(self, run: Run, steps: Sequence[Step], new: Iterable[str]) -> list[Step]:
         """Put on disk what is about to be done; return the steps with their numbers.
+
+        With its first steps, a run is written down; the steps of those undone are then forgotten.
 
         Args:
             run: whose steps they are.
             steps: to be taken.
-            targets: folders that they lead into.
             new: folders about to be made.
         """
         if self._reaches_out(run, steps):
             remember_own(run.token, self.folder)
-        with self._errors(), self._writing():
+        with self._errors(), self._writing() as database:
+            if not self._rows("SELECT 1 FROM runs WHERE run = ?", run.number):
+                undone = "WHERE run IN (SELECT run FROM runs WHERE state = 'undone')"
+                for table in ("steps", "made"):
+                    database.execute(f"DELETE FROM {table} {undone}")  # noqa: S608
+                database.execute("UPDATE runs SET state = 'filed' WHERE state != 'undone'")
+            database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", run)
             first = self._rows("SELECT coalesce(max(step), 0) + 1 FROM steps")[0][0]
             numbered = [step._replace(number=first + index) for index, step in enumerate(steps)]
-            self._database.executemany(
-                "INSERT INTO folders VALUES (?, ?, ?)",
-                [(run.number, self._blob(path), False) for path in targets]
-                + [(run.number, self._blob(path), True) for path in new],
+            database.executemany(
+                "INSERT INTO made VALUES (?, ?)",
+                [(run.number, self._number_of(path)) for path in new],
             )
-            self._database.executemany(
-                "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            database.executemany(
+                "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         *(step.number, run.number),
-                        *(self._blob(step.source), self._blob(step.target)),
+                        *(self._number_of(step.place), os.fsencode(step.name)),
+                        *(self._number_of(step.folder), os.fsencode(step.new_name)),
                         *(step.label, step.sidecar, step.size, str(step.mtime), step.mode),
                         step.state,
                     )
@@ -235,39 +232,69 @@ class Journal:
             )
         return numbered
 
-    def mark(self, states: Iterable[tuple[State | None, Step]]) -> None:
-        """Put on disk what became of steps; None forgets one that was not taken."""
-        changes = [(state, step.number) for state, step in states]
-        forgotten = [(number,) for state, number in changes if state is None]
-        with self._errors(), self._writing():
-            self._database.executemany("UPDATE steps SET state = ? WHERE step = ?", changes)
-            self._database.executemany("DELETE FROM steps WHERE step = ?", forgotten)
+    def mark(
+        self,
+        run: Run,
+        steps: Sequence[Step] = (),
+        before: State = "planned",
+        after: State = "done",
+        others: Iterable[tuple[Step, State | None]] = (),
+    ) -> None:
+        """Put on disk what became of a run, and of a batch of its steps.
+
+        Args:
+            run: with its state as it is now.
+            steps: all that it has in the state ``before``, from the first to the last of them.
+            before: what they are.
+            after: what they become.
+            others: those of them that become something else; None forgets one.
+        """
+        numbers = [step.number for step in steps]
+        query = "UPDATE steps SET state = ? WHERE run = ? AND step BETWEEN ? AND ? AND state = ?"
+        with self._errors(), self._writing() as database:
+            database.execute("UPDATE runs SET state = ? WHERE run = ?", (run.state, run.number))
+            if numbers:
+                ends = min(numbers), max(numbers)
+                database.execute(query, (after, run.number, *ends, before))
+            for step, state in others:
+                database.execute("UPDATE steps SET state = ? WHERE step = ?", (state, step.number))
+                if state is None:
+                    database.execute("DELETE FROM steps WHERE step = ?", (step.number,))
 
     def steps(self, run: Run, *states: State, most: int = -1, before: int = MOST) -> list[Step]:
-        """Return steps of a run in some states, the newest first.
+        """Return steps of a run, the newest first.
 
         Args:
             run: whose steps.
-            states: which ones.
+            states: only such as are in one of these; none means all.
             most: how many at most; -1 for all.
             before: only such as have a lower number.
         """
-        marks = ", ".join("?" * len(states))
-        return self._steps(
-            f"run = ? AND state IN ({marks}) AND step < ? ORDER BY step DESC LIMIT ?",
-            *(run.number, *states, before, most),
+        states = states or STATES
+        query = (
+            "SELECT step, place, name, folder, new_name, label, sidecar, size, mtime, mode, state"  # noqa: S608
+            f" FROM steps WHERE run = ? AND state IN ({', '.join('?' * len(states))})"
+            " AND step < ? ORDER BY step DESC LIMIT ?"
         )
+        with self._errors():
+            rows = self._rows(query, run.number, *states, before, most)
+            return [self._step(*row) for row in rows]
 
     def moved_from(self, source: str) -> tuple[Label, int] | None:
         """Return label and size of a file that was moved away from a path, absolute; or None."""
         query = (
-            "SELECT target, label, size, state FROM steps"
-            " WHERE source = ? AND state IN ('planned', 'done')"
+            "SELECT folder, new_name, label, size, state FROM steps"
+            " WHERE place = (SELECT folder FROM folders WHERE path = ?) AND name = ?"
+            " AND state IN ('planned', 'done')"
             " AND run IN (SELECT run FROM runs WHERE action = 'move')"
         )
+        place, name = os.path.split(source)
         with self._errors():
-            for target, label, size, state in self._rows(query, self._blob(source)):
-                if state == "done" or os.path.lexists(self._path(target)):
+            for folder, new_name, label, size, state in self._rows(
+                query, self._blob(place), os.fsencode(name)
+            ):
+                target = os.path.join(self._path(folder), _checked_name(new_name))
+                if state == "done" or os.path.lexists(target):
                     return _one_of(LABELS, label), size
         return None
 
@@ -283,24 +310,28 @@ class Journal:
         query = "SELECT label, sidecar, state, count(*) FROM steps WHERE run = ? GROUP BY 1, 2, 3"
         with self._errors():
             return {
-                (_one_of(LABELS, label), bool(sidecar), _one_of(get_args(State), state)): count
+                (_one_of(LABELS, label), bool(sidecar), _one_of(STATES, state)): count
                 for label, sidecar, state, count in self._rows(query, run.number)
             }
 
     def folders(self) -> list[str]:
         """Return the folders that runs, but for those undone, filed into: sorted, absolute."""
         query = (
-            "SELECT DISTINCT path FROM folders WHERE NOT is_new"
-            " AND run IN (SELECT run FROM runs WHERE state != 'undone')"
+            "SELECT DISTINCT folder FROM steps"
+            " WHERE run IN (SELECT run FROM runs WHERE state != 'undone')"
         )
         with self._errors():
-            return sorted(self._path(path) for (path,) in self._rows(query))
+            return sorted(self._path(folder, inside=True) for (folder,) in self._rows(query))
 
     def new_folders(self, run: Run) -> list[str]:
-        """Return the folders that a run made, inner ones first."""
-        query = "SELECT path FROM folders WHERE run = ? AND is_new ORDER BY length(path) DESC"
+        """Return the folders that a run, or one that is undone, made: inner ones first."""
+        query = (
+            "SELECT DISTINCT folder FROM made WHERE run = ?"
+            " OR run IN (SELECT run FROM runs WHERE state = 'undone')"
+        )
         with self._errors():
-            return [self._path(path) for (path,) in self._rows(query, run.number)]
+            made = [self._path(folder, inside=True) for (folder,) in self._rows(query, run.number)]
+        return sorted(made, key=len, reverse=True)
 
     def is_trusted(self, run: Run, again: Sequence[Step] = ()) -> bool:
         """Tell whether all that a run filed lay below its folder, or the run is this user's own.
@@ -309,112 +340,113 @@ class Journal:
             run: the one.
             again: steps to be taken again: what they copy must lie there, too, if it is a link.
         """
-        query = f"SELECT 1 FROM steps WHERE run = ? AND ({OUTSIDE}) LIMIT 1"  # noqa: S608
+        query = "SELECT DISTINCT place FROM steps WHERE run = ?"
         with self._errors():
-            reaches_out = bool(self._rows(query, run.number)) or self._reaches_out(run, again)
+            places = [self._path(place) for (place,) in self._rows(query, run.number)]
+        reaches_out = not all(map(self._is_inside, places)) or self._reaches_out(run, again)
         return not reaches_out or is_own(run.token, self.folder)
 
     def _reaches_out(self, run: Run, steps: Iterable[Step]) -> bool:
         """Tell whether a source lies outside the folder, or, if it is copied, leads there."""
-        follow = run.action != "move"
-        sources = (os.path.realpath(step.source) if follow else step.source for step in steps)
-        return any(os.path.isabs(self._short(source)) for source in sources)
+        if run.action == "move":
+            places = {step.place for step in steps}
+        else:
+            places = {os.path.dirname(os.path.realpath(step.source)) for step in steps}
+        return not all(map(self._is_inside, places))
 
-    def _steps(self, where: str, *values: Any) -> list[Step]:
-        with self._errors():
-            rows = self._rows(f"SELECT {COLUMNS} FROM steps WHERE {where}", *values)  # noqa: S608
-            return [self._step(*row) for row in rows]
+    def _is_inside(self, folder: str) -> bool:
+        return folder == self.folder or folder.startswith(self.below)
 
-    def _step(self, number: Any, source: Any, target: Any, *rest: Any) -> Step:
-        label, sidecar, size, mtime, mode, state = rest
-        if not all(type(value) is int for value in (number, size, mode)):
+    def _step(self, number: Any, place: Any, name: Any, folder: Any, *rest: Any) -> Step:
+        new_name, label, sidecar, size, mtime, mode, state = rest
+        if not type(number) is type(size) is type(mode) is int:
             raise ValueError("no numbers where there should be some")
         if type(mtime) is not str or abs(int(mtime)) >= LATEST:
             raise ValueError("no time where there should be one")
         return Step(
             number,
-            self._path(source, outside=True),
-            self._path(target),
+            self._path(place),
+            _checked_name(name),
+            self._path(folder, inside=True),
+            _checked_name(new_name),
             _one_of(LABELS, label),
             bool(sidecar),
             size,
             int(mtime),
             mode & 0o7777,
-            _one_of(get_args(State), state),
+            _one_of(STATES, state),
         )
 
-    def _short(self, path: str) -> str:
-        """Return a path as it is kept: relative below the folder filed into."""
-        return path.removeprefix(self.below)
+    def _number_of(self, folder: str) -> int:
+        """Return the number of a folder, written down if it has none."""
+        if folder not in self._numbers:
+            blob = self._blob(folder)
+            self._database.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (blob,))
+            query = "SELECT folder FROM folders WHERE path = ?"
+            self._numbers[folder] = self._rows(query, blob)[0][0]
+        return self._numbers[folder]
 
-    def _blob(self, path: str) -> bytes:
-        return os.fsencode(self._short(path).replace(os.sep, "/"))
+    def _blob(self, folder: str) -> bytes:
+        short = "" if folder == self.folder else folder.removeprefix(self.below)
+        return os.fsencode(short.replace(os.sep, "/"))
 
-    def _path(self, blob: Any, outside: bool = False) -> str:
-        """Return a path that was kept as absolute.
+    def _path(self, number: Any, inside: bool = False) -> str:
+        """Return the path of a folder, absolute.
 
         Raises:
-            ValueError: if it does not say plainly where it leads, or leads out of the folder though
-                it may not be ``outside``, or into our own.
+            ValueError: if it does not say plainly where it leads, leads to our own, or, though it
+                should be ``inside``, out of the folder filed into.
         """
-        path = os.fsdecode(blob).replace("/", os.sep)
-        folder, _, name = path.rpartition(os.sep)
-        if path.startswith(os.sep) and not folder:
-            folder = os.sep
-        if name in ("", os.curdir, os.pardir, FOLDER_NAME) or b"\0" in blob:
-            raise ValueError(SENSELESS_PATH)
-        return os.path.join(self._place(folder, outside), name)
+        path = self._paths.get(number)
+        if path is None:
+            ((blob,),) = self._rows("SELECT path FROM folders WHERE folder = ?", number)
+            short = os.fsdecode(blob).replace("/", os.sep)
+            path = os.path.join(self.folder, short) if short else self.folder
+            parts = short.casefold().split(os.sep)
+            if (
+                path != os.path.normpath(path)
+                or b"\0" in blob
+                or (FOLDER_NAME in parts and self._is_inside(path))
+            ):
+                raise ValueError(f"{blob!r} is no folder that dogsort writes down")
+            self._paths[number] = path
+        if inside and not self._is_inside(path):
+            raise ValueError(f"{path} does not lie in the folder")
+        return path
 
-    def _place(self, folder: str, outside: bool) -> str:
-        """Do the same with the folder of a path; there are few."""
-        place = os.path.join(self.folder, folder) if folder else self.folder
-        parts = folder.casefold().split(os.sep)
-        is_inside = place == self.folder or place.startswith(self.below)
-        if (
-            place != os.path.normpath(place)
-            or os.pardir in parts
-            or not (outside or is_inside)
-            or (is_inside and FOLDER_NAME in parts)
-        ):
-            raise ValueError(SENSELESS_PATH)
-        return place
-
-    def _check_rest_of_write(self) -> None:
-        """Refuse what a write left that was cut off, if it names a file: SQLite would delete that.
+    def _check_files(self) -> None:
+        """Refuse links, and what is left of a write if it names a file: SQLite would delete that.
 
         It does so where one write changed several databases, which we never do.
         """
+        for path in (self.path.parent, self.path):
+            if path.is_symlink():
+                raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
         rest = self.path.with_name(f"{FILE_NAME}-journal")
         if not os.path.lexists(rest):
             return
         if rest.is_symlink() or not rest.is_file():  # a pipe would let us wait
             raise FilingError(f"{rest}: is no file, and not dogsort's own; delete it")
-        try:
-            with rest.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - len(SEVERAL)))
-                end = file.read()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise FilingError(f"{rest}: cannot be read: {error.strerror}") from error
         with self._errors():
-            if end.endswith(SEVERAL):
+            if rest.read_bytes().endswith(SEVERAL):
                 raise ValueError(f"{rest.name} names another file")
 
     def _schema(self) -> set[str]:
-        return {sql for (sql,) in self._rows("SELECT sql FROM sqlite_schema")}
+        query = "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_autoindex%'"
+        return {sql for (sql,) in self._rows(query)}
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._database.execute(query, values).fetchall()
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[sqlite3.Connection]:
         """Write all that is inside, or, on an error or Ctrl-C, nothing."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
-            yield
+            yield self._database
             self._database.execute("COMMIT")
         except BaseException:
+            self._numbers.clear()
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
@@ -423,7 +455,7 @@ class Journal:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise FilingError(f"{self.path}: cannot be read or written: {error}") from error
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise FilingError(
@@ -432,12 +464,23 @@ class Journal:
             ) from error
 
 
+def _checked_name(name: Any) -> str:
+    """Return a file's name.
+
+    Raises:
+        ValueError: if it is none, or our own.
+    """
+    text = os.fsdecode(name)
+    if text in NO_NAMES or os.path.basename(text) != text or type(name) is not bytes or 0 in name:
+        raise ValueError(f"{name!r} is no name of a file")
+    return text
+
+
 def _run_of(number: Any, token: Any, started: Any, action: Any, state: Any) -> Run:
     if type(number) is not int or not 0 < number < MOST or type(token) is not str:
         raise ValueError("no run")
     started = datetime.fromisoformat(started).isoformat(timespec="seconds")
-    action, state = _one_of(get_args(Action), action), _one_of(get_args(RunState), state)
-    return Run(number, token, started, action, state)
+    return Run(number, token, started, _one_of(ACTIONS, action), _one_of(RUN_STATES, state))
 
 
 def _one_of(values: Sequence[Any], value: Any) -> Any:

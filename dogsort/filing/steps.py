@@ -29,13 +29,16 @@ from dogsort.filing.fileops import (
 from dogsort.filing.journal import Step
 from dogsort.filing.options import Action
 
-__all__ = ["DiskFailed", "Doomed", "Folders", "Lost", "Missing", "Way", "delete", "take"]
+__all__ = ["DiskFailed", "Extra", "Folders", "Lost", "Missing", "Way", "delete", "take"]
 
 #: Forward, as planned; or back, as undo goes.
 Way: TypeAlias = Literal["there", "back"]
 
 #: The coarsest time that a file system keeps, FAT's, in ns.
 TIME_GRAIN = 2 * 10**9
+
+#: The earliest time that FAT and exFAT keep, 1980, in ns; they take it for any that is earlier.
+FAT_EPOCH = 315_532_800 * 10**9
 
 #: File systems that keep local time shift all times when the clocks change, by such steps, in ns.
 TIME_ZONE_STEP = 900 * 10**9
@@ -53,11 +56,18 @@ class Missing(Lost):
     """A file is no longer there: deleted since, filed by a later run, or its disk is not there."""
 
 
-class Doomed(NamedTuple):
-    """A file that is to be deleted, for it is under another name, too, and how it looked then."""
+class Extra(NamedTuple):
+    """One of two names of a file, which is to be deleted.
+
+    Attributes:
+        place: the name.
+        status: what it was when both names were looked at.
+        made: the other name, if it was made for this; it goes instead if this cannot.
+    """
 
     place: Place
     status: os.stat_result
+    made: Place | None = None
 
 
 class Folders:
@@ -72,30 +82,31 @@ class Folders:
         self._open: dict[str, Folder] = {}
         self._receiving: set[str] = set()
 
-    def place(self, path: str, receives: bool = False) -> Place:
-        """Return the place of an absolute path, once it is sure that its folder is the same.
+    def open(self, path: str, receives: bool = False) -> Folder:
+        """Return a folder.
 
         Args:
-            path: of the file.
-            receives: whether the file is to come there.
+            path: absolute.
+            receives: whether a file is to come there; then it is made if it is not there, and it
+                is made sure that the path leads to the same as before.
 
         Raises:
-            FolderGone: if its folder cannot be opened, or its path leads elsewhere now.
-            OSError: if its folder cannot be made.
+            FolderGone: if it cannot be opened, or its path leads elsewhere now.
+            OSError: if it cannot be made.
         """
-        path, name = os.path.split(path)
         folder = self._open.get(path)
-        if folder is not None:
-            folder.check()
-        else:
+        if folder is None:
             if receives and path.startswith(self._below) and not os.path.lexists(path):
-                outer = self.place(path, receives)
+                outer, name = os.path.split(path)
+                place = Place(self.open(outer, receives), name)
                 with suppress(FileExistsError):
-                    os.mkdir(outer.entry, dir_fd=outer.descriptor)
+                    os.mkdir(place.entry, dir_fd=place.descriptor)
             folder = self._open[path] = Folder(path)
+        elif receives:
+            folder.check()
         if receives:
             self._receiving.add(path)
-        return Place(folder, name)
+        return folder
 
     def sync(self) -> None:
         """Put the names in all of them on disk: first where files came to.
@@ -117,7 +128,7 @@ class Folders:
             folder.close()
 
 
-def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) -> Doomed | None:
+def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) -> Extra | None:
     """Take a step.
 
     Args:
@@ -135,8 +146,8 @@ def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) ->
         FilingError: if it is not possible now; nothing was changed then.
     """
     try:
-        source = folders.place(step.source, receives=way == "back")
-        target = folders.place(step.target, receives=way == "there")
+        source = Place(folders.open(step.place, receives=way == "back"), step.name)
+        target = Place(folders.open(step.folder, receives=way == "there"), step.new_name)
         if source.folder.identity == target.folder.identity:
             raise FilingError(f"{source.folder.path} and {target.folder.path} are one folder")
         if action == "move":
@@ -154,35 +165,47 @@ def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) ->
 
 def is_file_of(step: Step, status: os.stat_result) -> bool:
     """Tell whether a status is that of the file that was filed, as far as size and time tell."""
-    shift = (status.st_mtime_ns - step.mtime) % TIME_ZONE_STEP
-    is_close = min(shift, TIME_ZONE_STEP - shift) <= TIME_GRAIN
-    return stat.S_ISREG(status.st_mode) and status.st_size == step.size and is_close
+    if not stat.S_ISREG(status.st_mode) or status.st_size != step.size:
+        return False
+    if status.st_mtime_ns == step.mtime:  # as most are
+        return True
+    for time in (step.mtime, max(step.mtime, FAT_EPOCH)):
+        shift = (status.st_mtime_ns - time) % TIME_ZONE_STEP
+        if min(shift, TIME_ZONE_STEP - shift) <= TIME_GRAIN:
+            return True
+    return False
 
 
-def delete(doomed: Doomed, step: Step, way: Way, folders: Folders) -> None:
-    """Delete what is under another name, too.
+def delete(extra: Extra, unless: FilingError | None = None) -> None:
+    """Delete one of two names of a file, or, if that is not possible, the one that was made.
+
+    Args:
+        extra: what to delete.
+        unless: why it is not to be deleted, if so.
 
     Raises:
-        DiskFailed: if neither it nor, on the way there, its copy can be deleted.
-        FilingError: if it was changed in the meantime, or cannot be deleted.
+        DiskFailed: if neither can be deleted.
+        FilingError: if it was changed in the meantime, or cannot be deleted; or ``unless``.
     """
     try:
-        now = status_of(doomed.place)
+        now = status_of(extra.place)
         if now is None:
             return
-        if _stamp(now) != _stamp(doomed.status):
+        if unless is not None:
+            raise unless
+        if _stamp(now) != _stamp(extra.status):
             raise FilingError("it was changed in the meantime")
-        unlink(doomed.place)
+        unlink(extra.place)
     except (OSError, FilingError) as error:
         reason = str(getattr(error, "strerror", None) or error)
-        if way == "there":  # the copy goes instead
+        if extra.made is not None:
             try:
                 with suppress(FileNotFoundError):
-                    unlink(folders.place(step.target))
-            except (OSError, FilingError) as other:
+                    unlink(extra.made)
+            except OSError as other:
                 raise DiskFailed(
-                    f"{step.source}: half moved to {step.target}, and cannot be deleted: {reason}; "
-                    "nothing more is filed"
+                    f"{extra.place.path}: cannot be deleted: {reason}, nor can its copy "
+                    f"{extra.made.path}; nothing more is filed"
                 ) from other
         raise FilingError(reason) from error
 
@@ -191,7 +214,7 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Doomed | None:
+def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Extra | None:
     status = status_of(here)
     if status is None:
         other = status_of(there)
@@ -224,15 +247,15 @@ def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Doome
         copy(here, there, step.mtime, step.mode)
     except FileExistsError:
         return _move_onto(here, there, step, way, again)
-    return Doomed(here, status)
+    return Extra(here, status, made=there)
 
 
-def _move_onto(here: Place, there: Place, step: Step, way: Way, again: bool) -> Doomed | None:
+def _move_onto(here: Place, there: Place, step: Step, way: Way, again: bool) -> Extra | None:
     """Finish a move that was cut off half-way, if what has the other name is of it."""
     mine, other = status_of(here), status_of(there)
     if mine is not None and other is not None:
         if os.path.samestat(mine, other) and mine.st_nlink > 1:
-            return Doomed(here, mine)
+            return Extra(here, mine, made=there if again else None)
         if (again or way == "back") and stat.S_ISREG(other.st_mode):
             if again and other.st_size == 0 and mine.st_size > 0:
                 unlink(there)  # it kept the name for the file
@@ -242,7 +265,7 @@ def _move_onto(here: Place, there: Place, step: Step, way: Way, again: bool) -> 
                     # A copy that may have been cut off before it was on disk is made anew.
                     unlink(there)
                     return _move(here, there, step, way, again=False)
-                return Doomed(here, mine)
+                return Extra(here, mine)
     if way == "back":
         raise FilingError(f"its old name is taken: {there.path}")
     raise FileExistsError
@@ -286,7 +309,7 @@ def _is_made(source: Place, target: Place, action: Action) -> bool:
     return False
 
 
-def _remove(source: Place, target: Place, step: Step, action: Action) -> Doomed | None:
+def _remove(source: Place, target: Place, step: Step, action: Action) -> Extra | None:
     """Find the copy or link that is to be deleted, if it is sure not to be the only one."""
     status = status_of(target)
     if status is None:
@@ -294,7 +317,7 @@ def _remove(source: Place, target: Place, step: Step, action: Action) -> Doomed 
     if action == "link":
         if not leads_to(target, source):
             raise Lost("it is not the link that was made")
-        return Doomed(target, status)
+        return Extra(target, status)
     if not stat.S_ISREG(status.st_mode) or status.st_size != step.size:
         raise Lost("it was changed since it was filed")
     original = status_of(source, follow=True)
@@ -308,4 +331,4 @@ def _remove(source: Place, target: Place, step: Step, action: Action) -> Doomed 
         raise Lost("its original was changed, so this may be the only one")
     if not os.path.samestat(status, original) and not is_same_bytes(source, target):
         raise Lost("it or its original was changed, so this may be the only one")
-    return Doomed(target, status)
+    return Extra(target, status)
