@@ -6,16 +6,18 @@ import errno
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import files_below
+from trees import file_all, plant, tree
 
 from dogsort.errors import FilingError
-from dogsort.filing import fileops
+from dogsort.filing import fileops, undo
 from dogsort.filing.fileops import PARTIAL_NAME, Folder, FolderGone, Place
 from dogsort.filing.journal import Step
 from dogsort.filing.steps import Folders, delete, take
@@ -460,6 +462,52 @@ def test_a_photo_that_cannot_leave_is_not_in_two_places(photo):
     finally:
         photo.parent.chmod(0o755)
     assert files_below(photo.parent) == {"a.jpg": b"photo"}
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep a file from being deleted, as a card does whose switch is at 'lock'."""
+    if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:
+        pytest.skip("no file can be locked here")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+
+
+def test_an_original_that_cannot_be_deleted_keeps_what_belongs_to_it(tmp_path, elsewhere):
+    plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about one", "b.jpg": b"two"})
+    before = tree(tmp_path)
+    with locked(tmp_path / "a.jpg"):
+        filed = file_all(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"}, "move", to=elsewhere)
+    assert [one.error for one in filed] == [
+        "Operation not permitted",
+        "its photo was not filed",
+        None,
+    ]
+    assert files_below(elsewhere) == {"dog/b.jpg": b"two"}
+    assert [one.error for one in undo(str(elsewhere))] == [None]
+    assert tree(tmp_path) == before
+
+
+def test_undo_leaves_no_photo_in_two_places_that_cannot_be_deleted(tmp_path, elsewhere):
+    plant(elsewhere, {"a.jpg": b"one"})
+    before = tree(elsewhere)
+    file_all(elsewhere, {"a.jpg": "dog"}, "move", to=tmp_path)
+    with locked(tmp_path / "dog" / "a.jpg"):
+        assert [one.error for one in undo(str(tmp_path))] == ["Operation not permitted"]
+    assert files_below(elsewhere) == {}
+    assert [one.error for one in undo(str(tmp_path))] == [None]
+    assert tree(elsewhere) == before
+
+
+def test_dates_that_memory_cards_cannot_keep_are_known_again(photo):
+    """A camera whose clock was never set says 1970; FAT and exFAT make 1980 of that."""
+    os.utime(photo, ns=(0, 0))
+    file_all(photo.parent, {"a.jpg": "dog"}, "move")
+    os.utime(photo.parent / "dog" / "a.jpg", ns=(0, 315_532_800 * 10**9))
+    assert [one.error for one in undo(str(photo.parent))] == [None]
+    assert photo.read_bytes() == b"photo"
 
 
 @pytest.mark.parametrize("place_of_link", ["source", "target"])

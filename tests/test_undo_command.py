@@ -47,6 +47,16 @@ def test_an_older_run_is_undone_by_its_number(dogsort, tmp_path):
     assert (album / "c.jpg").exists()
 
 
+def test_runs_undone_out_of_turn_leave_no_folder(dogsort, tmp_path):
+    plant(tmp_path, {"a.jpg": b"one", "b.jpg": b"two"})
+    before = tree(tmp_path)
+    for name in ("a.jpg", "b.jpg"):
+        file_all(tmp_path, {name: "dog"}, "move")
+    for run in ("1", "2"):
+        assert dogsort("undo", tmp_path, "--run", run).returncode == 0
+    assert tree(tmp_path) == before
+
+
 def states(dogsort, folder: Path, *arguments: object) -> list[tuple[str, str]]:
     """The names and states of the files of a run, as ``history`` tells a pipe."""
     run = dogsort("history", folder, *arguments)
