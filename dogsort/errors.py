@@ -7,6 +7,7 @@ DogsortError            1  the job could not be done
 ├── DeviceError         1  the device asked for is not there
 ├── OutputError         1  a result could not be written
 ├── FilingError         1  photos could not be moved, copied or linked
+├── MissingExtra        1  a library that the default install does without is not there
 ├── DataError           1  photos that nothing can be learned or measured on
 └── UnreadablePhoto     3  one photo could not be read; becomes a Failure record
 """
@@ -18,6 +19,7 @@ __all__ = [
     "DeviceError",
     "DogsortError",
     "FilingError",
+    "MissingExtra",
     "OutputError",
     "PathNotFound",
     "UnreadablePhoto",
@@ -56,6 +58,10 @@ class OutputError(DogsortError):
 
 class FilingError(DogsortError):
     """Photos could not be moved, copied or linked."""
+
+
+class MissingExtra(DogsortError):
+    """What was asked for needs a library that an extra of the package brings."""
 
 
 class DataError(DogsortError):

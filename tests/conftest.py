@@ -91,6 +91,23 @@ def album(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def place(tmp_path, album, monkeypatch):
+    """Where the README's reader is: photos/, test1/, labelled/."""
+    album.rename(tmp_path / "photos")
+    (tmp_path / "test1").mkdir()
+    shutil.copy(EXAMPLES / "kitten.jpeg", tmp_path / "test1" / "1.jpg")
+    for truth, name in (
+        ("dog", "running_dog.jpeg"),
+        ("cat", "kitten.jpeg"),
+        ("neither", "coffee.png"),
+    ):
+        (tmp_path / "labelled" / truth).mkdir(parents=True)
+        shutil.copy(EXAMPLES / name, tmp_path / "labelled" / truth)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def dog() -> Image.Image:
     return Image.open(EXAMPLES / "running_dog.jpeg").convert("RGB")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,23 +19,6 @@ def blocks(language: str) -> list[str]:
 
 
 COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line]
-
-
-@pytest.fixture
-def place(tmp_path, album, monkeypatch):
-    """Where the README's reader is: photos/, test1/, labelled/."""
-    album.rename(tmp_path / "photos")
-    (tmp_path / "test1").mkdir()
-    shutil.copy(EXAMPLES / "kitten.jpeg", tmp_path / "test1" / "1.jpg")
-    for truth, name in (
-        ("dog", "running_dog.jpeg"),
-        ("cat", "kitten.jpeg"),
-        ("neither", "coffee.png"),
-    ):
-        (tmp_path / "labelled" / truth).mkdir(parents=True)
-        shutil.copy(EXAMPLES / name, tmp_path / "labelled" / truth)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ PACKAGE = ROOT / "dogsort"
 #: A room imports only rooms above it.
 ROOMS = (
     "errors",
+    "extras",
     "records",
     "photos",
     "network",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import dogsort
+from dogsort.extras import missing
 from dogsort.network.cores import cores
 from dogsort.network.gpu import may_have_gpu
 
@@ -25,8 +27,11 @@ def machine() -> dict[str, str | int | None]:
 
 def versions() -> dict[str, str]:
     """Return the versions of dogsort, of Python and of the libraries that do the work."""
-    ours = {"dogsort": dogsort.__version__, "python": platform.python_version()}
-    return ours | {name: version(name) for name in LIBRARIES}
+    found = {"dogsort": dogsort.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # torch comes with an extra
+            found[name] = version(name)
+    return found
 
 
 def today() -> str:
@@ -45,7 +50,7 @@ def _cpu_model() -> str:
 
 
 def _gpu_name() -> str | None:
-    if not may_have_gpu():
+    if missing("gpu") or not may_have_gpu():
         return None
     import torch
 

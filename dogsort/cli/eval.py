@@ -15,6 +15,7 @@ from dogsort.cli.options import (
     open_classifier,
     talk_options,
 )
+from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
 from dogsort.results.output import check_writable, write_text
 from dogsort.results.tables import check_table_name
@@ -77,6 +78,8 @@ def evaluate(
         if target is not None and (target, suffix) != ("-", ".json"):
             check_table_name(target, (suffix,))
             check_writable(target)
+    if report is not None:
+        check_extra("report", "--report")
     from dogsort.evaluation.labelled import find_labelled
     from dogsort.evaluation.metrics import evaluate_groups
     from dogsort.evaluation.report import make_report

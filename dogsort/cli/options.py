@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from dogsort.errors import OutputError, UnreadablePhoto
+from dogsort.extras import check_extra
 from dogsort.records import DEVICES, Failure, Photo, Record
 from dogsort.results.summary import printable
 
@@ -53,6 +54,7 @@ def engine_options(command: F) -> F:
                 type=click.Choice(DEVICES),
                 default="auto",
                 show_default=True,
+                callback=_check_device,
                 help="Where the network runs.",
             ),
             click.option(
@@ -71,6 +73,13 @@ def engine_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def _check_device(_context: click.Context, _option: click.Parameter, device: str) -> str:
+    # Here, since a command may go on with an earlier run before it loads the network.
+    if device not in ("auto", "cpu"):
+        check_extra("gpu", f"device {device}")
+    return device
 
 
 def talk_options(command: F) -> F:
@@ -233,5 +242,7 @@ def open_classifier(talk: Talk, device: str, **options: Any) -> Classifier:
     # Who asks for a device wants to know what came of it.
     tell = talk.detail if device == "auto" else talk.say
     tell(f"{engine.name} on {engine.device}: {engine.reason}")
+    if engine.advice:
+        talk.say(engine.advice)
     talk.detail(f"weights: {classifier.weights.folder}")
     return classifier

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
+from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
 from dogsort.records import DEVICES, Failure
 from dogsort.results.summary import printable
@@ -101,9 +102,7 @@ def train(
     """
     given = (data, validation, start, teacher, recipe_file)
     check_paths(path for path in given if path is not None)
-    from dogsort.training.export import check_exporter
-
-    check_exporter()
+    check_extra("train", "training")
     from dogsort.evaluation.labelled import find_labelled
     from dogsort.network.engines import torch_device
     from dogsort.training.dataset import check_apart, check_classes, count_shared, hold_out

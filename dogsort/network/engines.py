@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dogsort.errors import DeviceError, WeightsError
+from dogsort.extras import check_extra, missing
 from dogsort.network.cores import cores
-from dogsort.network.gpu import may_have_gpu
+from dogsort.network.gpu import cuda_devices, may_have_gpu
 from dogsort.network.runtime import onnx_runtime
 from dogsort.network.weights import ONNX_NAME, Scaling, Weights, load_network
 from dogsort.records import DEVICES
@@ -42,12 +43,14 @@ class Engine(Protocol):
         name: the library that computes, and its version.
         device: ``cpu``, ``cuda`` or ``mps``, with the GPU's name where there is one.
         reason: why this device was chosen.
+        advice: what would make it faster; empty if nothing is known to.
         batch_size: how many photos at a time suit it.
     """
 
     name: str
     device: str
     reason: str
+    advice: str
     batch_size: int
 
     def probabilities(self, pixels: Batch) -> Probabilities:
@@ -73,12 +76,20 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
 
     Raises:
         DeviceError: if the device is not there or cannot be used.
+        MissingExtra: if it is a GPU and torch is not installed.
         WeightsError: if the weights are missing or damaged.
     """
     if device not in DEVICES:
         raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
     if device == "cpu":
         return OnnxEngine(weights, reason="asked for")
+    if device == "auto" and missing("gpu") and cuda_devices():
+        engine = OnnxEngine(weights, reason="torch, which a GPU needs, is not installed")
+        engine.advice = (
+            "the network runs on the CPU; to use this machine's NVIDIA GPU: "
+            "pip install 'dogsort[gpu]'"
+        )
+        return engine
     chosen = torch_device(device)
     if chosen == "cpu":
         return OnnxEngine(weights, reason="no GPU that torch can use was found")
@@ -89,11 +100,15 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
 def torch_device(device: str) -> str:
     """Resolve ``auto`` to CUDA, else MPS, else the CPU, and check that a GPU named is there.
 
+    Without torch, ``auto`` is the CPU.
+
     Raises:
         DeviceError: if it is not.
+        MissingExtra: if a GPU is named and torch is not installed.
     """
-    if device == "auto" and not may_have_gpu():
+    if device == "auto" and (missing("gpu") or not may_have_gpu()):
         return "cpu"
+    check_extra("gpu", f"device {device}")
     import torch
 
     gpus = [
@@ -121,6 +136,7 @@ class OnnxEngine:
 
     #: Photos that a core computes at a time, at most: their maps stay in its cache.
     PART = 4
+    advice = ""
 
     def __init__(self, weights: Weights, reason: str) -> None:
         onnxruntime = onnx_runtime()
@@ -167,6 +183,7 @@ class TorchEngine:
     """Torch, channels last, on a GPU; in half precision on CUDA."""
 
     batch_size = 256
+    advice = ""
 
     def __init__(self, weights: Weights, device: str, reason: str) -> None:
         import torch

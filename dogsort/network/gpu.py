@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-__all__ = ["may_have_gpu"]
+__all__ = ["cuda_devices", "may_have_gpu"]
 
 #: The driver's library, as CUDA's own programs load it.
 CUDA_DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
@@ -20,11 +20,11 @@ def may_have_gpu() -> bool:
     """Tell whether torch might find a GPU; False only where it could not."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
-    return os.path.exists(AMD_DEVICE) or _cuda_devices() > 0
+    return os.path.exists(AMD_DEVICE) or cuda_devices() > 0
 
 
-def _cuda_devices() -> int:
-    """Ask NVIDIA's driver how many GPUs this process may use."""
+def cuda_devices() -> int:
+    """Ask NVIDIA's driver how many GPUs this process may use; 0 without a driver."""
     try:
         driver = ctypes.CDLL(CUDA_DRIVER)
         count = ctypes.c_int(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from dogsort.errors import DataError
 from dogsort.photos.scan import scan
 from dogsort.records import DECIMALS, Failure, Record
 from dogsort.results.output import complete_file, writing
+from dogsort.results.tables import open_text
 
 __all__ = ["UNKNOWN", "numbered_photos", "submission_label", "write_submission"]
 
@@ -75,10 +77,8 @@ def write_submission(path: str, labels: dict[int, float], hard: bool) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    import pandas
-
-    frame = pandas.DataFrame({"id": list(labels.keys()), "label": list(labels.values())})
-    frame = frame.sort_values("id")
-    text_format = "%g" if hard else f"%.{DECIMALS}f"
-    with complete_file(path) as partial, writing(path):
-        frame.to_csv(partial, index=False, float_format=text_format, lineterminator="\n")
+    text_format = "g" if hard else f".{DECIMALS}f"
+    with complete_file(path) as partial, writing(path), open_text(partial) as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("id", "label"))
+        rows.writerows((number, format(labels[number], text_format)) for number in sorted(labels))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
 from dogsort.errors import OutputError, UsageError
+from dogsort.extras import check_extra
 from dogsort.records import COLUMNS, DECIMALS, Failure, Record
 from dogsort.results.output import complete_file, writing
 
@@ -43,10 +44,13 @@ def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> s
 
     Raises:
         UsageError: if it is none of ``suffixes``.
+        MissingExtra: if the format needs a library that is not installed.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in suffixes:
         raise UsageError(f"{path}: the name must end in {' or '.join(suffixes)}")
+    if suffix == ".parquet":
+        check_extra("parquet", path)
     return suffix
 
 

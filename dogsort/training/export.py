@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from dogsort.errors import DogsortError, OutputError
+from dogsort.errors import OutputError
 from dogsort.network.architecture import PIXEL_SCALE, DogsortNet
 from dogsort.network.weights import (
     ARCHITECTURE,
@@ -26,22 +26,11 @@ from dogsort.network.weights import (
 )
 from dogsort.training.calibrate import Calibration
 
-__all__ = ["check_exporter", "export", "strip_traces", "write_onnx"]
+__all__ = ["export", "strip_traces", "write_onnx"]
 
 #: The first opset with everything the network uses in today's form; old enough for every
 #: ONNX Runtime that dogsort accepts.
 OPSET = 18
-
-
-def check_exporter() -> None:
-    """Raise DogsortError, before any work, if the ONNX exporter is not installed."""
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise DogsortError(
-            f"training needs the package {error.name}: pip install onnx onnxscript"
-        ) from error
 
 
 def export(
