@@ -187,6 +187,7 @@ class TorchEngine:
 
     def __init__(self, weights: Weights, device: str, reason: str) -> None:
         import torch
+        from torch.nn.utils import convert_conv2d_weight_memory_format
 
         self._device = torch.device(device)
         # Half precision is what CUDA's tensor cores are built for. Neither its gain nor its
@@ -196,7 +197,7 @@ class TorchEngine:
             network = load_network(weights).to(self._device, self._dtype)
         except RuntimeError as error:
             raise DeviceError(f"device {device} cannot be used: {error}") from error
-        self._network = network.to(memory_format=torch.channels_last)
+        self._network = convert_conv2d_weight_memory_format(network, torch.channels_last)
         self._weights = weights
         self.name = f"torch {torch.__version__}"
         name = torch.cuda.get_device_name(self._device) if device == "cuda" else ""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -184,7 +185,8 @@ def _fit(
     Returns:
         ``epoch``, 0 for the start itself, ``loss`` and ``network``, its state.
     """
-    network = start.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = start.network.to(device)
+    network = convert_conv2d_weight_memory_format(network, torch.channels_last)
     student = Student(network, taught.shape[1]).to(device)
     ema = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=ema)
