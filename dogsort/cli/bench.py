@@ -7,6 +7,7 @@ import json
 import click
 
 from dogsort.cli.options import (
+    FILE,
     HELP,
     SOME_FAILED,
     Talk,
@@ -24,7 +25,7 @@ __all__ = ["bench"]
 
 
 @click.command("bench", context_settings=HELP, short_help="Measure the speed on this machine.")
-@click.argument("path", metavar="PATH")
+@click.argument("path", type=FILE, metavar="PATH")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on stdout; the table goes to stderr."
 )

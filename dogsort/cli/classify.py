@@ -16,6 +16,7 @@ from dogsort.cli.filing import file_photos, open_journal, passed_over, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.names import with_stdin
 from dogsort.cli.options import (
+    FILE,
     HELP,
     SOME_FAILED,
     Talk,
@@ -51,11 +52,11 @@ class MainCommand(click.Command):
 
 @click.command("dogsort", cls=MainCommand, context_settings=HELP)
 @click.version_option(dogsort.__version__)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH...")
 @click.option(
     "-o",
     "--output",
-    metavar="FILE",
+    type=FILE,
     help="Write the table here: .csv, .jsonl or .parquet; - is stdout.",
 )
 @filing_options

@@ -8,6 +8,8 @@ import click
 
 import dogsort
 from dogsort.cli.options import (
+    FILE,
+    FOLDER,
     HELP,
     SOME_FAILED,
     Talk,
@@ -24,7 +26,7 @@ __all__ = ["evaluate"]
 
 
 @click.command("eval", context_settings=HELP, short_help="Measure on labelled photos.")
-@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
+@click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
 @click.option(
     "--worst",
     type=click.IntRange(min=0),
@@ -47,12 +49,12 @@ __all__ = ["evaluate"]
 @click.option(
     "-o",
     "--output",
-    metavar="FILE",
+    type=FILE,
     help="Write the figures as JSON; - is stdout, and the report goes to stderr.",
 )
 @click.option(
     "--report",
-    metavar="FILE",
+    type=FILE,
     help="Write a page with charts and the worst photos: one .html file.",
 )
 @engine_options

@@ -11,7 +11,7 @@ import click
 
 from dogsort.cli.filing import file_photos, open_journal, passed_over, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
-from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
+from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, talk_options
 from dogsort.errors import UsageError
 from dogsort.filing.from_table import GONE, MOVED, check_below, folders_of, photos_of, walked
 from dogsort.filing.journal import filed_into, reading
@@ -28,13 +28,13 @@ __all__ = ["file"]
 
 
 @click.command("file", context_settings=HELP)
-@click.argument("table", metavar="TABLE")
+@click.argument("table", type=FILE, metavar="TABLE")
 @click.option(
     "--photos",
-    metavar="FOLDER",
+    type=FOLDER,
     help="The folder that the photos must lie below [default: the table's own].",
 )
-@click.option("-o", "--output", metavar="FILE", help="With --dry-run: write the plan here, .csv.")
+@click.option("-o", "--output", type=FILE, help="With --dry-run: write the plan here, .csv.")
 @filing_options
 @talk_options
 def file(

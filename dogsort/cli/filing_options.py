@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from dogsort.cli.options import FOLDER
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.options import FILED, Action, FilingOptions
 
@@ -28,7 +29,7 @@ def filing_options(command: F) -> F:
             click.option("--hardlink", is_flag=True, help="Make hard links there instead."),
             click.option(
                 "--to",
-                metavar="FOLDER",
+                type=FOLDER,
                 help="Where dog/ and cat/ are [default: the folder of photos itself].",
             ),
             click.option(

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import click
 
 from dogsort.cli.filing import counted, write_rows
-from dogsort.cli.options import HELP, Talk
+from dogsort.cli.options import FILE, FOLDER, HELP, Talk
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, Journal, Run
 from dogsort.photos.scan import check_paths
@@ -25,9 +25,9 @@ COLUMNS = ("source", "target", "label", "state")
 
 
 @click.command("history", context_settings=HELP)
-@click.argument("folder", metavar="[FOLDER]", default=".")
+@click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
 @click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
-@click.option("-o", "--output", metavar="FILE", help="Write the run's table here: .csv.")
+@click.option("-o", "--output", type=FILE, help="Write the run's table here: .csv.")
 def history(folder: str, number: int | None, output: str | None) -> int:
     """Tell what was filed into FOLDER: on a terminal which runs there were, the oldest first.
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import dogsort
-from dogsort.cli.options import HELP
+from dogsort.cli.options import FILE, HELP
 from dogsort.records import DEVICES
 
 __all__ = ["info"]
@@ -18,7 +18,7 @@ __all__ = ["info"]
     "info", context_settings=HELP, short_help="Show version, weights, device and readable formats."
 )
 @click.option(
-    "--weights", metavar="FILE", help="Weights folder or a file in it, instead of the bundled ones."
+    "--weights", type=FILE, help="Weights folder or a file in it, instead of the bundled ones."
 )
 @click.option(
     "--device",

@@ -1,4 +1,4 @@
-"""The command ``dogsort``: finds the command, runs it, turns errors into exit codes."""
+"""The command ``dogsort``: a group whose default command is to classify, and its exit codes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -24,9 +25,12 @@ from dogsort.cli.undo import undo
 from dogsort.errors import DogsortError, PathNotFound
 from dogsort.results.summary import printable
 
-__all__ = ["COMMANDS", "main"]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
-#: What the first word may be. Anything else is an option or a PATH of the main job.
+__all__ = ["COMMANDS", "INTERRUPTED", "cli", "main"]
+
+#: What the first word may be. Anything else is an option or a PATH of the default command.
 COMMANDS: dict[str, click.Command] = {
     str(command.name): command
     for command in (submit, evaluate, train, file, undo, history, info, bench)
@@ -35,46 +39,90 @@ COMMANDS: dict[str, click.Command] = {
 INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count
 
 
-def main(args: list[str] | None = None) -> NoReturn:
-    """Run the command line; exits as ``dogsort.errors`` says, with 130 on Ctrl-C and SIGTERM."""
-    args = sys.argv[1:] if args is None else args
+class DefaultGroup(click.Group):
+    """Commands, and a default one, whose words follow the program's name at once.
+
+    ``main`` ends as ``dogsort.errors`` says, in a process as in ``click.testing.CliRunner``.
+    """
+
+    def __init__(self, name: str, default: click.Command, commands: dict[str, click.Command]):
+        super().__init__(name, commands)
+        self.default = default
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Return the group's context if the first word is a command, otherwise the default's."""
+        completing_first_word = extra.get("resilient_parsing") and not args
+        if completing_first_word or (args and args[0] in self.commands):
+            return super().make_context(info_name, args, parent, **extra)
+        extra["obj"] = self.commands  # which its help lists, too
+        return self.default.make_context(info_name, args or ["--help"], parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that the context is for; return its exit code."""
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the first word: a command, or an option or a PATH of the default command."""
+        if incomplete.startswith("-"):
+            return self.default.shell_complete(ctx, incomplete)
+        arguments = (one for one in self.default.params if isinstance(one, click.Argument))
+        paths = [item for one in arguments for item in one.shell_complete(ctx, incomplete)]
+        # click's script for bash drops what came before a path.
+        return paths + super().shell_complete(ctx, incomplete)
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
+        """Run the command line; exits as ``dogsort.errors`` says, with 130 on Ctrl-C."""
+        words = sys.argv[1:] if args is None else list(args)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names in any terminal's encoding
+        extra = {"prog_name": self.name, **extra, "standalone_mode": False}
+        try:
+            code = super().main(words, **extra)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except DogsortError as error:
+            _complain(f"{error}{self._hint(words) if isinstance(error, PathNotFound) else ''}")
+            code = error.exit_code
+        except (KeyboardInterrupt, click.Abort) as error:
+            # click replaces the first by the second; what is kept is said by the first.
+            kept = (error.__cause__ or error).args
+            _complain("; ".join(["interrupted", *map(str, kept)]))
+            code = INTERRUPTED
+        except Exception as error:
+            # Nobody should see this; if somebody does, a line tells more than a page.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            text = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+            _complain(f"this should not happen, please report it: {text}")
+            code = DogsortError.exit_code
+        sys.exit(code)
+
+    def _hint(self, words: list[str]) -> str:
+        """Say which command may be meant where a PATH is not there."""
+        close = [] if words[0] in self.commands else get_close_matches(words[0], self.commands)
+        meant = [*close, *(word for word in words[1:] if word in self.commands)]
+        return f"; if you mean the command, it comes first: dogsort {meant[0]} ..." if meant else ""
+
+
+cli = DefaultGroup("dogsort", classify, COMMANDS)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line as a process of its own, which SIGTERM interrupts as Ctrl-C does."""
     stop_gently()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names in any terminal's encoding
-    command = COMMANDS.get(args[0]) if args else None
     try:
-        if command is not None:
-            name = f"dogsort {command.name}"
-            code = command.main(args[1:], prog_name=name, standalone_mode=False)
-        else:
-            code = classify.main(
-                args or ["--help"], prog_name="dogsort", standalone_mode=False, obj=COMMANDS
-            )
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except PathNotFound as error:
-        close = get_close_matches(args[0], COMMANDS) if command is None else []
-        words = [*close, *(word for word in args[1:] if word in COMMANDS)]
-        hint = f"; if you mean the command, it comes first: dogsort {words[0]} ..." if words else ""
-        _complain(f"{error}{hint}")
-        code = error.exit_code
-    except DogsortError as error:
-        _complain(str(error))
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort) as error:
-        # click replaces the first by the second; what is kept is said by the first.
-        kept = (error.__cause__ or error).args
-        _complain("; ".join(["interrupted", *map(str, kept)]))
-        # Without waiting for threads that still decode a large photo.
-        os._exit(INTERRUPTED)
-    except Exception as error:
-        # Nobody should see this; if somebody does, a line tells more than a page.
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
-        _complain(f"this should not happen, please report it: {text}")
-        code = DogsortError.exit_code
-    sys.exit(code)
+        cli.main(args)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            # Without waiting for threads that still decode a large photo.
+            os._exit(INTERRUPTED)
+        raise
 
 
 def _complain(text: str) -> None:

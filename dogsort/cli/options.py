@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dogsort.classifier import Classifier
 
 __all__ = [
+    "FILE",
+    "FOLDER",
     "HELP",
     "SOME_FAILED",
     "Talk",
@@ -40,13 +42,28 @@ SOME_FAILED = UnreadablePhoto.exit_code
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
+class _Typed(click.Path):
+    """A path that shells complete, and that only the command itself looks at."""
+
+    def __init__(self, name: str, file_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay)
+        self.name = name  # what help calls it
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return it as it was typed."""
+        return value
+
+
+FILE, FOLDER = _Typed("FILE"), _Typed("FOLDER", file_okay=False)
+
+
 def engine_options(command: F) -> F:
     """Add --weights, --device, --batch-size and --workers."""
     for option in reversed(
         (
             click.option(
                 "--weights",
-                metavar="FILE",
+                type=FILE,
                 help="Weights folder or a file in it, instead of the bundled ones.",
             ),
             click.option(

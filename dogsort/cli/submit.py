@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from dogsort.cli.options import (
+    FILE,
+    FOLDER,
     HELP,
     SOME_FAILED,
     Talk,
@@ -22,8 +24,8 @@ __all__ = ["submit"]
 
 
 @click.command("submit", context_settings=HELP)
-@click.argument("folder", metavar="DIR")
-@click.option("-o", "--output", required=True, metavar="FILE", help="The CSV to write.")
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@click.option("-o", "--output", required=True, type=FILE, help="The CSV to write.")
 @click.option(
     "--hard", is_flag=True, help="Write 1 for dog and 0 for cat, as the 2013 competition wants."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
+from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, talk_options
 from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
 from dogsort.records import DEVICES, Failure
@@ -22,29 +22,29 @@ __all__ = ["train"]
 
 
 @click.command("train", context_settings=HELP)
-@click.argument("data", metavar="DATA")
+@click.argument("data", type=FOLDER, metavar="DATA")
 @click.option(
     "-o",
     "--output",
     required=True,
-    metavar="FOLDER",
+    type=FOLDER,
     help="The weights folder to make; a stopped run in it goes on.",
 )
 @click.option(
     "--val",
     "validation",
-    metavar="FOLDER",
+    type=FOLDER,
     help="Labelled photos to calibrate on [default: every tenth of DATA, held out].",
 )
 @click.option(
     "--start",
-    metavar="FILE",
+    type=FILE,
     help="Starting weights: dogsort's, or a MobileNetV2's features as .safetensors "
     "[default: the bundled weights].",
 )
 @click.option(
     "--teacher",
-    metavar="FILE",
+    type=FILE,
     help="An ONNX network, pixels to class logits; what it says of the photos is learned, too.",
 )
 @click.option(
@@ -62,7 +62,7 @@ __all__ = ["train"]
 @click.option(
     "--recipe",
     "recipe_file",
-    metavar="FILE",
+    type=FILE,
     help="Other values for the recipe, as JSON; or the manifest.json of weights, to train alike.",
 )
 @click.option(

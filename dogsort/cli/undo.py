@@ -7,7 +7,7 @@ import os
 import click
 
 from dogsort.cli.history import open_existing
-from dogsort.cli.options import HELP, SOME_FAILED, Talk, talk_options
+from dogsort.cli.options import FOLDER, HELP, SOME_FAILED, Talk, talk_options
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.execute import STRANGE, at_work, put_back
 from dogsort.filing.journal import Journal, Run
@@ -17,7 +17,7 @@ __all__ = ["undo"]
 
 
 @click.command("undo", context_settings=HELP)
-@click.argument("folder", metavar="[FOLDER]", default=".")
+@click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
 @click.option("-n", "--dry-run", is_flag=True, help="Put nothing back; say what would be.")
 @click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
 @click.option("-y", "--yes", is_flag=True, help="Also undo what somebody else's dogsort filed.")
