@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +14,7 @@ from dogsort.errors import UsageError
 from dogsort.network.cores import cores
 from dogsort.network.engines import Engine, open_engine
 from dogsort.network.weights import Weights, load_weights
-from dogsort.photos.scan import scan
+from dogsort.photos.scan import Scan
 from dogsort.records import Photo, Prediction, Record
 from dogsort.verdict import prediction
 
@@ -76,45 +76,29 @@ class Classifier:
         self.batch_size = batch_size or self.engine.batch_size
         self.workers = workers or cores()
 
-    def predict(
-        self,
-        paths: StrPath | Iterable[StrPath],
-        on_skipped_link: Callable[[str], None] | None = None,
-        on_program_folder: Callable[[str], None] | None = None,
-    ) -> Iterator[Record]:
+    def predict(self, paths: StrPath | Iterable[StrPath]) -> Iterator[Record]:
         """Classify files and folders, lazily and in scan order.
 
         Args:
-            paths: one path or many, files or folders; folders are walked as ``photos.scan``
-                describes.
-            on_skipped_link: called with each link to a folder, which is not followed.
-            on_program_folder: called with each folder of a program, which is not walked.
+            paths: one path or many, files or folders; folders are walked as ``photos.scan.Scan``
+                describes. ``predict_photos`` takes such a scan, which tells what it passed over.
 
         Yields:
             A Prediction for each photo, or a Failure for one that could not be read.
         """
         given = [paths] if isinstance(paths, str | os.PathLike) else paths
-        names = (os.fspath(path) for path in given)
-        found = scan(names, on_skipped_link, on_program_folder=on_program_folder)
-        return self.predict_photos(found)
+        return self.predict_photos(Scan(os.fspath(path) for path in given))
 
     def predict_photos(self, photos: Iterable[Photo | Record]) -> Iterator[Record]:
-        """Classify what a scan found, each content once; records among it keep their place."""
+        """Classify what a scan found, lazily and in order; records among it keep their place."""
         from dogsort.photos.stream import stream
-        from dogsort.photos.twins import Twin, Twins
 
-        twins = Twins()
-        found = twins.find(photos)
-        batches = stream(found, self.weights.input_size, self.batch_size, self.workers)
-        for items, pixels in batches:
+        for items, pixels in stream(
+            photos, self.weights.input_size, self.batch_size, self.workers
+        ):
             rows = iter(self.engine.probabilities(pixels) if len(pixels) else ())
             for item in items:
-                if isinstance(item, Photo):
-                    yield twins.keep(self._record(item.path, next(rows)))
-                elif isinstance(item, Twin):
-                    yield item.record
-                else:
-                    yield twins.keep(item)
+                yield self._record(item.path, next(rows)) if isinstance(item, Photo) else item
 
     def predict_images(self, images: Iterable[ImageLike]) -> Iterator[Prediction]:
         """Classify pictures in memory, lazily and in order.

@@ -296,7 +296,7 @@ def test_changed_copies_of_a_long_strip(classifier, tmp_path):
     (tmp_path / "dog").mkdir()
     Image.new("RGB", (4000, 2), "white").save(tmp_path / "dog" / "strip.png")
     shutil.copy(EXAMPLES / "running_dog.jpeg", tmp_path / "dog")
-    photos = find_labelled([str(tmp_path)])
+    photos, _ = find_labelled([str(tmp_path)])
     records = list(predict_changed(photos, classifier))
     assert [(name, photo) for name, photo, _ in records] == list(product(CHANGES, photos))
     changed = evaluate_groups(records, clip=0.01)
@@ -306,7 +306,7 @@ def test_changed_copies_of_a_long_strip(classifier, tmp_path):
 
 def test_changed_copies_come_one_by_one(classifier, tmp_path):
     shutil.copy(EXAMPLES / "running_dog.jpeg", tmp_path / "dog.1.jpeg")
-    photos = find_labelled([str(tmp_path)])
+    photos, _ = find_labelled([str(tmp_path)])
     # More than could ever be waited for: the first is there before the others are made.
     name, photo, record = next(predict_changed(photos * 10**6, classifier))
     assert (name, photo.truth, record.label) == (next(iter(CHANGES)), "dog", "dog")

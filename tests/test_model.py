@@ -141,7 +141,7 @@ def test_the_card_has_the_other_figures_too():
 
 def test_pictures_of_both_come_out_as_the_manifest_says(data, classifier, tmp_path):
     weights = load_weights()
-    photos = find_labelled([str(data / "val")])
+    photos, _ = find_labelled([str(data / "val")])
     held_out = decoded(photos, weights.input_size, tmp_path)
     pairs = dog_and_cat_pairs(held_out, weights.manifest["recipe"]["seed"])
     records = classifier.predict_images(picture for batch in pairs for picture in batch)
@@ -173,7 +173,7 @@ def test_both_engines_agree_on_real_photos(data, classifier, tmp_path):
     photos = [
         photo
         for folder in ("kaggle/dog", "web/cat", "neither/furry")
-        for photo in find_labelled([str(data / "val" / folder)])[:60]
+        for photo in find_labelled([str(data / "val" / folder)])[0][:60]
     ]
     weights = load_weights()
     held_out = decoded(photos, weights.input_size, tmp_path)

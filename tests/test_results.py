@@ -177,7 +177,7 @@ def folder_with(path, *names):
 
 def test_ids_come_from_names(tmp_path):
     folder = folder_with(tmp_path / "t", "10.jpg", "9.jpg", "sample.csv")
-    ids = numbered_photos(folder)
+    ids, _ = numbered_photos(folder)
     assert {os.path.basename(path): number for path, number in ids.items()} == {
         "10.jpg": 10,
         "9.jpg": 9,

@@ -20,7 +20,7 @@ def make(root: Path, *names: str) -> None:
 
 
 def found(*paths: object, **options) -> list[str]:
-    return [item.path for item in scan(map(str, paths), **options)]
+    return [item.path for item in Scan(map(str, paths), **options)]
 
 
 def test_folder_is_walked_in_sorted_order_photos_first(tmp_path):

@@ -66,8 +66,8 @@ def test_folders_above_the_one_given_tell_no_labels(tmp_path):
     folder = tmp_path / "dogs" / "train"
     folder.mkdir(parents=True)
     (folder / "cat.1.jpg").write_bytes(b"x")
-    assert [photo.truth for photo in find_labelled([str(folder)])] == ["cat"]
-    assert [photo.truth for photo in find_labelled([str(tmp_path / "dogs")])] == ["dog"]
+    assert [photo.truth for photo in find_labelled([str(folder)])[0]] == ["cat"]
+    assert [photo.truth for photo in find_labelled([str(tmp_path / "dogs")])[0]] == ["dog"]
     (tmp_path / "dogs" / "train" / "breeds").mkdir()
     (tmp_path / "dogs" / "train" / "breeds" / "a.jpg").write_bytes(b"x")
     with pytest.raises(DataError, match=r"a\.jpg: no label"):
@@ -75,8 +75,8 @@ def test_folders_above_the_one_given_tell_no_labels(tmp_path):
     (folder / "breeds" / "a.jpg").unlink()
     (tmp_path / "neither" / "furry").mkdir(parents=True)
     (tmp_path / "neither" / "furry" / "a.jpg").write_bytes(b"x")
-    assert [p.truth for p in find_labelled([str(tmp_path / "neither" / "furry")])] == ["neither"]
-    assert len(find_labelled([str(folder), str(tmp_path / "dogs" / ".." / "dogs")])) == 1
+    assert [p.truth for p in find_labelled([str(tmp_path / "neither" / "furry")])[0]] == ["neither"]
+    assert len(find_labelled([str(folder), str(tmp_path / "dogs" / ".." / "dogs")])[0]) == 1
 
 
 def test_links_to_folders_and_empty_folders_are_refused(tmp_path):
@@ -336,7 +336,7 @@ def test_worse_weights_are_called_worse(data, tmp_path):
             (tmp_path / "val" / folder / photo.name).symlink_to(photo)
     features = tmp_path / "features.safetensors"
     save_file(load_network(load_weights()).features.state_dict(), features)
-    photos = find_labelled([str(tmp_path / "val")])
+    photos, _ = find_labelled([str(tmp_path / "val")])
     recipe = Recipe(epochs=0)
     start = read_start(str(features), recipe)
     *_, end = train(photos, photos, start, None, str(tmp_path / "out"), recipe, "cpu", 0)
@@ -430,7 +430,7 @@ def test_normalising_in_the_convolutions_changes_nothing():
 
 @pytest.mark.parametrize("taught", [False, True])
 def test_train_goes_on_where_it_was_stopped(labelled, colour_teacher, tmp_path, taught):
-    photos = find_labelled([str(labelled)])
+    photos, _ = find_labelled([str(labelled)])
     recipe = Recipe(epochs=2, input_size=64, crop_size=64)
 
     def run(folder, stop=None, photos=photos, held_out=photos):

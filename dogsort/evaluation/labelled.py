@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from dogsort.errors import DataError
-from dogsort.photos.scan import scan
+from dogsort.photos.scan import Scan
 from dogsort.records import Failure
 
 __all__ = ["TRUTHS", "LabelledPhoto", "Truth", "find_labelled", "truth_of"]
@@ -51,9 +51,7 @@ def truth_of(path: str) -> Truth | None:
     return _FOLDER_NAMES[match[1].lower()] if match else None
 
 
-def find_labelled(
-    folders: Sequence[str], on_program_folder: Callable[[str], None] | None = None
-) -> list[LabelledPhoto]:
+def find_labelled(folders: Sequence[str]) -> tuple[list[LabelledPhoto], list[str]]:
     """Walk folders for labelled photos, in scan order, each once.
 
     Folders from the one given downward tell labels, and where they don't, the one that it is
@@ -61,22 +59,22 @@ def find_labelled(
 
     Args:
         folders: where they are.
-        on_program_folder: called with each folder of a program, which is passed over.
+
+    Returns:
+        The photos; and the folders of programs that were passed over.
 
     Raises:
         DataError: if there are none; or naming the first photo whose label nothing tells, a
             path that cannot be looked into, or a link to a folder.
     """
-
-    def refuse(path: str) -> None:
-        raise DataError(f"{path}: a link to a folder; name the folder itself")
-
     photos: dict[str, LabelledPhoto] = {}
     roots = [os.path.abspath(folder) for folder in folders]
     # Of several folders, names from the folder above all of them on: no two are the same.
     above = os.path.commonpath([os.path.dirname(root) for root in roots]) if roots[1:] else ""
+    passed_over: list[str] = []
     for folder, root in zip(folders, roots, strict=True):
-        for found in scan([folder], refuse, on_program_folder=on_program_folder):
+        scan = Scan([folder])
+        for found in scan:
             if isinstance(found, Failure):
                 raise DataError(f"{found.path}: {found.error}")
             path = os.path.abspath(found.path)
@@ -92,9 +90,12 @@ def find_labelled(
             parts = _parts(os.path.relpath(os.path.dirname(path), above or root))
             group = "/".join(part for part in parts if part.lower() not in {*_FOLDER_NAMES, "."})
             photos.setdefault(os.path.realpath(path), LabelledPhoto(found.path, truth, group))
+        for link in scan.links:
+            raise DataError(f"{link}: a link to a folder; name the folder itself")
+        passed_over += scan.program_folders
     if not photos:
         raise DataError(f"{', '.join(folders)}: no labelled photos found")
-    return list(photos.values())
+    return list(photos.values()), passed_over
 
 
 def _parts(folder: str) -> list[str]:

@@ -5,19 +5,34 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from dogsort.errors import FilingError, PathNotFound
 from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Photo
 
-__all__ = ["PHOTO_SUFFIXES", "check_paths", "is_photo_name", "scan"]
+__all__ = ["PHOTO_SUFFIXES", "Scan", "check_paths", "is_photo_name"]
 
 #: Names in a folder that are looked at. A file named by itself is always looked at.
 PHOTO_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".dib"),
         *(".tif", ".tiff", ".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"),
+    )
+)
+
+#: What cameras make besides: neither is looked at.
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".mov", ".mp4", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".m2ts", ".mpg"),
+        *(".mpeg", ".wmv", ".flv", ".insv"),
+    )
+)
+RAW_SUFFIXES = frozenset(
+    (
+        *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".orf", ".rw2"),
+        *(".raf", ".pef", ".srw", ".raw", ".3fr", ".iiq", ".erf", ".mrw", ".x3f", ".gpr"),
     )
 )
 
@@ -34,14 +49,8 @@ def check_paths(paths: Iterable[str]) -> None:
             raise PathNotFound(f"{path}: no such file or folder")
 
 
-def scan(
-    paths: Iterable[str],
-    on_skipped_link: Callable[[str], None] | None = None,
-    pass_over: Callable[[str], Iterable[str]] | None = None,
-    on_passed_over: Callable[[str], None] | None = None,
-    on_program_folder: Callable[[str], None] | None = None,
-) -> Iterator[Photo | Failure]:
-    """Walk files and folders.
+class Scan:
+    """Files and folders, walked for photos; afterwards it knows what was passed over.
 
     Folders are walked recursively: the names in each in sorted order, its photos before its
     sub-folders. Hidden files and folders, folders that belong to programs, such as ``@eaDir`` or
@@ -49,46 +58,45 @@ def scan(
     is always taken. What was reached once is not taken again when paths overlap. Links to files
     are followed; links to folders are not, since filing would then reach outside the folder named.
 
+    Iterating yields, lazily, a Photo for each file to look at; a Failure for each path that cannot
+    be followed (gone, no permission, a loop of links) or of which ``pass_over`` cannot tell.
+
     Args:
         paths: files and folders, in the order to be walked; consumed lazily.
-        on_skipped_link: called with the path of each link to a folder that was not followed.
         pass_over: called with each folder walked; tells which folders below it are not to be.
             If it raises FilingError, for it cannot tell, the folder is not walked either.
-        on_passed_over: called with the path of each folder that was not walked for that.
-        on_program_folder: called with the path of each folder that belongs to a program.
+        exclude: tells of a path below a folder whether it is left out, a folder with all in it.
 
-    Yields:
-        A Photo for each file to look at; a Failure for each path that cannot be followed
-        (gone, no permission, a loop of links) or of which ``pass_over`` cannot tell.
+    Attributes:
+        links: links to folders, which were not followed.
+        program_folders: folders that belong to programs.
+        passed_over: folders that were not walked since ``pass_over`` said so.
+        excluded: how many files and folders were left out by ``exclude``.
+        ignored: how many files of each kind were not looked at, such as ``video`` or ``.txt``.
     """
-    walk = _Walk(
-        on_skipped_link or _say_nothing,
-        pass_over or _nowhere,
-        on_passed_over or _say_nothing,
-        on_program_folder or _say_nothing,
-    )
-    for path in paths:
-        yield from walk.start(path)
-
-
-class _Walk:
-    """One scan: remembers the folders walked and the files given, to take each path once."""
 
     def __init__(
         self,
-        on_skipped_link: Callable[[str], None],
-        pass_over: Callable[[str], Iterable[str]],
-        on_passed_over: Callable[[str], None],
-        on_program_folder: Callable[[str], None],
+        paths: Iterable[str],
+        pass_over: Callable[[str], Iterable[str]] | None = None,
+        exclude: Callable[[str], bool] | None = None,
     ) -> None:
-        self.on_skipped_link, self.on_passed_over = on_skipped_link, on_passed_over
-        self.on_program_folder = on_program_folder
-        self.pass_over = pass_over
-        self.passed_over: set[str] = set()  # without links; below the path that is walked now
-        self.folders_seen: set[tuple[int, int]] = set()  # (device, inode)
-        self.files_given: set[tuple[str, str]] = set()  # real folder, name
+        self._paths = paths
+        self._pass_over, self._exclude = pass_over, exclude
+        self._not_below: set[str] = set()  # without links; below the path that is walked now
+        self._folders_seen: set[tuple[int, int]] = set()  # (device, inode)
+        self._files_given: set[tuple[str, str]] = set()  # real folder, name
+        self.links: list[str] = []
+        self.program_folders: list[str] = []
+        self.passed_over: list[str] = []
+        self.excluded = 0
+        self.ignored: Counter[str] = Counter()
 
-    def start(self, path: str) -> Iterator[Photo | Failure]:
+    def __iter__(self) -> Iterator[Photo | Failure]:
+        for path in self._paths:
+            yield from self._start(path)
+
+    def _start(self, path: str) -> Iterator[Photo | Failure]:
         try:
             is_folder = stat.S_ISDIR(os.stat(path).st_mode)
         except OSError as error:
@@ -98,79 +106,88 @@ class _Walk:
             yield Failure(path, "a name with a NUL in it; names that end in NUL need --null")
             return
         if is_folder:
-            yield from self.folders(path)
+            yield from self._walk(path)
             return
-        place = self.place(path)
-        if place not in self.files_given and not self.shown(path):
-            self.files_given.add(place)
+        place = self._place(path)
+        if place not in self._files_given and not self._shown(path):
+            self._files_given.add(place)
             yield Photo(path)
 
-    def folders(self, path: str) -> Iterator[Photo | Failure]:
+    def _walk(self, path: str) -> Iterator[Photo | Failure]:
         """Walk a folder and those below it; a list instead of recursion, however deep they nest."""
-        self.passed_over.clear()  # who names such a folder wants it walked
+        self._not_below.clear()  # who names such a folder wants it walked
         waiting = [path]
         while waiting:
             below: list[str] = []
-            yield from self.folder(waiting.pop(), below)
+            yield from self._folder(waiting.pop(), below)
             waiting.extend(reversed(below))
 
-    def folder(self, path: str, below: list[str]) -> Iterator[Photo | Failure]:
+    def _folder(self, path: str, below: list[str]) -> Iterator[Photo | Failure]:
         """Yield a folder's photos, and add its sub-folders to ``below``."""
         try:
             status = os.stat(path)
             identity = (status.st_dev, status.st_ino)
-            if identity in self.folders_seen:
+            if identity in self._folders_seen:
                 return
             names, no_files = _listed(path)
-            self.passed_over.update(map(os.path.realpath, self.pass_over(path)))
+            if self._pass_over is not None:
+                self._not_below.update(map(os.path.realpath, self._pass_over(path)))
         except OSError as error:
             yield Failure(path, _reason(error))
             return
         except FilingError as error:
             yield Failure(path, str(error))
             return
-        self.folders_seen.add(identity)
-        real = os.path.realpath(path) if self.files_given else ""
+        self._folders_seen.add(identity)
+        real = os.path.realpath(path) if self._files_given else ""
         for name in names:
             found = os.path.join(path, name)
             entry = no_files.get(name)
+            if self._exclude is not None and self._exclude(found):
+                self.excluded += 1
+                continue
             try:
                 if entry is not None and entry.is_dir(follow_symlinks=False):
-                    if is_program_folder(name):
-                        self.on_program_folder(found)
-                    elif self.passed_over and os.path.realpath(found) in self.passed_over:
-                        self.on_passed_over(found)
-                    else:
-                        below.append(found)
+                    self._add_folder(found, below)
                 elif entry is not None and entry.is_symlink() and entry.is_dir():
-                    yield from self.link_to_folder(found)
-                elif is_photo_name(name) and (real, name) not in self.files_given:
+                    yield from self._link_to_folder(found)
+                elif not is_photo_name(name):
+                    self.ignored[_kind_of(name)] += 1
+                elif (real, name) not in self._files_given:
                     yield Photo(found)
             except OSError as error:
                 yield Failure(found, _reason(error))
 
-    def link_to_folder(self, path: str) -> Iterator[Failure]:
+    def _add_folder(self, path: str, below: list[str]) -> None:
+        if is_program_folder(os.path.basename(path)):
+            self.program_folders.append(path)
+        elif self._not_below and os.path.realpath(path) in self._not_below:
+            self.passed_over.append(path)
+        else:
+            below.append(path)
+
+    def _link_to_folder(self, path: str) -> Iterator[Failure]:
         here = os.path.realpath(os.path.dirname(path))
         target = os.path.realpath(path)
         if here == target or here.startswith(os.path.join(target, "")):
             yield Failure(path, "a loop of links")
         else:
-            self.on_skipped_link(path)
+            self.links.append(path)
 
     @staticmethod
-    def place(path: str) -> tuple[str, str]:
+    def _place(path: str) -> tuple[str, str]:
         """Return what a file is known by, whatever links led to its folder."""
         folder, name = os.path.split(path)
         return os.path.realpath(folder or os.curdir), name
 
-    def shown(self, path: str) -> bool:
+    def _shown(self, path: str) -> bool:
         """Tell whether a folder walked earlier has shown this file."""
         folder, name = os.path.split(path)
         try:
             status = os.stat(folder or os.curdir)
         except OSError:
             return False
-        return is_photo_name(name) and (status.st_dev, status.st_ino) in self.folders_seen
+        return is_photo_name(name) and (status.st_dev, status.st_ino) in self._folders_seen
 
 
 def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:
@@ -196,12 +213,11 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _say_nothing(path: str) -> None:
-    pass
-
-
-def _nowhere(folder: str) -> Iterable[str]:
-    return ()
+def _kind_of(name: str) -> str:
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    return "raw file" if suffix in RAW_SUFFIXES else suffix or "file without a suffix"
 
 
 def _reason(error: OSError) -> str:

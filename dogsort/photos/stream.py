@@ -19,14 +19,13 @@ import numpy as np
 
 from dogsort.errors import UnreadablePhoto
 from dogsort.photos.decode import Pixels, decode_file
-from dogsort.photos.twins import Twin
 from dogsort.records import Failure, Photo, Record
 
 __all__ = ["Batch", "Item", "stream"]
 
-Item: TypeAlias = Photo | Twin | Record
+Item: TypeAlias = Photo | Record
 
-Decoded: TypeAlias = tuple[Photo, Pixels] | Twin | Record
+Decoded: TypeAlias = tuple[Photo, Pixels] | Record
 
 
 class Batch(NamedTuple):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
 
 from dogsort.errors import DataError
-from dogsort.photos.scan import scan
+from dogsort.photos.scan import Scan
 from dogsort.records import DECIMALS, Failure, Record
 from dogsort.results.output import complete_file, writing
 from dogsort.results.tables import open_text
@@ -18,29 +17,23 @@ __all__ = ["UNKNOWN", "numbered_photos", "submission_label", "write_submission"]
 UNKNOWN = 0.5
 
 
-def numbered_photos(
-    folder: str, on_program_folder: Callable[[str], None] | None = None
-) -> dict[str, int]:
+def numbered_photos(folder: str) -> tuple[dict[str, int], list[str]]:
     """Read the ids off the names in a test folder, before any work.
 
     Args:
         folder: where they are.
-        on_program_folder: called with each folder of a program, which is passed over.
 
     Returns:
-        Path to id, in the order found.
+        Path to id, in the order found; and the folders of programs that were passed over.
 
     Raises:
         DataError: for a name that is no number, an id that comes twice, an empty folder, or a
             link to a folder in it.
     """
-
-    def refuse(path: str) -> None:
-        raise DataError(f"{path}: a link to a folder; a test folder holds the photos themselves")
-
     ids: dict[str, int] = {}
     paths: dict[int, str] = {}
-    for item in scan([folder], refuse, on_program_folder=on_program_folder):
+    scan = Scan([folder])
+    for item in scan:
         stem = os.path.splitext(os.path.basename(item.path))[0]
         if not (stem.isascii() and stem.isdigit()):
             why = f" ({item.error})" if isinstance(item, Failure) else ""
@@ -52,9 +45,11 @@ def numbered_photos(
             raise DataError(f"{item.path}: id {number} comes twice, also as {paths[number]}")
         paths[number] = item.path
         ids[item.path] = number
+    for path in scan.links:
+        raise DataError(f"{path}: a link to a folder; a test folder holds the photos themselves")
     if not ids:
         raise DataError(f"{folder}: no photos found; a test folder holds 1.jpg, 2.jpg, ...")
-    return ids
+    return ids, scan.program_folders
 
 
 def submission_label(record: Record, clip: float, hard: bool) -> float:

@@ -30,7 +30,7 @@ from dogsort.benchmark.sample import take_sample
 from dogsort.network.cores import cores
 from dogsort.network.weights import ONNX_NAME, load_network
 from dogsort.photos.decode import Pixels, decode_file
-from dogsort.photos.scan import scan
+from dogsort.photos.scan import Scan
 from dogsort.records import Photo
 
 ROUNDS = 5
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("folder", help="photos")
     given = parser.parse_args()
     classifier = Classifier(device="cpu")
-    photos = [photo for photo in scan([given.folder]) if isinstance(photo, Photo)]
+    photos = [photo for photo in Scan([given.folder]) if isinstance(photo, Photo)]
     paths = [photo.path for photo in take_sample(classifier, photos).photos[:MOST]]
     if not paths:
         parser.error("give a folder with photos that can be read")

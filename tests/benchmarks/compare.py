@@ -21,7 +21,7 @@ from statistics import median
 import pandas as pd
 
 from dogsort.benchmark.machine import machine, today, versions
-from dogsort.photos.scan import scan
+from dogsort.photos.scan import Scan
 
 HERE = Path(__file__).parent
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("folder", help="photos, without copies")
     parser.add_argument("--rounds", type=int, default=3, help="how often each runs (3)")
     given = parser.parse_args()
-    if not os.path.isdir(given.folder) or not any(scan([given.folder])) or given.rounds < 1:
+    if not os.path.isdir(given.folder) or not any(Scan([given.folder])) or given.rounds < 1:
         parser.error("give a folder with photos, and 1 round or more")
     if find_spec("timm") is None:
         print("timm is not installed, so its way is left out")

@@ -38,7 +38,7 @@ from dogsort.network.cores import cores
 from dogsort.network.engines import OnnxEngine, probabilities_of
 from dogsort.network.weights import ONNX_NAME
 from dogsort.photos.decode import Pixels
-from dogsort.photos.scan import scan
+from dogsort.photos.scan import Scan
 from dogsort.records import Photo
 from dogsort.training.dataset import DecodedPhotos, decode_photos
 
@@ -128,14 +128,14 @@ def main() -> None:
     given = parser.parse_args()
     # The quantiser holds on to all maps of all photos: four batches of these are gigabytes.
     classifier = Classifier(device="cpu", batch_size=32)
-    photos = [photo for photo in scan([given.photos]) if isinstance(photo, Photo)]
+    photos = [photo for photo in Scan([given.photos]) if isinstance(photo, Photo)]
     batches = take_sample(classifier, photos).batches
     if not batches:
         sys.exit(f"{given.photos}: no photos that can be read")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         size, file = classifier.weights.input_size, folder / "pixels.npy"
-        *_, labelled = decode_photos(find_labelled(given.labelled), size, file)
+        *_, labelled = decode_photos(find_labelled(given.labelled)[0], size, file)
         assert isinstance(labelled, DecodedPhotos)
         ours = classifier.weights.checked_file(ONNX_NAME)
         networks = {
