@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import run_dogsort
 from disks import contents, tree
+from runner import run_process as run_dogsort
 
 
 def dogsort(*words: object) -> tuple[int, str]:

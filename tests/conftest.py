@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from PIL import Image
+from runner import run_in_process, run_process
 from trees import QUICK
 
 from dogsort import Classifier
@@ -22,21 +21,6 @@ settings.register_profile("dogsort", deadline=None)
 settings.load_profile("dogsort")
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "photos"
-
-
-def run_dogsort(
-    *args: object, cwd: Path | None = None, stdin: bytes = b"", timeout: float = 120, **env: str
-):
-    """Run the command as a user does; returns rc, stdout and stderr as text."""
-    return subprocess.run(
-        [sys.executable, "-m", "dogsort", *map(str, args)],
-        input=stdin,
-        capture_output=True,
-        cwd=cwd,
-        env={**os.environ, **env},
-        timeout=timeout,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,7 +43,14 @@ def quick_path(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def dogsort():
-    return run_dogsort
+    """The command, run in this process: fast, and enough for most."""
+    return run_in_process
+
+
+@pytest.fixture
+def dogsort_process():
+    """The command as a process of its own; ``runner`` says what for."""
+    return run_process
 
 
 @pytest.fixture

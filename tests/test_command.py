@@ -122,10 +122,10 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         (["--nonsense"], "--nonsense"),
     ],
 )
-def test_wrong_usage_exits_2_before_anything_heavy(dogsort, tmp_path, arguments, message):
+def test_wrong_usage_exits_2_before_anything_heavy(dogsort_process, tmp_path, arguments, message):
     (tmp_path / "photo.csv").write_bytes(b"precious")
     (tmp_path / "photo.txt").touch()
-    run = dogsort(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    run = dogsort_process(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert run.returncode == 2
     assert (tmp_path / "photo.csv").read_bytes() == b"precious"
     text = run.stderr.decode()
@@ -167,10 +167,12 @@ def test_full_disk(dogsort, album, tmp_path):
     assert "Traceback" not in run.stderr.decode()
 
 
-def test_nothing_is_left_in_the_home_of_the_user(dogsort, album, tmp_path):
+def test_nothing_is_left_in_the_home_of_the_user(dogsort_process, album, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    run = dogsort(album, HOME=str(home), XDG_CACHE_HOME="", ORT_DISABLE_TELEMETRY="0", CI="")
+    run = dogsort_process(
+        album, HOME=str(home), XDG_CACHE_HOME="", ORT_DISABLE_TELEMETRY="0", CI=""
+    )
     assert run.returncode == 0
     assert list(home.rglob("*")) == []
 
@@ -282,11 +284,11 @@ def test_info(dogsort):
         assert word in run.stdout.decode()
 
 
-def test_help_and_version_answer_without_torch(dogsort):
+def test_help_and_version_answer_without_torch(dogsort_process):
     commands = (["submit", "--help"], ["train", "--help"], ["bench", "--help"])
     heavy = {"torch", "torchvision", "pandas", "onnxruntime", "numpy", "PIL", "rich", "filelock"}
     for arguments in ([], ["--help"], ["--version"], *commands):
-        run = dogsort(*arguments, PYTHONPROFILEIMPORTTIME="1")
+        run = dogsort_process(*arguments, PYTHONPROFILEIMPORTTIME="1")
         assert run.returncode == 0
         imported = {line.split("|")[-1].strip() for line in run.stderr.decode().splitlines()}
         assert not imported & {*heavy, "importlib.metadata"}

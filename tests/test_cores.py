@@ -36,8 +36,8 @@ def test_openmp_threads(monkeypatch):
         assert count(COUNT, OMP_NUM_THREADS=value) == ours
 
 
-def test_the_command_keeps_to_it(dogsort):
-    assert "1 threads" in dogsort("info", OMP_NUM_THREADS="1").stdout.decode()
+def test_the_command_keeps_to_it(dogsort_process):
+    assert "1 threads" in dogsort_process("info", OMP_NUM_THREADS="1").stdout.decode()
 
 
 @pytest.mark.parametrize(

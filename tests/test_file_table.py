@@ -31,11 +31,12 @@ def correct(table: Path, **labels: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_a_table_is_filed_without_classifying_again(dogsort, album, suffix):
+def test_a_table_is_filed_without_classifying_again(dogsort, dogsort_process, album, suffix):
     before = tree(album)
     table = album.parent / f"p.{suffix}"
     assert dogsort("album", "-o", table.name, cwd=album.parent).returncode == 0
-    run = dogsort("file", table.name, "--move", cwd=album.parent, PYTHONPROFILEIMPORTTIME="1")
+    command = ("file", table.name, "--move")
+    run = dogsort_process(*command, cwd=album.parent, PYTHONPROFILEIMPORTTIME="1")
     assert run.returncode == 0, run.stderr.decode()
     assert "| torch\n" not in run.stderr.decode()
     assert sorted(path for path in files_below(album) if "/" in path) == [

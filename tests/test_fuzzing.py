@@ -206,7 +206,7 @@ def test_small_files_that_ask_for_much(child, tmp_path, name):
     assert reason in report["text"]
 
 
-def test_the_command_on_a_folder_of_damaged_photos(dogsort, tmp_path):
+def test_the_command_on_a_folder_of_damaged_photos(dogsort_process, tmp_path):
     album = tmp_path / "album"
     album.mkdir()
     good = {"m_cat.png": ("chelsea.png", "cat"), "m_dog.jpg": ("running_dog.jpeg", "dog")}
@@ -216,7 +216,7 @@ def test_the_command_on_a_folder_of_damaged_photos(dogsort, tmp_path):
         name, content = mutant(6, number)
         suffix = name.split()[4].lower()
         (album / f"{'az'[number % 4 // 2]}{number:02}.{suffix}").write_bytes(content)
-    run = dogsort(album)
+    run = dogsort_process(album)
     assert run.returncode == 3
     found = list(csv.DictReader(io.StringIO(run.stdout.decode())))
     assert [row["path"] for row in found] == sorted(str(path) for path in album.iterdir())

@@ -281,13 +281,13 @@ def test_nothing_is_written_through_links(dogsort, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")
 @pytest.mark.parametrize("name", ["journal.db", "lock", "journal.db-journal", "journal.db-wal"])
-def test_pipes_are_not_waited_for(dogsort, tmp_path, name):
+def test_pipes_are_not_waited_for(dogsort_process, tmp_path, name):
     plant(tmp_path, {"a.jpg": b"one"})
     file_all(tmp_path, {"a.jpg": "dog"}, "move")
     (tmp_path / FOLDER_NAME / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / FOLDER_NAME / name)
     for command in ("history", "undo"):
-        said = dogsort(command, tmp_path, timeout=20).stderr
+        said = dogsort_process(command, tmp_path, timeout=20).stderr
         assert b"this should not happen" not in said
     assert contents(tmp_path) == [b"one"]
 

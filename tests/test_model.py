@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import run_dogsort
+from runner import run_process as run_dogsort
 
 from dogsort.evaluation.labelled import find_labelled
 from dogsort.evaluation.metrics import Share

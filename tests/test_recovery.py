@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from conftest import run_dogsort
+from runner import run_in_process
 from trees import ACTIONS, LABELS, PHOTOS, contents, edit, file_all, plant, stop, tree
 
 from dogsort.errors import FilingError
@@ -32,7 +32,7 @@ def errors_of(folder: Path) -> list[str | None]:
 
 def said_by_undo(folder: Path) -> str:
     """What the command says, which first finishes what was cut off."""
-    return run_dogsort("undo", folder).stderr.decode()
+    return run_in_process("undo", folder).stderr.decode()
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -12,6 +12,7 @@ from dogsort.cli.options import (
     SOME_FAILED,
     Talk,
     engine_options,
+    examples,
     open_classifier,
     talk_options,
 )
@@ -24,7 +25,12 @@ from dogsort.results.summary import printable
 __all__ = ["bench"]
 
 
-@click.command("bench", context_settings=HELP, short_help="Measure the speed on this machine.")
+@click.command(
+    "bench",
+    context_settings=HELP,
+    epilog=examples("dogsort bench photos", "dogsort bench photos --batch-size 8 --json"),
+    short_help="Measure the speed on this machine.",
+)
 @click.argument("path", type=FILE, metavar="PATH")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on stdout; the table goes to stderr."

@@ -21,6 +21,7 @@ from dogsort.cli.options import (
     SOME_FAILED,
     Talk,
     engine_options,
+    examples,
     open_classifier,
     stdout_for_rows,
     talk_options,
@@ -50,14 +51,18 @@ class MainCommand(click.Command):
             formatter.write_dl(rows)
 
 
-@click.command("dogsort", cls=MainCommand, context_settings=HELP)
+EXAMPLES = examples("dogsort photos -o predictions.csv", "dogsort photos --move --dry-run")
+
+
+@click.command("dogsort", cls=MainCommand, context_settings=HELP, epilog=EXAMPLES)
 @click.version_option(dogsort.__version__)
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH...")
 @click.option(
     "-o",
     "--output",
     type=FILE,
-    help="Write the table here: .csv, .jsonl or .parquet; - is stdout.",
+    help="Write the table here: .csv, .jsonl or .parquet; - is stdout "
+    "[default: lines on a terminal, CSV in a pipe].",
 )
 @filing_options
 @click.option(

@@ -14,6 +14,7 @@ from dogsort.cli.options import (
     SOME_FAILED,
     Talk,
     engine_options,
+    examples,
     open_classifier,
     talk_options,
 )
@@ -25,7 +26,14 @@ from dogsort.results.tables import check_table_name
 __all__ = ["evaluate"]
 
 
-@click.command("eval", context_settings=HELP, short_help="Measure on labelled photos.")
+@click.command(
+    "eval",
+    context_settings=HELP,
+    epilog=examples(
+        "dogsort eval labelled", "dogsort eval labelled -o figures.json --report report.html"
+    ),
+    short_help="Measure on labelled photos.",
+)
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
 @click.option(
     "--worst",

@@ -11,7 +11,7 @@ import click
 
 from dogsort.cli.filing import file_photos, open_journal, passed_over, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
-from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, talk_options
+from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, examples, talk_options
 from dogsort.errors import UsageError
 from dogsort.filing.from_table import GONE, MOVED, check_below, folders_of, photos_of, walked
 from dogsort.filing.journal import filed_into, reading
@@ -27,7 +27,15 @@ from dogsort.results.tables import check_table_name
 __all__ = ["file"]
 
 
-@click.command("file", context_settings=HELP)
+@click.command(
+    "file",
+    context_settings=HELP,
+    short_help="File photos by the labels in a table.",
+    epilog=examples(
+        "dogsort file predictions.csv --move --dry-run",
+        "dogsort file predictions.csv --copy --to sorted",
+    ),
+)
 @click.argument("table", type=FILE, metavar="TABLE")
 @click.option(
     "--photos",

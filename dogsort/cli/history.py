@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import click
 
 from dogsort.cli.filing import counted, write_rows
-from dogsort.cli.options import FILE, FOLDER, HELP, Talk
+from dogsort.cli.options import FILE, FOLDER, HELP, Talk, examples
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, Journal, Run
 from dogsort.photos.scan import check_paths
@@ -24,7 +24,12 @@ __all__ = ["history", "open_existing"]
 COLUMNS = ("source", "target", "label", "state")
 
 
-@click.command("history", context_settings=HELP)
+@click.command(
+    "history",
+    context_settings=HELP,
+    short_help="Tell what was filed into a folder, run by run.",
+    epilog=examples("dogsort history photos", "dogsort history photos --run 1 -o run.csv"),
+)
 @click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
 @click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
 @click.option("-o", "--output", type=FILE, help="Write the run's table here: .csv.")
@@ -32,7 +37,7 @@ def history(folder: str, number: int | None, output: str | None) -> int:
     """Tell what was filed into FOLDER: on a terminal which runs there were, the oldest first.
 
     On a pipe, with -o or with --run, it is the table of one run: where each file was, where it
-    went, its label, and whether that is done or undone.
+    went, its label, and whether that is done or undone. FOLDER is the current one by default.
     """
     talk = Talk(quiet=False)
     if output is not None and output != "-":

@@ -8,17 +8,20 @@ from typing import Any
 import click
 
 import dogsort
-from dogsort.cli.options import FILE, HELP
+from dogsort.cli.options import FILE, HELP, examples
 from dogsort.records import DEVICES
 
 __all__ = ["info"]
 
 
 @click.command(
-    "info", context_settings=HELP, short_help="Show version, weights, device and readable formats."
+    "info",
+    context_settings=HELP,
+    epilog=examples("dogsort info", "dogsort info --device cpu"),
+    short_help="Show version, weights, device and readable formats.",
 )
 @click.option(
-    "--weights", type=FILE, help="Weights folder or a file in it, instead of the bundled ones."
+    "--weights", type=FILE, help="Weights folder, or a file in it [default: the bundled ones]."
 )
 @click.option(
     "--device",

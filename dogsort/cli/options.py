@@ -26,6 +26,7 @@ __all__ = [
     "SOME_FAILED",
     "Talk",
     "engine_options",
+    "examples",
     "open_classifier",
     "stdout_for_rows",
     "talk_options",
@@ -57,6 +58,11 @@ class _Typed(click.Path):
 FILE, FOLDER = _Typed("FILE"), _Typed("FOLDER", file_okay=False)
 
 
+def examples(*calls: str) -> str:
+    """Return the end of a command's help: calls of it, each in a line."""
+    return "\n".join(["\b", "Examples:", *(f"  {call}" for call in calls)])
+
+
 def engine_options(command: F) -> F:
     """Add --weights, --device, --batch-size and --workers."""
     for option in reversed(
@@ -64,7 +70,7 @@ def engine_options(command: F) -> F:
             click.option(
                 "--weights",
                 type=FILE,
-                help="Weights folder or a file in it, instead of the bundled ones.",
+                help="Weights folder, or a file in it [default: the bundled ones].",
             ),
             click.option(
                 "--device",

@@ -11,6 +11,7 @@ from dogsort.cli.options import (
     SOME_FAILED,
     Talk,
     engine_options,
+    examples,
     open_classifier,
     talk_options,
 )
@@ -23,7 +24,13 @@ from dogsort.results.tables import check_table_name
 __all__ = ["submit"]
 
 
-@click.command("submit", context_settings=HELP)
+@click.command(
+    "submit",
+    context_settings=HELP,
+    epilog=examples(
+        "dogsort submit test1 -o submission.csv", "dogsort submit test1 -o submission.csv --hard"
+    ),
+)
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option("-o", "--output", required=True, type=FILE, help="The CSV to write.")
 @click.option(

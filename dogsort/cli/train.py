@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, talk_options
+from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, examples, talk_options
 from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
 from dogsort.records import DEVICES, Failure
 from dogsort.results.summary import printable
+from dogsort.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from dogsort.training.train import Event, Progress
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
-@click.command("train", context_settings=HELP)
+@click.command(
+    "train",
+    context_settings=HELP,
+    epilog=examples(
+        "dogsort train labelled -o my-weights",
+        "dogsort train labelled -o my-weights --val more --epochs 3",
+    ),
+)
 @click.argument("data", type=FOLDER, metavar="DATA")
 @click.option(
     "-o",
@@ -51,13 +59,14 @@ __all__ = ["train"]
     "--epochs",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Epochs; 0 only calibrates the starting weights on the validation photos.",
+    help="Epochs; 0 only calibrates the starting weights on the validation photos "
+    f"[default: {Recipe.epochs}, or what --recipe says].",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**31 - 1),
     metavar="N",
-    help="Another outcome of the same recipe.",
+    help=f"Another outcome of the same recipe [default: {Recipe.seed}, or what --recipe says].",
 )
 @click.option(
     "--recipe",
@@ -107,7 +116,7 @@ def train(
     from dogsort.network.engines import torch_device
     from dogsort.training.dataset import check_apart, check_classes, count_shared, hold_out
     from dogsort.training.distill import Teacher
-    from dogsort.training.recipe import Recipe, read_recipe
+    from dogsort.training.recipe import read_recipe
     from dogsort.training.start import read_start
     from dogsort.training.train import train as fine_tune
 

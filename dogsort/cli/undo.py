@@ -7,7 +7,7 @@ import os
 import click
 
 from dogsort.cli.history import open_existing
-from dogsort.cli.options import FOLDER, HELP, SOME_FAILED, Talk, talk_options
+from dogsort.cli.options import FOLDER, HELP, SOME_FAILED, Talk, examples, talk_options
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.execute import STRANGE, at_work, put_back
 from dogsort.filing.journal import Journal, Run
@@ -16,7 +16,12 @@ from dogsort.results.summary import printable
 __all__ = ["undo"]
 
 
-@click.command("undo", context_settings=HELP)
+@click.command(
+    "undo",
+    context_settings=HELP,
+    short_help="Put back what the last run filed.",
+    epilog=examples("dogsort undo photos --dry-run --verbose", "dogsort undo photos"),
+)
 @click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
 @click.option("-n", "--dry-run", is_flag=True, help="Put nothing back; say what would be.")
 @click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
@@ -33,8 +38,9 @@ def undo(
 ) -> int:
     """Put back what the last --move, --copy, --link or --hardlink into FOLDER filed.
 
-    Once more goes back to the run before. A file that was changed since stays where it is, nothing
-    is overwritten, and what could not be put back is named; dogsort history tells the runs.
+    FOLDER is the current one by default. Once more goes back to the run before. A file that was
+    changed since stays where it is, nothing is overwritten, and what could not be put back is
+    named; dogsort history tells the runs.
     """
     talk = Talk(quiet, verbose, no_progress)
     with open_existing(folder) as journal:
