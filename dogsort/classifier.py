@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dogsort.decision import Thresholds, predictions
 from dogsort.errors import UsageError
 from dogsort.network.cores import cores
 from dogsort.network.engines import Engine, open_engine
 from dogsort.network.weights import Weights, load_weights
 from dogsort.photos.scan import Scan
 from dogsort.records import Photo, Prediction, Record
-from dogsort.verdict import prediction
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,8 +34,8 @@ class Classifier:
     Args:
         weights: a weights folder or a file in it; None for the bundled weights.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        min_confidence: least confidence that earns a label, 0..1; None for the two bars kept
-            with the weights.
+        min_confidence: least confidence that earns a label, 0..1; None for the two
+            thresholds kept with the weights.
         batch_size: photos at a time; None for what suits the device.
         workers: threads that decode; None for one per usable CPU core.
 
@@ -47,7 +47,7 @@ class Classifier:
     Attributes:
         weights: the weights in use, with their manifest.
         engine: what computes, and where.
-        bar, species_bar: what a label needs, as in ``verdict.decide``.
+        thresholds: what a label needs.
         batch_size: photos at a time.
         workers: threads that decode.
     """
@@ -69,10 +69,10 @@ class Classifier:
         self.weights: Weights = load_weights(weights)
         self.engine: Engine = open_engine(self.weights, device)
         if min_confidence is None:
-            self.bar, self.species_bar = self.weights.bar, self.weights.species_bar
+            self.thresholds = self.weights.thresholds
         else:
-            # Whoever sets the bar has the last word, also on what may be a dog beside a cat.
-            self.bar, self.species_bar = min_confidence, 0.0
+            # Whoever sets it has the last word, also on what may be a dog beside a cat.
+            self.thresholds = Thresholds(min_confidence, species=0.0)
         self.batch_size = batch_size or self.engine.batch_size
         self.workers = workers or cores()
 
@@ -93,12 +93,12 @@ class Classifier:
         """Classify what a scan found, lazily and in order; records among it keep their place."""
         from dogsort.photos.stream import stream
 
-        for items, pixels in stream(
-            photos, self.weights.input_size, self.batch_size, self.workers
-        ):
-            rows = iter(self.engine.probabilities(pixels) if len(pixels) else ())
+        for items, pixels in stream(photos, self.weights.input_size, self.batch_size, self.workers):
+            found = iter(
+                self._predictions([one.path for one in items if isinstance(one, Photo)], pixels)
+            )
             for item in items:
-                yield self._record(item.path, next(rows)) if isinstance(item, Photo) else item
+                yield next(found) if isinstance(item, Photo) else item
 
     def predict_images(self, images: Iterable[ImageLike]) -> Iterator[Prediction]:
         """Classify pictures in memory, lazily and in order.
@@ -121,12 +121,12 @@ class Classifier:
         while pixels := [
             decode_image(_as_image(one), size) for one in islice(remaining, self.batch_size)
         ]:
-            for row in self.engine.probabilities(np.stack(pixels)):
-                yield self._record("", row)
+            yield from self._predictions([""] * len(pixels), np.stack(pixels))
 
-    def _record(self, path: str, row: npt.NDArray[np.float32]) -> Prediction:
-        p_dog, p_pet = (float(value) for value in row)
-        return prediction(path, p_dog, p_pet, self.bar, self.species_bar)
+    def _predictions(self, paths: list[str], pixels: npt.NDArray[np.uint8]) -> list[Prediction]:
+        if not paths:
+            return []
+        return predictions(paths, self.engine.probabilities(pixels), self.thresholds)
 
 
 def _as_image(picture: Any) -> Image.Image:

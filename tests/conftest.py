@@ -25,9 +25,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples" / "photos"
 
 @pytest.fixture(scope="session", autouse=True)
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this user's own runs are noted: never in the home folder, while tests run."""
+    """Where this user's runs and photos are noted: never in the home folder, while tests run."""
     folder = tmp_path_factory.mktemp("state")
     os.environ["XDG_STATE_HOME"] = str(folder)
+    os.environ["DOGSORT_CACHE"] = str(folder / "cache")
     return folder
 
 

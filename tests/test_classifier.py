@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import dogsort
 from dogsort import Classifier, DogsortError, Failure, Prediction
-from dogsort.verdict import decide
+from dogsort.decision import Thresholds, decide
+from dogsort.records import LABELS
 
 PROBABILITY = st.floats(0, 1)
 
@@ -120,12 +121,19 @@ def test_numbers_out_of_range_are_refused(options):
         Classifier(device="cpu", **options)
 
 
-@given(p_dog=PROBABILITY, p_pet=PROBABILITY, bar=PROBABILITY)
-def test_verdict(p_dog, p_pet, bar):
-    label, confidence = decide(p_dog, p_pet, bar, 0.0)
+def decide_one(p_dog: float, p_pet: float, confidence: float, species: float) -> tuple[str, float]:
+    """What is said of one photo."""
+    thresholds = Thresholds(confidence, species)
+    (label,), (confidence,) = decide(np.array([p_dog]), np.array([p_pet]), thresholds)
+    return LABELS[label], confidence
+
+
+@given(p_dog=PROBABILITY, p_pet=PROBABILITY, threshold=PROBABILITY)
+def test_a_decision(p_dog, p_pet, threshold):
+    label, confidence = decide_one(p_dog, p_pet, threshold, 0.0)
     assert 1 / 3 - 1e-9 <= confidence <= 1
-    assert (label == "unsure") == (confidence < bar)
-    strict, same_confidence = decide(p_dog, p_pet, bar, 1.0)
+    assert (label == "unsure") == (confidence < threshold)
+    strict, same_confidence = decide_one(p_dog, p_pet, threshold, 1.0)
     assert same_confidence == confidence
     assert strict in (label, "unsure")
     assert strict == label or label in ("dog", "cat")
@@ -135,7 +143,7 @@ def test_verdict(p_dog, p_pet, bar):
 
 
 def test_dog_beside_cat_is_unsure():
-    assert decide(0.5, 1.0, 0.6, 0.0) == ("unsure", 0.5)
-    assert decide(0.95, 1.0, 0.9, 0.0) == ("dog", 0.95)
-    assert decide(0.95, 1.0, 0.9, 0.97) == ("unsure", 0.95)
-    assert decide(0.95, 0.0, 0.9, 0.97) == ("neither", 1.0)
+    assert decide_one(0.5, 1.0, 0.6, 0.0) == ("unsure", 0.5)
+    assert decide_one(0.95, 1.0, 0.9, 0.0) == ("dog", 0.95)
+    assert decide_one(0.95, 1.0, 0.9, 0.97) == ("unsure", 0.95)
+    assert decide_one(0.95, 0.0, 0.9, 0.97) == ("neither", 1.0)

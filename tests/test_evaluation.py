@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from dogsort.decision import Thresholds, decide
 from dogsort.evaluation.labelled import LabelledPhoto, find_labelled
 from dogsort.evaluation.metrics import (
     Share,
@@ -29,8 +30,7 @@ from dogsort.evaluation.metrics import (
 )
 from dogsort.evaluation.report import make_report
 from dogsort.evaluation.robustness import CHANGES, predict_changed
-from dogsort.records import LABELS, Failure, Prediction
-from dogsort.verdict import decide, decide_many
+from dogsort.records import Failure, Prediction
 
 SCORED = st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1, max_size=40)
 
@@ -43,12 +43,14 @@ def arrays(scored):
 CHANCES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=5)
 
 
-@given(CHANCES, st.floats(0, 1), st.floats(0, 1))
-def test_decisions_at_once_are_the_decisions_one_by_one(chances, threshold, species_threshold):
+@given(CHANCES, st.builds(Thresholds, st.floats(0, 1), st.floats(0, 1)))
+def test_decisions_at_once_are_the_decisions_one_by_one(chances, thresholds):
     p_dog, p_pet = np.array(chances).reshape(-1, 2).T
-    labels, confidences = decide_many(p_dog, p_pet, threshold, species_threshold)
-    together = [(LABELS[label], sure) for label, sure in zip(labels, confidences, strict=True)]
-    assert together == [decide(*pair, threshold, species_threshold) for pair in chances]
+    labels, confidences = decide(p_dog, p_pet, thresholds)
+    for index, label in enumerate(labels):
+        one = slice(index, index + 1)
+        alone = decide(p_dog[one], p_pet[one], thresholds)
+        assert alone == (label, confidences[index])
 
 
 @given(SCORED)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from conftest import EXAMPLES, files_below
+from dogsort.results.log import Entry, Stamp
+from dogsort.results.log_file import LogFile
 from trees import contents, plant, tree
 
 from dogsort.records import Prediction
-from dogsort.results.log import Entry, Stamp
-from dogsort.results.log_file import LogFile
 from dogsort.results.tables import open_table
 
 DOG, CAT = EXAMPLES / "running_dog.jpeg", EXAMPLES / "kitten.jpeg"

@@ -10,7 +10,7 @@ import pytest
 from conftest import files_below
 
 from dogsort import Failure
-from dogsort.results.summary import printable
+from dogsort.results.text import printable
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from dogsort.errors import DataError, OutputError, UsageError
 from dogsort.records import COLUMNS, Failure, Prediction
 from dogsort.results.kaggle import numbered_photos, submission_label, write_submission
 from dogsort.results.output import check_writable, complete_file
-from dogsort.results.summary import Summary, printable, record_line
 from dogsort.results.tables import csv_table, open_table
+from dogsort.results.text import Summary, printable, record_line
 
 RECORDS = [
     Prediction('a, "b"\n.jpg', "dog", 0.999999, 1.0, 0.999999),

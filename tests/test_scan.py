@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from pathspec import GitIgnoreSpec
 
 from dogsort.errors import FilingError, PathNotFound
-from dogsort.photos.scan import check_paths, scan
+from dogsort.photos.scan import Scan, check_paths
 from dogsort.records import Failure, Photo
 
 
@@ -65,7 +66,7 @@ def test_loops_of_links_are_failures_and_the_walk_goes_on(tmp_path):
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
     (tmp_path / "self.jpg").symlink_to("self.jpg")
     (tmp_path / "self").symlink_to("self")
-    items = list(scan([str(tmp_path)]))
+    items = list(Scan([str(tmp_path)]))
     failures = {Path(item.path).name: item.error for item in items if isinstance(item, Failure)}
     assert failures == dict.fromkeys(("up", "self.jpg", "self"), "a loop of links")
     assert [Path(item.path).name for item in items if isinstance(item, Photo)] == ["z.jpg", "a.jpg"]
@@ -75,12 +76,14 @@ def test_folders_are_passed_over_below_others_only(tmp_path):
     for place in ("", "dog", "cat", "dog/old"):
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
         (tmp_path / place / "a.jpg").touch()
-    dog, said = str(tmp_path / "dog"), []
+    dog, said = str(tmp_path / "dog"), list[str]()
     gone, old, root = str(tmp_path / "gone"), str(tmp_path / "dog" / "old"), str(tmp_path)
     told = {root: [dog, old, gone]}.get
 
     def walked(*paths: str) -> list[str]:
-        items = scan(paths, None, lambda folder: told(folder, []), said.append)
+        scan = Scan(paths, lambda folder: told(folder, []))
+        items = list(scan)
+        said.extend(scan.passed_over)
         return [str(Path(item.path).relative_to(tmp_path)).replace(os.sep, "/") for item in items]
 
     assert walked(root) == ["a.jpg", "cat/a.jpg"]
@@ -98,7 +101,7 @@ def test_a_folder_of_which_nobody_can_tell_is_not_walked(tmp_path):
             raise FilingError("damaged")
         return []
 
-    items = list(scan([str(tmp_path)], None, told))
+    items = list(Scan([str(tmp_path)], told))
     assert items[1] == Failure(str(tmp_path / "sorted"), "damaged")
     assert [Path(item.path).name for item in items] == ["a.jpg", "sorted", "c.jpg"]
 
@@ -106,20 +109,37 @@ def test_a_folder_of_which_nobody_can_tell_is_not_walked(tmp_path):
 def test_links_to_folders_are_named_but_not_followed(tmp_path):
     make(tmp_path, "album/a.jpg", "elsewhere/b.jpg")
     (tmp_path / "album" / "more").symlink_to(tmp_path / "elsewhere")
-    skipped: list[str] = []
-    assert found(tmp_path / "album", on_skipped_link=skipped.append) == [
-        str(tmp_path / "album/a.jpg")
-    ]
-    assert skipped == [str(tmp_path / "album" / "more")]
+    scan = Scan([str(tmp_path / "album")])
+    assert [item.path for item in scan] == [str(tmp_path / "album/a.jpg")]
+    assert scan.links == [str(tmp_path / "album" / "more")]
     # What was not followed was not seen: given by itself, it is.
     given = [tmp_path / "album", tmp_path / "album" / "more"]
     assert len(found(*given)) == 2
     assert len(found(tmp_path / "album", tmp_path / "album" / "more" / "b.jpg")) == 2
 
 
+def test_what_matches_a_glob_is_left_out(tmp_path):
+    make(tmp_path, "a.jpg", "2019/a.jpg", "2019/b.png", "thumbs/c.jpg", "2020/thumbs/d.jpg")
+    for globs, left in (
+        (["thumbs/"], ["a.jpg", "2019/a.jpg", "2019/b.png"]),
+        (["/2019"], ["a.jpg", "2020/thumbs/d.jpg", "thumbs/c.jpg"]),
+        (["*.jpg", "!/a.jpg"], ["a.jpg", "2019/b.png"]),
+    ):
+        scan = Scan([str(tmp_path)], exclude=GitIgnoreSpec.from_lines(globs).match_file)
+        assert [str(Path(item.path).relative_to(tmp_path)) for item in scan] == left
+        assert scan.excluded > 0
+
+
+def test_what_is_no_photo_is_counted_by_kind(tmp_path):
+    make(tmp_path, "a.jpg", "b.mov", "sub/c.MP4", "d.CR2", "e.jxl", "README", ".hidden")
+    scan = Scan([str(tmp_path)])
+    assert len(list(scan)) == 1
+    assert scan.ignored == {"video": 2, "raw file": 1, ".jxl": 1, "file without a suffix": 1}
+
+
 def test_scan_is_lazy(tmp_path):
     make(tmp_path, "a/1.jpg", "b/2.jpg")
-    walk = scan([str(tmp_path)])
+    walk = iter(Scan([str(tmp_path)]))
     next(walk)
     make(tmp_path, "b/3.jpg")
     assert len(list(walk)) == 2
@@ -155,14 +175,14 @@ def test_folders_may_nest_deeply(tmp_path, monkeypatch):
 
 
 def test_a_nul_in_a_name_is_a_failure():
-    (failure,) = scan(["a\0b"])
+    (failure,) = Scan(["a\0b"])
     assert "--null" in failure.error
 
 
 def test_missing_path_is_named(tmp_path):
     with pytest.raises(PathNotFound, match="nowhere"):
         check_paths([str(tmp_path), str(tmp_path / "nowhere")])
-    assert list(scan([str(tmp_path / "nowhere")])) == [
+    assert list(Scan([str(tmp_path / "nowhere")])) == [
         Failure(str(tmp_path / "nowhere"), "no such file")
     ]
 
@@ -172,7 +192,7 @@ def test_folder_without_permission_is_a_failure(tmp_path):
     make(tmp_path, "closed/a.jpg", "b.jpg")
     (tmp_path / "closed").chmod(0)
     try:
-        items = list(scan([str(tmp_path)]))
+        items = list(Scan([str(tmp_path)]))
     finally:
         (tmp_path / "closed").chmod(0o755)
     assert items == [
@@ -190,13 +210,15 @@ PROGRAMS = (
 
 def test_folders_of_programs_are_passed_over_and_named(tmp_path):
     make(tmp_path, *(f"{name}/sub/a.jpg" for name in PROGRAMS), "recycled/b.jpg", ".Trash-1/c.jpg")
-    said: list[str] = []
-    assert found(tmp_path, on_program_folder=said.append) == [str(tmp_path / "recycled" / "b.jpg")]
-    assert sorted(said) == sorted(str(tmp_path / name) for name in PROGRAMS)
+    scan = Scan([str(tmp_path)])
+    assert [item.path for item in scan] == [str(tmp_path / "recycled" / "b.jpg")]
+    assert sorted(scan.program_folders) == sorted(str(tmp_path / name) for name in PROGRAMS)
     for name in PROGRAMS:  # a folder that is named, one in it, a file in it
         photo = str(tmp_path / name / "sub" / "a.jpg")
         for path in (tmp_path / name, tmp_path / name / "sub", photo):
-            assert found(path, on_program_folder=pytest.fail) == [photo]
+            scan = Scan([str(path)])
+            assert [item.path for item in scan] == [photo]
+            assert scan.program_folders == []
 
 
 def test_photos_in_folders_of_programs_stay(dogsort, album):

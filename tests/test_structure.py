@@ -26,7 +26,7 @@ ROOMS = (
     "records",
     "photos",
     "network",
-    "verdict",
+    "decision",
     "classifier",
     "results",
     "filing",

@@ -6,21 +6,20 @@ import json
 
 import click
 
+from dogsort.cli.console import Console, console_options
 from dogsort.cli.options import (
     FILE,
     HELP,
     SOME_FAILED,
-    Talk,
+    EngineOptions,
     engine_options,
     examples,
-    open_classifier,
-    talk_options,
 )
 from dogsort.errors import DataError
-from dogsort.photos.scan import check_paths, scan
+from dogsort.photos.scan import Scan, check_paths
 from dogsort.records import Failure, Photo
 from dogsort.results.output import write_text
-from dogsort.results.summary import printable
+from dogsort.results.text import printable, scan_lines
 
 __all__ = ["bench"]
 
@@ -36,17 +35,12 @@ __all__ = ["bench"]
     "--json", "as_json", is_flag=True, help="Print JSON on stdout; the table goes to stderr."
 )
 @engine_options
-@talk_options
+@console_options
 def bench(
     path: str,
     as_json: bool,
-    weights: str | None,
-    device: str,
-    batch_size: int | None,
-    workers: int | None,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
+    engine: EngineOptions,
+    console: Console,
 ) -> int:
     """Measure how many photos per second this machine does, stage by stage.
 
@@ -54,30 +48,30 @@ def bench(
     inferred and written: each alone on all cores, then all together. Nothing is kept.
     """
     check_paths([path])
-    talk = Talk(quiet, verbose, no_progress)
-    classifier = open_classifier(
-        talk, device, weights=weights, batch_size=batch_size, workers=workers
-    )
+    classifier = engine.open(console)
     from dogsort.benchmark.report import figures, lines
     from dogsort.benchmark.sample import take_sample
     from dogsort.benchmark.stages import STAGES, measure
 
-    found = list(scan([path], talk.skipped_link, on_program_folder=talk.program_folder))
+    scan = Scan([path])
+    found = list(scan)
+    for line in scan_lines(scan):
+        console.say(line)
     photos = [item for item in found if isinstance(item, Photo)]
-    with talk.status("drawing a sample ..."):
+    with console.status("drawing a sample ..."):
         sample = take_sample(classifier, photos)
     failures = [item for item in found if isinstance(item, Failure)] + sample.failures
     for failure in failures:
-        talk.warn(f"{printable(failure.path)}: {printable(failure.error)}")
+        console.warn(f"{printable(failure.path)}: {printable(failure.error)}")
     if not sample.photos:
         raise DataError(f"{path}: has no photo that can be read, so there is nothing to measure")
     try:
-        speeds = list(talk.count(measure(classifier, sample), len(STAGES), "bench"))
+        speeds = list(console.count(measure(classifier, sample), len(STAGES), "bench"))
     except KeyboardInterrupt:
         # Rows that were being written are gone with their temporary folder.
         raise KeyboardInterrupt("nothing was measured") from None
     made = figures(classifier, len(photos), sample, speeds)
-    tell = talk.say if as_json else talk.data
+    tell = console.say if as_json else console.data
     for line in lines(made):
         tell(line)
     if as_json:

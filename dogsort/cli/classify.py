@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import Any
 
 import click
 
 import dogsort
-from dogsort.cli.filing import file_photos, open_journal, passed_over, show_plan
+from dogsort.cli.console import Console, console_options, rows_on_stdout
+from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.names import with_stdin
 from dogsort.cli.options import (
     FILE,
     HELP,
     SOME_FAILED,
-    Talk,
+    EngineOptions,
+    cache_option,
     engine_options,
     examples,
-    open_classifier,
-    stdout_for_rows,
-    talk_options,
+    min_confidence_option,
+    open_cache,
 )
-from dogsort.cli.resuming import begin_run, end_run
 from dogsort.errors import OutputError, UsageError
 from dogsort.filing.journal import filed_into, reading
 from dogsort.filing.plan import Planner
-from dogsort.photos.scan import check_paths, scan
-from dogsort.records import Failure, Record
+from dogsort.photos.scan import Scan, check_paths
+from dogsort.records import Record
 from dogsort.results.output import check_not_input, check_writable
-from dogsort.results.resume import Run
-from dogsort.results.summary import Summary, printable, record_line
-from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table
+from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table, open_table
+from dogsort.results.text import Summary, printable
 
 __all__ = ["classify"]
 
@@ -65,33 +63,26 @@ EXAMPLES = examples("dogsort photos -o predictions.csv", "dogsort photos --move 
     "[default: lines on a terminal, CSV in a pipe].",
 )
 @filing_options
+@min_confidence_option
 @click.option(
-    "--min-confidence",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    help="Least confidence that earns a label [default: kept with the weights].",
-)
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="With -o FILE: take over the rows of earlier runs into it, also of one that was stopped.",
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out files and folders below PATH that match, as in .gitignore; may be given again.",
 )
 @click.option("--null", is_flag=True, help="With PATH -: names end in NUL instead of a line's end.")
+@cache_option
 @engine_options
-@talk_options
+@console_options
 def classify(
     paths: tuple[str, ...],
     output: str | None,
     min_confidence: float | None,
-    resume: bool,
+    exclude: tuple[str, ...],
     null: bool,
-    weights: str | None,
-    device: str,
-    batch_size: int | None,
-    workers: int | None,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
+    no_cache: bool,
+    engine: EngineOptions,
+    console: Console,
     **filing: Any,
 ) -> int:
     """Tell dogs from cats in folders of photos, offline, and file them.
@@ -101,61 +92,59 @@ def classify(
     ./submit.
     """
     dry_run: bool = filing["dry_run"]
-    named = [path for path in paths if path != "-"]
-    _check_output(output, paths, resume, dry_run)
+    _check_output(output, paths, dry_run, console)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, the names on stdin")
-    folders = [path for path in named if os.path.isdir(path)]
+    folders = [path for path in paths if path != "-" and os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
     options = read_filing_options(filing, default, folders, "the only PATH is a folder")
     planner = None if options is None else Planner(options)
-    talk = Talk(quiet, verbose, no_progress)
-    pass_over = None if options is None else cache(filed_into)
-    say_passed_over = None if options is None else passed_over(talk)
-    journal, unfiled = None, 0
     with ExitStack() as stack:
+        journal = None
         if options is not None:
-            journal = stack.enter_context(open_journal(options, talk, dry_run))
-        paths = paths if options is None else _not_moved(paths, options.folder, talk)
+            journal = stack.enter_context(open_journal(options, console, dry_run))
+            paths = _not_moved(paths, options.folder, console)
         check_paths(path for path in paths if path != "-")
-        classifier = open_classifier(
-            talk,
-            device,
-            weights=weights,
-            min_confidence=min_confidence,
-            batch_size=batch_size,
-            workers=workers,
+        cache = stack.enter_context(open_cache(no_cache, console))
+        classifier = engine.open(console, min_confidence)
+        pass_over = None if options is None else functools.cache(filed_into)
+        scan = Scan(with_stdin(paths, null), pass_over, _excluding(exclude))
+        records = (
+            classifier.predict_photos(scan) if cache is None else cache.predict(scan, classifier)
         )
-        run = begin_run(None if dry_run else output, paths, classifier, resume, talk)
+        counted = None if "-" in paths else Scan(paths, pass_over, _excluding(exclude))
         summary = Summary()
         try:
-            with _rows(output, talk, planner is not None, run, dry_run) as write:
-                names = with_stdin(paths, null)
-                photos = scan(
-                    names, talk.skipped_link, pass_over, say_passed_over, talk.program_folder
-                )
-                looked_up = photos if run is None else run.recall(photos)
-                counted = None if "-" in paths else scan(paths, pass_over=pass_over)
-                for record in talk.watch(classifier.predict_photos(looked_up), counted):
+            with _rows(output, folders, console, planner is not None, dry_run) as write:
+                for record in console.watch(records, counted):
                     write(record)
                     summary.add(record)
                     if planner is not None:
-                        label = None if isinstance(record, Failure) else record.label
-                        planner.add(record.path, label)
+                        planner.add(record)
         except KeyboardInterrupt as error:
-            if planner is None:
-                raise
-            raise KeyboardInterrupt("nothing was filed", *error.args) from None
-        end_run(run, resume, talk)
-        talk.say(summary.text())
+            said = ["nothing was filed"] * (planner is not None) + [*map(str, error.args)]
+            if cache is not None and summary.total:
+                said.append("the same command goes on from here")
+            raise KeyboardInterrupt(*said) from None
+        console.summary(summary, scan)
+        unfiled = 0
         if planner is not None and journal is None:
-            show_plan(planner, output, talk)
+            show_plan(planner, output, console)
         elif planner is not None and journal is not None:
-            unfiled = file_photos(planner, journal, talk)
+            unfiled = file_photos(planner, journal, console)
     return SOME_FAILED if summary.failed or unfiled else 0
 
 
-def _not_moved(paths: Sequence[str], folder: str, talk: Talk) -> tuple[str, ...]:
+def _excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
+    """Return what tells of a path below a PATH whether it is left out."""
+    if not globs:
+        return None
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(globs).match_file
+
+
+def _not_moved(paths: Sequence[str], folder: str, console: Console) -> tuple[str, ...]:
     """Leave out the PATHs that an earlier run into a folder moved."""
     left = []
     with reading(folder) as journal:
@@ -165,38 +154,37 @@ def _not_moved(paths: Sequence[str], folder: str, talk: Talk) -> tuple[str, ...]
             if journal is None or os.path.lexists(path) or journal.moved_from(real) is None:
                 left.append(path)
             else:
-                talk.say(f"{printable(path)}: moved by an earlier run")
+                console.say(f"{printable(path)}: moved by an earlier run")
     return tuple(left)
 
 
-def _check_output(output: str | None, paths: Sequence[str], resume: bool, dry_run: bool) -> None:
+def _check_output(
+    output: str | None, paths: Sequence[str], dry_run: bool, console: Console
+) -> None:
     """Raise UsageError or OutputError, before any work, if rows could not be written."""
-    if resume and (dry_run or output in (None, "-")):
-        raise UsageError("--resume needs -o FILE, the table to go on with, and no --dry-run")
     if output is not None and output != "-":
         check_table_name(output, (".csv",) if dry_run else TABLE_SUFFIXES)
         check_not_input(output, paths)
-        check_writable(output)
+        for line in check_writable(output):
+            console.say(line)
 
 
 @contextmanager
 def _rows(
-    output: str | None, talk: Talk, filing: bool, run: Run | None, dry_run: bool
+    output: str | None, folders: Sequence[str], console: Console, filing: bool, dry_run: bool
 ) -> Iterator[Callable[[Record], None]]:
     """Give what takes the records: a file, CSV on stdout, or lines for a person."""
     if dry_run or (filing and output is None):  # which tell something else
         yield lambda record: None
-    elif run is not None:
-        with run.rows() as write:
-            yield write
-    elif output == "-" or sys.stdout is None or not sys.stdout.isatty():
+    elif output is not None and output != "-":
+        with open_table(output, folders) as table:
+            yield table.write
+    elif output == "-" or not console.shows_lines:
         try:
-            yield csv_table(stdout_for_rows(), "standard output").write
+            yield csv_table(rows_on_stdout(), "standard output").write
         except BrokenPipeError:
             if filing:
                 raise OutputError("the reader of the rows went away; nothing was filed") from None
             raise
-    else:  # failures are named on stderr already
-        yield (
-            lambda record: None if isinstance(record, Failure) else talk.data(record_line(record))
-        )
+    else:
+        yield console.record

@@ -7,21 +7,22 @@ import json
 import click
 
 import dogsort
+from dogsort.cli.console import Console, console_options
 from dogsort.cli.options import (
     FILE,
     FOLDER,
     HELP,
     SOME_FAILED,
-    Talk,
+    EngineOptions,
     engine_options,
     examples,
-    open_classifier,
-    talk_options,
+    min_confidence_option,
 )
 from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
 from dogsort.results.output import check_writable, write_text
 from dogsort.results.tables import check_table_name
+from dogsort.results.text import program_folder_lines
 
 __all__ = ["evaluate"]
 
@@ -43,12 +44,7 @@ __all__ = ["evaluate"]
     metavar="N",
     help="How many of the worst photos to name.",
 )
-@click.option(
-    "--min-confidence",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    help="Least confidence that earns a label [default: kept with the weights].",
-)
+@min_confidence_option
 @click.option(
     "--robustness",
     is_flag=True,
@@ -66,7 +62,7 @@ __all__ = ["evaluate"]
     help="Write a page with charts and the worst photos: one .html file.",
 )
 @engine_options
-@talk_options
+@console_options
 def evaluate(
     folders: tuple[str, ...],
     worst: int,
@@ -74,20 +70,16 @@ def evaluate(
     robustness: bool,
     output: str | None,
     report: str | None,
-    weights: str | None,
-    device: str,
-    batch_size: int | None,
-    workers: int | None,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
+    engine: EngineOptions,
+    console: Console,
 ) -> int:
     """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg."""
     check_paths(folders)
     for target, suffix in ((output, ".json"), (report, ".html")):
         if target is not None and (target, suffix) != ("-", ".json"):
             check_table_name(target, (suffix,))
-            check_writable(target)
+            for line in check_writable(target):
+                console.say(line)
     if report is not None:
         check_extra("report", "--report")
     from dogsort.evaluation.labelled import find_labelled
@@ -95,25 +87,19 @@ def evaluate(
     from dogsort.evaluation.report import make_report
     from dogsort.evaluation.robustness import CHANGES, predict_changed
 
-    talk = Talk(quiet, verbose, no_progress)
-    photos = find_labelled(folders, talk.program_folder)
-    classifier = open_classifier(
-        talk,
-        device,
-        weights=weights,
-        min_confidence=min_confidence,
-        batch_size=batch_size,
-        workers=workers,
-    )
+    photos, program_folders = find_labelled(folders)
+    for line in program_folder_lines(program_folders):
+        console.say(line)
+    classifier = engine.open(console, min_confidence)
     paths = [photo.path for photo in photos]
-    records = list(talk.watch(classifier.predict(paths), len(paths)))
+    records = list(console.watch(classifier.predict(paths), len(paths)))
     made = make_report(photos, records, classifier.weights.clip)
     if robustness:
         read = [photo for photo, _ in made.pairs]
         copies = predict_changed(read, classifier)
-        counted = talk.count(copies, len(CHANGES) * len(read), "changed copies")
+        counted = console.count(copies, len(CHANGES) * len(read), "changed copies")
         made.changed = evaluate_groups(counted, classifier.weights.clip)
-    tell = talk.say if output == "-" else talk.data
+    tell = console.say if output == "-" else console.data
     for line in made.lines(worst):
         tell(line)
     if output is not None:
@@ -125,5 +111,5 @@ def evaluate(
         write_text(report, evaluation_page(title, made, worst))
     failed = len(records) - len(made.pairs)
     if failed:
-        talk.warn(f"{failed} could not be read and count for nothing")
+        console.warn(f"{failed} could not be read and count for nothing")
     return SOME_FAILED if failed else 0

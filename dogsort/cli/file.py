@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from functools import partial
+from contextlib import ExitStack
 from typing import Any
 
 import click
 
-from dogsort.cli.filing import file_photos, open_journal, passed_over, show_plan
+from dogsort.cli.console import Console, console_options
+from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
-from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, examples, talk_options
+from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, examples, open_cache
 from dogsort.errors import UsageError
-from dogsort.filing.from_table import GONE, MOVED, check_below, folders_of, photos_of, walked
-from dogsort.filing.journal import filed_into, reading
+from dogsort.filing.from_table import GONE, MOVED, check_below, photos_of, walked
+from dogsort.filing.journal import reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Label
-from dogsort.results.log import Log, log_of, read_log
+from dogsort.results.cache import Cache
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.reading import read_table
-from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
+from dogsort.results.text import passed_over_line, printable, program_folder_lines
 
 __all__ = ["file"]
 
@@ -44,14 +45,12 @@ __all__ = ["file"]
 )
 @click.option("-o", "--output", type=FILE, help="With --dry-run: write the plan here, .csv.")
 @filing_options
-@talk_options
+@console_options
 def file(
     table: str,
     photos: str | None,
     output: str | None,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
+    console: Console,
     **filing: Any,
 ) -> int:
     """File photos by the labels in a table, such as a corrected one, without classifying again.
@@ -63,67 +62,74 @@ def file(
     dry_run: bool = filing["dry_run"]
     if output is not None and not dry_run:
         raise UsageError("--output needs --dry-run, whose plan it takes")
-    if output not in (None, "-"):
+    if output is not None and output != "-":
         check_table_name(output, (".csv",))
         check_not_input(output, [table])
-        check_writable(output)
-    talk = Talk(quiet, verbose, no_progress)
+        for line in check_writable(output):
+            console.say(line)
     rows = read_table(table)
     below = photos or os.path.dirname(table) or os.curdir
     check_below(rows, below)
-    log = read_log(log_of(table))
-    roots = folders_of(log, below)
-    within = roots or [below]
-    default = roots[0] if len(roots) == 1 else photos
-    unless = (
-        "the log beside the table names one folder that is here, counting from the current folder, "
-        "or --photos names it"
-    )
-    options = read_filing_options(filing, default, within, unless)
-    if options is None:
-        raise UsageError("say what to do: --move, --copy, --link or --hardlink")
-    planner = Planner(options)
-    with open_journal(options, talk, dry_run) as journal:
-        say_program_folder = partial(talk.program_folder, named_how="with --photos")
-        named = [*within, *_files_named(log)]
-        found_below = walked(rows, named, filed_into, passed_over(talk), say_program_folder)
-        with reading(options.folder) as earlier:
-            moved = _nothing_moved if earlier is None else earlier.moved_from
-            photos_found = photos_of(found_below, options.folders().keys(), log, moved)
-            failed = _take_up(photos_found, planner, talk)
+    with open_cache(False, console) as cache, ExitStack() as stack:
+        roots = _folders_of(table, below, cache)
+        default = roots[0] if len(roots) == 1 else photos
+        unless = "the table was written by dogsort from one folder, or --photos names it"
+        options = read_filing_options(filing, default, roots or [below], unless)
+        if options is None:
+            raise UsageError("say what to do: --move, --copy, --link or --hardlink")
+        planner = Planner(options)
+        journal = stack.enter_context(open_journal(options, console, dry_run))
+        found = walked(rows, roots or [below])
+        for line in program_folder_lines(found.program_folders, "with --photos"):
+            console.say(line)
+        if found.passed_over:
+            console.say(passed_over_line(found.passed_over))
+        earlier = stack.enter_context(reading(options.folder))
+        classified = _not_known if cache is None else cache.stamp
+        moved = _not_known if earlier is None else earlier.moved_from
+        looked_at = photos_of(found.rows, options.folders().keys(), classified, moved)
+        failed = _take_up(looked_at, planner, console)
         if journal is None:
-            show_plan(planner, output, talk)
+            show_plan(planner, output, console)
         else:
-            failed += file_photos(planner, journal, talk)
+            failed += file_photos(planner, journal, console)
     return SOME_FAILED if failed else 0
 
 
-def _nothing_moved(source: str) -> None:
+def _not_known(path: str) -> None:
     return None
 
 
-def _files_named(log: Log | None) -> list[str]:
-    return [] if log is None else [path for path in log.paths if not os.path.isdir(path)]
+def _folders_of(table: str, below: str, cache: Cache | None) -> list[str]:
+    """Return the folders that the table's photos were found in, as far as they lie below one."""
+    known = None if cache is None else cache.table(table)
+    start = os.path.join(os.path.realpath(below), "")
+    folders = [] if known is None else known.folders
+    return [
+        os.path.relpath(folder)
+        for folder in folders
+        if os.path.isdir(folder) and os.path.join(folder, "").startswith(start)
+    ]
 
 
 def _take_up(
-    photos: Iterable[tuple[str, Label | None] | Failure], planner: Planner, talk: Talk
+    photos: Iterable[tuple[str, Label | None] | Failure], planner: Planner, console: Console
 ) -> int:
     """Give photos to the planner, and say which cannot be filed; return how many these are."""
     failed = moved = gone = seen = 0
     for photo in photos:
         seen += 1
         if isinstance(photo, Failure) and photo.error == MOVED:
-            talk.detail(f"{printable(photo.path)}: {MOVED}")
+            console.detail(f"{printable(photo.path)}: {MOVED}")
             moved += 1
         elif isinstance(photo, Failure):
-            talk.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
+            console.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
             failed += 1
             gone += photo.error.startswith(GONE)
         else:
-            planner.add(*photo)
+            planner.add_labelled(*photo)
     if gone and gone == seen:
-        talk.warn("none of them is there: paths in a table count from the current folder")
+        console.warn("none of them is there: paths in a table count from the current folder")
     if moved:
-        talk.say(f"{MOVED}: {moved}")
+        console.say(f"{MOVED}: {moved}")
     return failed

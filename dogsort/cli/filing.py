@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from dogsort.cli.options import Talk, stdout_for_rows
+from dogsort.cli.console import Console, rows_on_stdout
 from dogsort.errors import FilingError
 from dogsort.filing.execute import at_work, carry_out
 from dogsort.filing.journal import Journal, filed_into
@@ -18,14 +17,13 @@ from dogsort.filing.options import Action, FilingOptions
 from dogsort.filing.plan import Planner
 from dogsort.records import Label
 from dogsort.results.output import complete_file, writing
-from dogsort.results.summary import printable, size_text
 from dogsort.results.tables import CsvRows, open_text
+from dogsort.results.text import printable, size_text
 
 __all__ = [
     "counted",
     "file_photos",
     "open_journal",
-    "passed_over",
     "show_plan",
     "write_rows",
 ]
@@ -41,7 +39,9 @@ PLAN_COLUMNS = ("action", "source", "target", "label", "belongs_to", "bytes")
 
 
 @contextmanager
-def open_journal(options: FilingOptions, talk: Talk, dry_run: bool) -> Iterator[Journal | None]:
+def open_journal(
+    options: FilingOptions, console: Console, dry_run: bool
+) -> Iterator[Journal | None]:
     """Keep others out of the folder filed into, and say what was cut off there.
 
     Yields:
@@ -56,11 +56,11 @@ def open_journal(options: FilingOptions, talk: Talk, dry_run: bool) -> Iterator[
         return
     with at_work(options.folder) as (journal, found):
         for line in found:
-            talk.warn(f"{printable(options.folder)}: {printable(line)}")
+            console.warn(f"{printable(options.folder)}: {printable(line)}")
         yield journal
 
 
-def show_plan(planner: Planner, output: str | None, talk: Talk) -> None:
+def show_plan(planner: Planner, output: str | None, console: Console) -> None:
     """Say what would be done: how much, to stderr; each step, as the table of this run."""
     filings, action = planner.filings(), planner.options.action
     sizes = [_size_of(filing) for filing in filings]
@@ -68,14 +68,14 @@ def show_plan(planner: Planner, output: str | None, talk: Talk) -> None:
         (action, filing.source, filing.target, filing.label, filing.belongs_to, size)
         for filing, size in zip(filings, sizes, strict=True)
     )
-    if output is None and sys.stdout is not None and sys.stdout.isatty():
+    if output is None and console.shows_lines:
         for filing in filings:
-            talk.data(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
+            console.data(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
     else:
         write_rows(output, PLAN_COLUMNS, rows)
-    _say_what_stays(planner, talk)
+    _say_what_stays(planner, console)
     counts = Counter(_kind(filing) for filing in filings)
-    talk.say(f"would be {PAST[action]}: {counted(counts)}, {size_text(sum(sizes))}")
+    console.say(f"would be {PAST[action]}: {counted(counts)}, {size_text(sum(sizes))}")
 
 
 def write_rows(
@@ -88,7 +88,7 @@ def write_rows(
     """
     if output is None or output == "-":
         with writing("standard output"):
-            _write_rows(CsvRows(stdout_for_rows(), columns), rows)
+            _write_rows(CsvRows(rows_on_stdout(), columns), rows)
     else:
         with complete_file(output) as partial, writing(output), open_text(partial) as file:
             _write_rows(CsvRows(file, columns), rows)
@@ -99,36 +99,36 @@ def _write_rows(table: CsvRows, rows: Iterable[Sequence[object]]) -> None:
         table.write(row)
 
 
-def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
+def file_photos(planner: Planner, journal: Journal, console: Console) -> int:
     """Carry out a plan; return how many files could not be filed.
 
     Raises:
         KeyboardInterrupt: if interrupted; it says how to take back what was filed.
     """
     filings, options = planner.filings(), planner.options
-    _say_what_stays(planner, talk)
+    _say_what_stays(planner, console)
     past = PAST[options.action]
     if not filings:
-        talk.say(f"{past}: nothing")
+        console.say(f"{past}: nothing")
         return 0
     undo = f"dogsort undo {shlex.quote(printable(options.folder))}"
     done: Counter[str] = Counter()
     labels: set[Label] = set()
     failed = 0
     try:
-        with talk.bar("file", len(filings)) as advance:
+        with console.bar("file", len(filings)) as advance:
             for filing, error in carry_out(filings, options.action, journal):
                 if error is not None:
                     source = printable(filing.source)
-                    talk.warn(f"{source}: not filed: {printable(str(error))}")
+                    console.warn(f"{source}: not filed: {printable(str(error))}")
                     failed += 1
                     advance()
                     continue
                 done[_kind(filing)] += 1
                 labels.add(filing.label)
-                if talk.verbose:
+                if console.verbose:
                     source, target = printable(filing.source), printable(filing.target)
-                    talk.detail(f"{options.action} {source} -> {target}")
+                    console.detail(f"{options.action} {source} -> {target}")
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -138,26 +138,10 @@ def file_photos(planner: Planner, journal: Journal, talk: Talk) -> int:
         raise type(error)(f"{error}; to take back what was {past}: {undo}") from error
     folders = sorted(printable(options.folders()[label]) for label in labels)
     where = f", into {' and '.join(folders)}" if folders else ""
-    talk.say(f"{past}: {counted(done)}{where}" + (f"; {failed} could not be" if failed else ""))
+    console.say(f"{past}: {counted(done)}{where}" + (f"; {failed} could not be" if failed else ""))
     if done:
-        talk.say(f"to take it back: {undo}")
+        console.say(f"to take it back: {undo}")
     return failed
-
-
-def passed_over(talk: Talk) -> Callable[[str], None]:
-    """Return what says that earlier runs filed into a place: once for many that lie together."""
-    said: set[str] = set()
-
-    def say(place: str) -> None:
-        outer = os.path.dirname(place) or os.curdir
-        if outer not in said:
-            talk.say(
-                f"{printable(outer)}: folders in it that earlier runs filed into are passed over"
-            )
-        said.add(outer)
-        talk.detail(f"{printable(place)}: passed over")
-
-    return say
 
 
 def counted(counts: Counter[str]) -> str:
@@ -165,25 +149,25 @@ def counted(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
 
 
-def _say_what_stays(planner: Planner, talk: Talk) -> None:
+def _say_what_stays(planner: Planner, console: Console) -> None:
     for target, link in planner.links.items():
-        talk.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
+        console.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
     for path in planner.shared:
-        talk.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
+        console.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
     for path in planner.unclear:
-        talk.say(f"{printable(path)}: stays, since it may belong to photos of several names")
+        console.say(f"{printable(path)}: stays, since it may belong to photos of several names")
     if planner.in_place:
-        talk.say(f"in the folder of their label already: {planner.in_place}")
+        console.say(f"in the folder of their label already: {planner.in_place}")
     for source, name in planner.already.items():
-        talk.detail(f"{printable(source)}: already there as {printable(name)}")
+        console.detail(f"{printable(source)}: already there as {printable(name)}")
     if planner.already:
         count = len(planner.already)
-        talk.say(f"already there, or the same as another one, so not filed again: {count}")
+        console.say(f"already there, or the same as another one, so not filed again: {count}")
     for source, name in planner.conflicts.items():
-        talk.detail(f"{printable(source)}: another file has the name {printable(name)}")
+        console.detail(f"{printable(source)}: another file has the name {printable(name)}")
     if planner.conflicts:
         count = len(planner.conflicts)
-        talk.say(f"names that another file has, so filed under other names: {count}")
+        console.say(f"names that another file has, so filed under other names: {count}")
 
 
 def _kind(filing: Filing) -> str:

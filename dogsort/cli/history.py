@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import click
 
+from dogsort.cli.console import Console
 from dogsort.cli.filing import counted, write_rows
-from dogsort.cli.options import FILE, FOLDER, HELP, Talk, examples
+from dogsort.cli.options import FILE, FOLDER, HELP, examples
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, Journal, Run
 from dogsort.photos.scan import check_paths
 from dogsort.results.output import check_writable
-from dogsort.results.summary import printable
 from dogsort.results.tables import check_table_name
+from dogsort.results.text import printable
 
 __all__ = ["history", "open_existing"]
 
@@ -39,16 +39,17 @@ def history(folder: str, number: int | None, output: str | None) -> int:
     On a pipe, with -o or with --run, it is the table of one run: where each file was, where it
     went, its label, and whether that is done or undone. FOLDER is the current one by default.
     """
-    talk = Talk(quiet=False)
+    console = Console()
     if output is not None and output != "-":
         check_table_name(output, (".csv",))
-        check_writable(output)
+        for line in check_writable(output):
+            console.say(line)
     with open_existing(folder) as journal:
         runs = {run.number: run for run in journal.runs()}
-        on_terminal = output is None and sys.stdout is not None and sys.stdout.isatty()
+        on_terminal = output is None and console.shows_lines
         if on_terminal and number is None:
             for run in runs.values():
-                talk.data(_described(journal, run))
+                console.data(_described(journal, run))
             return 0
         if number is not None and number not in runs:
             raise UsageError(f"--run {number}: the runs are {', '.join(map(str, runs))}")
@@ -57,7 +58,7 @@ def history(folder: str, number: int | None, output: str | None) -> int:
         rows = ((step.source, step.target, step.label, step.state) for step in steps)
         if on_terminal:
             for source, target, _, state in rows:
-                talk.data(f"{printable(source)} -> {printable(target)}  {state}")
+                console.data(f"{printable(source)} -> {printable(target)}  {state}")
         else:
             write_rows(output, COLUMNS, rows)
     return 0

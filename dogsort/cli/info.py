@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 import dogsort
-from dogsort.cli.options import FILE, HELP, examples
-from dogsort.records import DEVICES
+from dogsort.cli.options import HELP, device_option, examples, weights_option
 
 __all__ = ["info"]
 
@@ -20,16 +19,8 @@ __all__ = ["info"]
     epilog=examples("dogsort info", "dogsort info --device cpu"),
     short_help="Show version, weights, device and readable formats.",
 )
-@click.option(
-    "--weights", type=FILE, help="Weights folder, or a file in it [default: the bundled ones]."
-)
-@click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where the network runs.",
-)
+@weights_option
+@device_option
 def info(weights: str | None, device: str) -> int:
     """Show the version, the weights and their figures, the device, and readable formats."""
     from rich.console import Console
@@ -49,8 +40,8 @@ def info(weights: str | None, device: str) -> int:
         "weights": str(loaded.folder),
         "network": f"{manifest['architecture']['name']}, dense layer of {loaded.hidden}, "
         f"input {loaded.input_size} x {loaded.input_size}",
-        "bars": f"a label needs {loaded.bar:g} confidence, and {loaded.species_bar:g} of dog "
-        "against cat or cat against dog",
+        "thresholds": f"a label needs {loaded.thresholds.confidence:g} confidence, and "
+        f"{loaded.thresholds.species:g} of dog against cat or cat against dog",
         "clipping": f"submissions stay within {loaded.clip:g} and {1 - loaded.clip:g}",
         "figures": _figures(manifest["figures"]),
         "device": f"{engine.device}: {engine.reason}",

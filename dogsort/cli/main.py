@@ -23,7 +23,7 @@ from dogsort.cli.submit import submit
 from dogsort.cli.train import train
 from dogsort.cli.undo import undo
 from dogsort.errors import DogsortError, PathNotFound
-from dogsort.results.summary import printable
+from dogsort.results.text import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -1,20 +1,22 @@
-"""Options that several commands share, and what is drawn while they run."""
+"""Options that several commands share, each group as one value."""
 
 from __future__ import annotations
 
-import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dogsort.errors import OutputError, UnreadablePhoto
+from dogsort.cli.console import Console
+from dogsort.errors import UnreadablePhoto
 from dogsort.extras import check_extra
-from dogsort.records import DEVICES, Failure, Photo, Record
-from dogsort.results.summary import printable
+from dogsort.records import DEVICES
+from dogsort.results.cache import Cache, cache_folder
+from dogsort.results.text import printable
 
 if TYPE_CHECKING:
     from dogsort.classifier import Classifier
@@ -24,18 +26,15 @@ __all__ = [
     "FOLDER",
     "HELP",
     "SOME_FAILED",
-    "Talk",
+    "EngineOptions",
+    "cache_option",
+    "device_option",
     "engine_options",
     "examples",
-    "open_classifier",
-    "stdout_for_rows",
-    "talk_options",
+    "min_confidence_option",
+    "open_cache",
+    "weights_option",
 ]
-
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
-
-BAR_DELAY = 2.0  # seconds; what is done by then needs no bar
 
 #: Exit code: done, but some files could not be read or filed.
 SOME_FAILED = UnreadablePhoto.exit_code
@@ -63,209 +62,116 @@ def examples(*calls: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {call}" for call in calls)])
 
 
-def engine_options(command: F) -> F:
-    """Add --weights, --device, --batch-size and --workers."""
-    for option in reversed(
-        (
-            click.option(
-                "--weights",
-                type=FILE,
-                help="Weights folder, or a file in it [default: the bundled ones].",
-            ),
-            click.option(
-                "--device",
-                type=click.Choice(DEVICES),
-                default="auto",
-                show_default=True,
-                callback=_check_device,
-                help="Where the network runs.",
-            ),
-            click.option(
-                "--batch-size",
-                type=click.IntRange(min=1),
-                metavar="N",
-                help="Photos at a time [default: what suits the device].",
-            ),
-            click.option(
-                "--workers",
-                type=click.IntRange(min=1),
-                metavar="N",
-                help="Threads that decode [default: one per CPU core].",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
 def _check_device(_context: click.Context, _option: click.Parameter, device: str) -> str:
-    # Here, since a command may go on with an earlier run before it loads the network.
+    # Here, before any work.
     if device not in ("auto", "cpu"):
         check_extra("gpu", f"device {device}")
     return device
 
 
-def talk_options(command: F) -> F:
-    """Add --quiet, --verbose and --no-progress."""
-    for option in reversed(
-        (
-            click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
-            click.option(
-                "-v",
-                "--verbose",
-                is_flag=True,
-                help="Also say which weights, device and engine are used.",
-            ),
-            click.option("--no-progress", is_flag=True, help="No progress bar."),
-        )
+weights_option = click.option(
+    "--weights", type=FILE, help="Weights folder, or a file in it [default: the bundled ones]."
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    callback=_check_device,
+    help="Where the network runs.",
+)
+min_confidence_option = click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Least confidence that earns a label [default: kept with the weights].",
+)
+cache_option = click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Classify all photos anew; take nothing from the cache, and keep nothing in it.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What computes; the options of ``Classifier``."""
+
+    weights: str | None
+    device: str
+    batch_size: int | None
+    workers: int | None
+
+    def open(self, console: Console, min_confidence: float | None = None) -> Classifier:
+        """Load the network, saying so where it may take a moment."""
+        # Pillow warns from 89 megapixels on; dogsort has its own limit and says so per photo.
+        warnings.filterwarnings("ignore", module="PIL")
+        with console.status("loading the network ..."):
+            from dogsort.classifier import Classifier
+
+            classifier = Classifier(
+                self.weights,
+                self.device,
+                min_confidence=min_confidence,
+                batch_size=self.batch_size,
+                workers=self.workers,
+            )
+        engine = classifier.engine
+        # Who asks for a device wants to know what came of it.
+        tell = console.detail if self.device == "auto" else console.say
+        tell(f"{engine.name} on {engine.device}: {engine.reason}")
+        if engine.advice:
+            console.say(engine.advice)
+        console.detail(f"weights: {classifier.weights.folder}")
+        return classifier
+
+
+def engine_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add --weights, --device, --batch-size and --workers; the command gets an ``engine``."""
+
+    @wraps(command)
+    def with_engine(
+        *,
+        weights: str | None,
+        device: str,
+        batch_size: int | None,
+        workers: int | None,
+        **given: Any,
+    ) -> int:
+        return command(engine=EngineOptions(weights, device, batch_size, workers), **given)
+
+    for option in (
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Threads that decode [default: one per CPU core].",
+        ),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Photos at a time [default: what suits the device].",
+        ),
+        device_option,
+        weights_option,
     ):
-        command = option(command)
-    return command
+        with_engine = option(with_engine)
+    return with_engine
 
 
-class Talk:
-    """Everything said on stderr during a run: lines, warnings, a progress bar."""
-
-    def __init__(self, quiet: bool, verbose: bool = False, no_progress: bool = False) -> None:
-        self.quiet, self.verbose = quiet, verbose and not quiet
-        self.show_bar = sys.stderr.isatty() and not quiet and not no_progress
-        self._bar: Any = None
-
-    def say(self, text: str) -> None:
-        """Print a line, unless --quiet."""
-        if not self.quiet:
-            self._print(text)
-
-    def warn(self, text: str) -> None:
-        """Print a line even if --quiet: something did not go as asked."""
-        self._print(text)
-
-    def detail(self, text: str) -> None:
-        """Print a line if --verbose."""
-        if self.verbose:
-            self._print(text)
-
-    def skipped_link(self, path: str) -> None:
-        """Say that a link to a folder was not followed."""
-        self.say(
-            f"{printable(path)}: a link to a folder, not followed; name it as a PATH to include it"
-        )
-
-    def program_folder(self, path: str, named_how: str = "as a PATH") -> None:
-        """Say that a folder of a program was passed over, and how it is named to be included."""
-        self.say(
-            f"{printable(path)}: a folder of a program, passed over; "
-            f"name it {named_how} to include it"
-        )
-
-    def watch(
-        self, records: Iterable[Record], found: Iterable[Photo | Failure] | int | None
-    ) -> Iterator[Record]:
-        """Pass records on, drawing progress and naming bad files as they come.
-
-        Args:
-            records: the results, lazily.
-            found: how many there are, or the same scan once more, to be counted on the side;
-                None if that cannot be known.
-        """
-        with self.bar("photo", found) as advance:
-            for record in records:
-                if isinstance(record, Failure):
-                    self.warn(f"{printable(record.path)}: {printable(record.error)}")
-                advance()
-                yield record
-
-    def count(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
-        """Pass items on, drawing progress."""
-        with self.bar("step", total, what) as advance:
-            for item in items:
-                yield item
-                advance()
-
-    @contextmanager
-    def bar(
-        self, unit: str, counted: Iterable[Any] | int | None, what: str = ""
-    ) -> Iterator[Callable[..., Any]]:
-        """Draw a bar on a terminal, once the work has taken two seconds.
-
-        Yields:
-            What makes it advance, by one step or as many as it is told.
-        """
-        if not self.show_bar:
-            yield lambda _steps=1: None
-            return
-        from tqdm import tqdm
-
-        total = counted if isinstance(counted, int) else None
-        bar = tqdm(
-            desc=what or None,
-            unit=f" {unit}s",
-            total=total,
-            delay=BAR_DELAY,
-            dynamic_ncols=True,
-            file=sys.stderr,
-        )
-        if counted is not None and not isinstance(counted, int):
-            threading.Thread(target=_count, args=(counted, bar), daemon=True).start()
-        self._bar = bar
-        try:
-            yield bar.update
-        finally:
-            self._bar = None
-            bar.close()
-
-    @contextmanager
-    def status(self, text: str) -> Iterator[None]:
-        """Show a passing line on a terminal, so that nobody waits before an empty screen."""
-        if not self.show_bar:
-            yield
-            return
-        click.echo(text, nl=False, err=True)
-        try:
-            yield
-        finally:
-            click.echo("\r" + " " * len(text) + "\r", nl=False, err=True)
-
-    def data(self, text: str) -> None:
-        """Print a line on stdout, above the bar if there is one."""
-        self._print(text, err=False)
-
-    def _print(self, text: str, err: bool = True) -> None:
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr if err else sys.stdout)
-        else:
-            click.echo(text, err=err)
-
-
-def _count(items: Iterable[Any], bar: Any) -> None:
-    total = sum(1 for _ in items)
-    bar.total = total
-
-
-def stdout_for_rows() -> IO[str]:
-    """Return stdout as a table needs it: UTF-8, names byte for byte, each row passed on at once.
-
-    Raises:
-        OutputError: if it is closed.
-    """
-    if sys.stdout is None:
-        raise OutputError("standard output is closed; name a file with --output")
-    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
-
-
-def open_classifier(talk: Talk, device: str, **options: Any) -> Classifier:
-    """Load the network, saying so where it may take a moment."""
-    # Pillow warns from 89 megapixels on; dogsort has its own limit and says so per photo.
-    warnings.filterwarnings("ignore", module="PIL")
-    with talk.status("loading the network ..."):
-        from dogsort.classifier import Classifier
-
-        classifier = Classifier(device=device, **options)
-    engine = classifier.engine
-    # Who asks for a device wants to know what came of it.
-    tell = talk.detail if device == "auto" else talk.say
-    tell(f"{engine.name} on {engine.device}: {engine.reason}")
-    if engine.advice:
-        talk.say(engine.advice)
-    talk.detail(f"weights: {classifier.weights.folder}")
-    return classifier
+@contextmanager
+def open_cache(no_cache: bool, console: Console) -> Iterator[Cache | None]:
+    """Open the cache, and say in the end if it could not be used; None if it is not wanted."""
+    if no_cache:
+        yield None
+        return
+    with closing(Cache(cache_folder())) as cache:
+        yield cache
+        if cache.recalled:
+            console.detail(f"known from earlier runs: {cache.recalled}")
+        if cache.trouble:
+            console.warn(
+                f"{printable(str(cache.path))}: the cache cannot be used, so nothing is kept: "
+                f"{printable(cache.trouble)}; delete it, or set DOGSORT_CACHE to another folder"
+            )

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import click
 
+from dogsort.cli.console import Console, console_options
 from dogsort.cli.options import (
     FILE,
     FOLDER,
     HELP,
     SOME_FAILED,
-    Talk,
+    EngineOptions,
+    cache_option,
     engine_options,
     examples,
-    open_classifier,
-    talk_options,
+    open_cache,
 )
 from dogsort.photos.scan import check_paths
-from dogsort.records import Failure
+from dogsort.records import Failure, Photo
 from dogsort.results.kaggle import numbered_photos, submission_label, write_submission
 from dogsort.results.output import check_writable
 from dogsort.results.tables import check_table_name
+from dogsort.results.text import program_folder_lines
 
 __all__ = ["submit"]
 
@@ -36,19 +38,16 @@ __all__ = ["submit"]
 @click.option(
     "--hard", is_flag=True, help="Write 1 for dog and 0 for cat, as the 2013 competition wants."
 )
+@cache_option
 @engine_options
-@talk_options
+@console_options
 def submit(
     folder: str,
     output: str,
     hard: bool,
-    weights: str | None,
-    device: str,
-    batch_size: int | None,
-    workers: int | None,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
+    no_cache: bool,
+    engine: EngineOptions,
+    console: Console,
 ) -> int:
     """Write a Kaggle submission for the test photos in DIR.
 
@@ -57,24 +56,29 @@ def submit(
     """
     check_paths([folder])
     check_table_name(output, (".csv",))
-    talk = Talk(quiet, verbose, no_progress)
-    ids = numbered_photos(folder, talk.program_folder)
-    check_writable(output)
-    classifier = open_classifier(
-        talk, device, weights=weights, batch_size=batch_size, workers=workers
-    )
+    ids, program_folders = numbered_photos(folder)
+    for line in (*program_folder_lines(program_folders), *check_writable(output)):
+        console.say(line)
+    classifier = engine.open(console)
     clip = classifier.weights.clip
     labels: dict[int, float] = {}
     failed = 0
-    try:
-        for record in talk.watch(classifier.predict(ids), len(ids)):
-            labels[ids[record.path]] = submission_label(record, clip, hard)
-            failed += isinstance(record, Failure)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{output} was not written") from None
+    with open_cache(no_cache, console) as cache:
+        photos = map(Photo, ids)
+        records = (
+            classifier.predict_photos(photos)
+            if cache is None
+            else cache.predict(photos, classifier)
+        )
+        try:
+            for record in console.watch(records, len(ids)):
+                labels[ids[record.path]] = submission_label(record, clip, hard)
+                failed += isinstance(record, Failure)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{output} was not written") from None
     write_submission(output, labels, hard)
-    talk.say(f"{output}: {len(labels)} rows")
+    console.say(f"{output}: {len(labels)} rows")
     if failed:
-        talk.warn(f"{failed} could not be read and got 0.5")
+        console.warn(f"{failed} could not be read and got 0.5")
         return SOME_FAILED
     return 0

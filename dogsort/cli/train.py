@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, Talk, examples, talk_options
+from dogsort.cli.console import Console, console_options
+from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, examples
 from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
 from dogsort.records import DEVICES, Failure
-from dogsort.results.summary import printable
+from dogsort.results.text import printable, program_folder_lines
 from dogsort.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from dogsort.training.train import Event, Progress
 
 __all__ = ["train"]
+
+USUAL = Recipe()
 
 
 @click.command(
@@ -60,13 +63,13 @@ __all__ = ["train"]
     type=click.IntRange(min=0),
     metavar="N",
     help="Epochs; 0 only calibrates the starting weights on the validation photos "
-    f"[default: {Recipe.epochs}, or what --recipe says].",
+    f"[default: {USUAL.epochs}, or what --recipe says].",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**31 - 1),
     metavar="N",
-    help=f"Another outcome of the same recipe [default: {Recipe.seed}, or what --recipe says].",
+    help=f"Another outcome of the same recipe [default: {USUAL.seed}, or what --recipe says].",
 )
 @click.option(
     "--recipe",
@@ -89,7 +92,7 @@ __all__ = ["train"]
     metavar="N",
     help="Processes that change photos at random.",
 )
-@talk_options
+@console_options
 def train(
     data: str,
     output: str,
@@ -101,9 +104,7 @@ def train(
     recipe_file: str | None,
     device: str,
     workers: int,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
+    console: Console,
 ) -> int:
     """Fine-tune the network on the labelled photos in DATA.
 
@@ -120,17 +121,21 @@ def train(
     from dogsort.training.start import read_start
     from dogsort.training.train import train as fine_tune
 
-    talk = Talk(quiet, verbose, no_progress)
     check_apart(output, [data] if validation is None else [data, validation])
-    photos = find_labelled([data], talk.program_folder)
+    photos, program_folders = find_labelled([data])
     if validation is None:
         photos, held_out = hold_out(photos)
     else:
         check_classes("training", photos)
-        held_out = find_labelled([validation], talk.program_folder)
+        held_out, passed_over = find_labelled([validation])
+        program_folders += passed_over
         check_classes("validation", held_out)
         if shared := count_shared(photos, held_out):
-            talk.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
+            console.warn(
+                f"{shared} photos of {validation} are trained on, too: figures will flatter"
+            )
+    for line in program_folder_lines(program_folders):
+        console.say(line)
     changes: dict[str, Any] = {"epochs": epochs, "seed": seed}
     recipe = replace(
         Recipe() if recipe_file is None else read_recipe(recipe_file),
@@ -138,7 +143,7 @@ def train(
     )
     try:
         failed = _show(
-            talk,
+            console,
             fine_tune(
                 photos,
                 held_out,
@@ -153,14 +158,14 @@ def train(
     except KeyboardInterrupt:
         kept = f"the same command goes on after the last whole epoch that {output} keeps"
         raise KeyboardInterrupt(kept) from None
-    talk.say(f"weights are in {output}: dogsort --weights {output} ...")
+    console.say(f"weights are in {output}: dogsort --weights {output} ...")
     if failed:
-        talk.say(f"{failed} photos could not be read and were left out")
+        console.say(f"{failed} photos could not be read and were left out")
         return SOME_FAILED
     return 0
 
 
-def _show(talk: Talk, events: Iterator[Event]) -> int:
+def _show(console: Console, events: Iterator[Event]) -> int:
     """Show how training goes; return how many photos could not be read."""
     from dogsort.training.finish import Comparison
 
@@ -168,24 +173,24 @@ def _show(talk: Talk, events: Iterator[Event]) -> int:
     # Progress comes in long rows, one for each bar.
     for stage, row in groupby(events, lambda event: getattr(event, "stage", None)):
         if stage is not None:
-            _draw(talk, stage, cast("Iterator[Progress]", row))
+            _draw(console, stage, cast("Iterator[Progress]", row))
             continue
         for event in row:
             if isinstance(event, Failure):
                 failed += 1
-                talk.warn(f"left out: {printable(event.path)}: {printable(event.error)}")
+                console.warn(f"left out: {printable(event.path)}: {printable(event.error)}")
             elif isinstance(event, Comparison):
                 for line in event.lines():
-                    talk.say(line)
+                    console.say(line)
             elif isinstance(event, dict):
-                talk.say("  ".join(f"{name} {value}" for name, value in event.items()))
+                console.say("  ".join(f"{name} {value}" for name, value in event.items()))
     return failed
 
 
-def _draw(talk: Talk, stage: str, row: Iterator[Progress]) -> None:
+def _draw(console: Console, stage: str, row: Iterator[Progress]) -> None:
     """Draw the bar of a stage."""
     first = next(row)
-    with talk.bar("step", first.total, stage) as advance:
+    with console.bar("step", first.total, stage) as advance:
         advance(first.done)
         done = first.done
         for event in row:

@@ -6,12 +6,13 @@ import os
 
 import click
 
+from dogsort.cli.console import Console, console_options
 from dogsort.cli.history import open_existing
-from dogsort.cli.options import FOLDER, HELP, SOME_FAILED, Talk, examples, talk_options
+from dogsort.cli.options import FOLDER, HELP, SOME_FAILED, examples
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.execute import STRANGE, at_work, put_back
 from dogsort.filing.journal import Journal, Run
-from dogsort.results.summary import printable
+from dogsort.results.text import printable
 
 __all__ = ["undo"]
 
@@ -26,15 +27,13 @@ __all__ = ["undo"]
 @click.option("-n", "--dry-run", is_flag=True, help="Put nothing back; say what would be.")
 @click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
 @click.option("-y", "--yes", is_flag=True, help="Also undo what somebody else's dogsort filed.")
-@talk_options
+@console_options
 def undo(
     folder: str,
     dry_run: bool,
     number: int | None,
     yes: bool,
-    quiet: bool,
-    verbose: bool,
-    no_progress: bool,
+    console: Console,
 ) -> int:
     """Put back what the last --move, --copy, --link or --hardlink into FOLDER filed.
 
@@ -42,17 +41,16 @@ def undo(
     changed since stays where it is, nothing is overwritten, and what could not be put back is
     named; dogsort history tells the runs.
     """
-    talk = Talk(quiet, verbose, no_progress)
     with open_existing(folder) as journal:
         run = _run_to_undo(journal, number)
         if dry_run:
-            _say_what_would_be(journal, run, talk)
+            _say_what_would_be(journal, run, console)
             return 0
         trusted = run if yes or _confirmed(journal, run) else None
     with at_work(folder, trusted) as (journal, found):
         for line in found:
-            talk.warn(f"{printable(folder)}: {printable(line)}")
-        left = _put_back(journal, _run_to_undo(journal, number), talk)
+            console.warn(f"{printable(folder)}: {printable(line)}")
+        left = _put_back(journal, _run_to_undo(journal, number), console)
     return SOME_FAILED if left else 0
 
 
@@ -86,33 +84,35 @@ def _confirmed(journal: Journal, run: Run) -> bool:
     return True
 
 
-def _put_back(journal: Journal, run: Run, talk: Talk) -> int:
+def _put_back(journal: Journal, run: Run, console: Console) -> int:
     """Undo one run; return how many files could not be put back."""
     back = left = 0
     total = sum(count for (*_, state), count in journal.counts(run).items() if state == "done")
     try:
-        with talk.bar("file", total) as advance:
+        with console.bar("file", total) as advance:
             for step, error in put_back(journal, run):
                 if error is None:
                     back += 1
-                    if talk.verbose:
-                        talk.detail(f"{printable(step.target)} -> {printable(step.source)}")
+                    if console.verbose:
+                        console.detail(f"{printable(step.target)} -> {printable(step.source)}")
                 else:
                     left += 1
                     reason = printable(str(error))
-                    talk.warn(f"{printable(step.target)}: not put back: {reason}")
+                    console.warn(f"{printable(step.target)}: not put back: {reason}")
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what was put back stays so; the same command goes on") from None
-    talk.say(f"Put back {_files(back)}." + (f" {left} could not be." if left else ""))
+    console.say(f"Put back {_files(back)}." + (f" {left} could not be." if left else ""))
     return left
 
 
-def _say_what_would_be(journal: Journal, run: Run, talk: Talk) -> None:
+def _say_what_would_be(journal: Journal, run: Run, console: Console) -> None:
     steps = journal.steps(run, "planned", "done", "returning")
     for step in steps:
-        talk.detail(f"{printable(step.target)} -> {printable(step.source)}")
-    talk.say(f"Would put back {_files(len(steps))} of the run begun {run.started} ({run.action}).")
+        console.detail(f"{printable(step.target)} -> {printable(step.source)}")
+    console.say(
+        f"Would put back {_files(len(steps))} of the run begun {run.started} ({run.action})."
+    )
 
 
 def _files(count: int) -> str:

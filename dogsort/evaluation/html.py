@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from dogsort.decision import Thresholds, decide
 from dogsort.errors import UnreadablePhoto
 from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.evaluation.metrics import Flags, Floats, Share, as_arrays, calibration_bins
 from dogsort.evaluation.report import LEGEND, Report
 from dogsort.photos.decode import decode_file
 from dogsort.records import LABELS, Prediction
-from dogsort.results.summary import printable
-from dogsort.verdict import decide_many
+from dogsort.results.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +77,7 @@ def _charts(report: Report) -> bytes:
 
     truth, _, p_dog, p_pet = as_arrays(report.pairs)
     is_pet = truth != "neither"
-    answer, confidence = decide_many(p_dog, p_pet, 0.0, 0.0)
+    answer, confidence = decide(p_dog, p_pet, Thresholds(0.0, 0.0))
     figure = Figure(figsize=CHARTS, layout="constrained")
     apart, pet, right = figure.subplots(1, 3)
     _draw_reliability(apart, "dog against cat", p_dog[is_pet], truth[is_pet] == "dog")

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from dogsort.decision import ANSWERS, joint_probabilities
 from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
 from dogsort.evaluation.metrics import Estimate, Evaluation, Pair, Share, evaluate, evaluate_groups
 from dogsort.records import LABELS, Prediction, Record
-from dogsort.results.summary import printable
-from dogsort.verdict import ANSWERS, joint_probabilities
+from dogsort.results.text import printable
 
 __all__ = ["LEGEND", "Report", "figure_as_json", "make_report"]
 

@@ -10,7 +10,7 @@ from dogsort.filing.execute import STRANGE, at_work, carry_out, put_back
 from dogsort.filing.journal import reading
 from dogsort.filing.options import FilingOptions
 from dogsort.filing.plan import Planner
-from dogsort.records import Failure, Label, Record
+from dogsort.records import Label, Record
 
 __all__ = ["Filed", "FilingOptions", "file_photos", "undo"]
 
@@ -47,7 +47,7 @@ def file_photos(records: Iterable[Record], options: FilingOptions) -> list[Filed
     """
     planner = Planner(options)
     for record in records:
-        planner.add(record.path, None if isinstance(record, Failure) else record.label)
+        planner.add(record)
     with at_work(options.folder) as (journal, _):
         return [
             Filed(filing.source, filing.target, filing.label, _text(error))

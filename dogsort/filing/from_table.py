@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
+from typing import NamedTuple
 
 from dogsort.errors import FilingError
-from dogsort.filing.journal import FOLDER_NAME
+from dogsort.filing.journal import FOLDER_NAME, filed_into
 from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Label
-from dogsort.results.log import Entry, Log, Stamp
+from dogsort.results.cache import stamp_of
 from dogsort.results.reading import Row
 
-__all__ = ["GONE", "MOVED", "check_below", "folders_of", "photos_of", "walked"]
+__all__ = ["GONE", "MOVED", "Walked", "check_below", "photos_of", "walked"]
 
 GONE = "gone since it was classified"
 CHANGED = "changed since it was classified"
@@ -54,75 +55,64 @@ def check_below(rows: Iterable[Row], folder: str) -> None:
         seen[real] = row
 
 
-def folders_of(log: Log | None, below: str) -> list[str]:
-    """Return the folders that the table's photos were found in: PATHs of its run, below a folder.
+class Walked(NamedTuple):
+    """Rows of a table as a scan would have found them.
 
-    Args:
-        log: of the table, if there is one.
-        below: what lies elsewhere is not believed.
+    Attributes:
+        rows: of photos.
+        passed_over: folders with rows that earlier runs filed into.
+        program_folders: folders with rows that belong to programs.
     """
-    paths = [] if log is None else [path for path in log.paths if os.path.isdir(path)]
-    start = os.path.join(os.path.realpath(below), "")
-    return [path for path in paths if os.path.join(os.path.realpath(path), "").startswith(start)]
+
+    rows: list[Row]
+    passed_over: list[str]
+    program_folders: list[str]
 
 
-def walked(
-    rows: Iterable[Row],
-    roots: Iterable[str],
-    filed: Callable[[str], Iterable[str]],
-    on_passed_over: Callable[[str], None],
-    on_program_folder: Callable[[str], None],
-) -> Iterator[Row]:
+def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
     """Leave out the rows that a scan would not have found: somebody may have sorted there by hand.
 
     Args:
         rows: of the table.
-        roots: the folders to be walked, and files that were named by themselves.
-        filed: tells, of each folder from a root down to a row, the folders below it that earlier
-            runs filed into, absolute, without links; like a scan, this passes over them.
-        on_passed_over: called with each of them that holds a row.
-        on_program_folder: called with each folder of a program, below a root, that holds a row.
+        roots: the folders to be walked; a row below none of them was named by itself.
 
     Raises:
-        FilingError: if ``filed`` cannot tell.
+        FilingError: if a journal cannot be read.
     """
-    named = set(roots)
-    starts = set(map(os.path.realpath, named))
-    told: set[str] = set()
-    filed = cache(filed)
+    starts = set(map(os.path.realpath, roots))
+    told = cache(filed_into)
 
     @cache
-    def passed_over(place: str) -> tuple[str, Callable[[str], None]] | None:
-        inner_first, here = [], os.path.realpath(place)
+    def left_out(place: str) -> tuple[str, bool] | None:
+        """Return the outermost folder around a row that is left out, and if it is a program's."""
+        inner_first, here = [], os.path.realpath(place or os.curdir)
         while here not in starts:
             if here == os.path.dirname(here):
-                return None  # below no root: named by itself
+                return None
             inner_first.append(here)
             here = os.path.dirname(here)
-        found = set(filed(here))
+        filed = set(told(here))
         for below in reversed(inner_first):
             if is_program_folder(os.path.basename(below)):
-                return below, on_program_folder
-            if below in found:
-                return below, on_passed_over
-            found.update(filed(below))
+                return below, True
+            if below in filed:
+                return below, False
+            filed.update(told(below))
         return None
 
-    for row in rows:
-        found = passed_over(os.path.dirname(row.path) or os.curdir)
-        if found is None or row.path in named:
-            yield row
-            continue
-        place, tell = found
-        if place not in told:
-            told.add(place)
-            tell(place)
+    found = [(row, left_out(os.path.dirname(row.path))) for row in rows]
+    folders = dict.fromkeys(out for _, out in found if out is not None)
+    return Walked(
+        [row for row, out in found if out is None],
+        [folder for folder, is_program in folders if not is_program],
+        [folder for folder, is_program in folders if is_program],
+    )
 
 
 def photos_of(
     rows: Iterable[Row],
     labels: Collection[Label],
-    log: Log | None,
+    classified: Callable[[str], str | None],
     moved: Callable[[str], tuple[Label, int] | None],
 ) -> Iterator[tuple[str, Label | None] | Failure]:
     """Look what became of the photos in rows.
@@ -130,8 +120,8 @@ def photos_of(
     Args:
         rows: of the table.
         labels: those that are filed.
-        log: of the table, which tells what the photos were when they were classified. Without, or
-            for a row that it does not hold, that is not asked.
+        classified: tells, of a path, the stamp that its photo had when it was classified; None if
+            that is not known.
         moved: tells, of an absolute path without links, how an earlier run moved a photo away.
 
     Yields:
@@ -141,24 +131,18 @@ def photos_of(
     """
     resolved = cache(os.path.realpath)
     for row in rows:
-        entry = None if log is None else log.entries.get(row.path)
-        reason = _why_not(row, entry)
-        folder, name = os.path.split(row.path)
-        is_gone = reason is not None and not os.path.lexists(row.path)
-        earlier = moved(os.path.join(resolved(folder), name)) if is_gone else None
-        if earlier is not None and (entry is None or entry.stamp.size == earlier[1]):
-            same = earlier[0] == row.label
-            reason = MOVED if same else f"{MOVED} as {earlier[0]}; dogsort undo takes that back"
+        stamp, then = stamp_of(row.path), classified(row.path)
+        reason = None if then in (None, stamp) else CHANGED
+        if stamp is None:
+            escaped = ", or a name that is no UTF-8, which needs a .csv table"
+            reason = GONE + (escaped if "\\x" in row.path else "")
+            folder, name = os.path.split(row.path)
+            is_gone = not os.path.lexists(row.path)
+            earlier = moved(os.path.join(resolved(folder), name)) if is_gone else None
+            if earlier is not None:
+                same = earlier[0] == row.label
+                reason = MOVED if same else f"{MOVED} as {earlier[0]}; dogsort undo takes that back"
         if reason is not None and row.label in labels:
             yield Failure(row.path, reason)
-        if reason in (None, CHANGED):
-            yield row.path, row.label if reason is None else None
-
-
-def _why_not(row: Row, entry: Entry | None) -> str | None:
-    """Return why a photo is not to be filed; None if nothing is against it."""
-    stamp = Stamp.of(row.path)
-    if stamp is None:
-        escaped = ", or a name that is no UTF-8, which needs a .csv table"
-        return GONE + (escaped if "\\x" in row.path else "")
-    return None if entry is None or entry.stamp == stamp else CHANGED
+        if stamp is not None:
+            yield row.path, None if reason else row.label

@@ -10,7 +10,7 @@ from itertools import groupby
 from dogsort.filing.naming import Filing, Group, Namer
 from dogsort.filing.options import FilingOptions
 from dogsort.filing.sidecars import Sidecars, is_sidecar_name
-from dogsort.records import Label
+from dogsort.records import Failure, Label, Record
 
 __all__ = ["Planner"]
 
@@ -50,11 +50,14 @@ class Planner:
         self.shared: list[str] = []
         self.unclear: list[str] = []
 
-    def add(self, path: str, label: Label | None) -> None:
-        """Take up one photo, whether it is to be filed or not: what belongs to it asks for it.
+    def add(self, record: Record) -> None:
+        """Take up one photo, whether it is to be filed or not: what belongs to it asks for it."""
+        self.add_labelled(record.path, None if isinstance(record, Failure) else record.label)
 
-        Photos that could not be read (label None), those of a label that is not filed, and those
-        in their folder already stay.
+    def add_labelled(self, path: str, label: Label | None) -> None:
+        """Take up one photo of a label; None if it could not be read.
+
+        That, photos of a label that is not filed, and those in their folder already stay.
         """
         # What is named by itself, and cannot be read, may still belong to a photo.
         folder, name = os.path.split(path)

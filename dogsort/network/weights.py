@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dogsort.decision import Thresholds
 from dogsort.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ class Weights:
         hidden: width of the dense layer.
         input_size: side of the square the network sees, in pixels.
         scaling: what makes probabilities of its logits.
-        bar: default for the least confidence that earns a label, 0..1.
-        species_bar: what goes with it, as in ``verdict.decide``.
+        thresholds: the default of what a label needs.
         clip: submissions stay within [clip, 1 - clip].
         manifest: the whole of it, for display.
     """
@@ -75,8 +75,7 @@ class Weights:
     hidden: int
     input_size: int
     scaling: Scaling
-    bar: float
-    species_bar: float
+    thresholds: Thresholds
     clip: float
     manifest: dict[str, Any]
 
@@ -84,7 +83,7 @@ class Weights:
     def identity(self) -> str:
         """A SHA-256 of all that probabilities follow from: both files, input, scaling.
 
-        The bars are no part of it.
+        The thresholds are no part of it.
         """
         files = [self.manifest["files"][name]["sha256"] for name in (SAFETENSORS_NAME, ONNX_NAME)]
         parts = [*files, self.input_size, *astuple(self.scaling)]
@@ -169,8 +168,10 @@ def _parse(manifest: Any, folder: Path, file: Path) -> Weights:
             scaling=Scaling(
                 *(float(manifest["calibration"][field.name]) for field in fields(Scaling))
             ),
-            bar=float(manifest["thresholds"]["min_confidence"]),
-            species_bar=float(manifest["thresholds"]["min_species"]),
+            thresholds=Thresholds(
+                float(manifest["thresholds"]["min_confidence"]),
+                float(manifest["thresholds"]["min_species"]),
+            ),
             clip=float(manifest["submission"]["clip"]),
             manifest=manifest,
         )
@@ -185,8 +186,8 @@ def _check_ranges(weights: Weights, file: Path) -> Weights:
         "temperature_dog": 0 < weights.scaling.temperature_dog < math.inf,
         "temperature_pet": 0 < weights.scaling.temperature_pet < math.inf,
         "bias_dog": math.isfinite(weights.scaling.bias_dog),
-        "min_confidence": 0 <= weights.bar <= 1,
-        "min_species": 0 <= weights.species_bar <= 1,
+        "min_confidence": 0 <= weights.thresholds.confidence <= 1,
+        "min_species": 0 <= weights.thresholds.species <= 1,
         "clip": 0 <= weights.clip < 0.5,
         "figures": isinstance(weights.manifest.get("figures"), dict),
     }

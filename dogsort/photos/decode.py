@@ -28,6 +28,7 @@ __all__ = [
     "decode_file",
     "decode_image",
     "decode_whole",
+    "decoder_version",
     "readable_formats",
     "unpacked_file",
 ]
@@ -48,6 +49,19 @@ TRANSPOSE_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+#: Counted up whenever a file becomes other pixels than before, so that no old prediction stands.
+DECODER_VERSION = 1
+
+
+def decoder_version() -> str:
+    """Return what tells whether a file still becomes the same pixels."""
+    import PIL
+    import pillow_heif
+
+    libraries = f"Pillow {PIL.__version__}, pillow-heif {pillow_heif.__version__}"
+    return f"decoder {DECODER_VERSION}, {libraries}"
 
 
 @cache

@@ -65,7 +65,8 @@ class Scan:
         paths: files and folders, in the order to be walked; consumed lazily.
         pass_over: called with each folder walked; tells which folders below it are not to be.
             If it raises FilingError, for it cannot tell, the folder is not walked either.
-        exclude: tells of a path below a folder whether it is left out, a folder with all in it.
+        exclude: tells whether what lies below one of the paths is left out, by its path from
+            there, with slashes; that of a folder ends in one, and what is in it is left out, too.
 
     Attributes:
         links: links to folders, which were not followed.
@@ -83,6 +84,7 @@ class Scan:
     ) -> None:
         self._paths = paths
         self._pass_over, self._exclude = pass_over, exclude
+        self._root_length = 0
         self._not_below: set[str] = set()  # without links; below the path that is walked now
         self._folders_seen: set[tuple[int, int]] = set()  # (device, inode)
         self._files_given: set[tuple[str, str]] = set()  # real folder, name
@@ -116,6 +118,7 @@ class Scan:
     def _walk(self, path: str) -> Iterator[Photo | Failure]:
         """Walk a folder and those below it; a list instead of recursion, however deep they nest."""
         self._not_below.clear()  # who names such a folder wants it walked
+        self._root_length = len(os.path.join(path, ""))
         waiting = [path]
         while waiting:
             below: list[str] = []
@@ -143,11 +146,10 @@ class Scan:
         for name in names:
             found = os.path.join(path, name)
             entry = no_files.get(name)
-            if self._exclude is not None and self._exclude(found):
-                self.excluded += 1
-                continue
             try:
-                if entry is not None and entry.is_dir(follow_symlinks=False):
+                if self._is_excluded(found, entry):
+                    self.excluded += 1
+                elif entry is not None and entry.is_dir(follow_symlinks=False):
                     self._add_folder(found, below)
                 elif entry is not None and entry.is_symlink() and entry.is_dir():
                     yield from self._link_to_folder(found)
@@ -157,6 +159,13 @@ class Scan:
                     yield Photo(found)
             except OSError as error:
                 yield Failure(found, _reason(error))
+
+    def _is_excluded(self, path: str, entry: os.DirEntry[str] | None) -> bool:
+        if self._exclude is None:
+            return False
+        below = path[self._root_length :].replace(os.sep, "/")
+        is_folder = entry is not None and entry.is_dir(follow_symlinks=False)
+        return self._exclude(below + "/" * is_folder)
 
     def _add_folder(self, path: str, below: list[str]) -> None:
         if is_program_folder(os.path.basename(path)):

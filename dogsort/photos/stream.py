@@ -61,23 +61,29 @@ def stream(items: Iterable[Item], size: int, batch_size: int, workers: int) -> I
 def _decoded(items: Iterable[Item], size: int, workers: int, look_ahead: int) -> Iterator[Decoded]:
     """Decode on threads, a bounded number of photos ahead of what was asked for."""
     executor = ThreadPoolExecutor(workers, thread_name_prefix="dogsort-decode")
-    ahead: deque[Future[Decoded]] = deque()
+    ahead: deque[Future[Decoded] | Record] = deque()
+
+    def first() -> Decoded:
+        one = ahead.popleft()
+        return one.result() if isinstance(one, Future) else one
+
     try:
         for item in items:
-            ahead.append(executor.submit(_decode, item, size))
+            if isinstance(item, Photo):
+                ahead.append(executor.submit(_decode, item, size))
+            else:
+                ahead.append(item)
             if len(ahead) > look_ahead:
-                yield ahead.popleft().result()
+                yield first()
         while ahead:
-            yield ahead.popleft().result()
+            yield first()
     finally:
         # Reached early when the consumer stops: what has not begun is not begun.
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode(item: Item, size: int) -> Decoded:
-    if not isinstance(item, Photo):
-        return item
+def _decode(photo: Photo, size: int) -> Decoded:
     try:
-        return item, decode_file(item.path, size)
+        return photo, decode_file(photo.path, size)
     except UnreadablePhoto as error:
-        return Failure(item.path, str(error))
+        return Failure(photo.path, str(error))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dogsort.decision import predictions
 from dogsort.records import Photo, Prediction, Record
 
 if TYPE_CHECKING:
@@ -24,23 +25,30 @@ __all__ = ["Cache", "WrittenTable", "cache_folder", "stamp_of"]
 
 VARIABLE = "DOGSORT_CACHE"
 FILE_NAME = "predictions.db"
-
-# Paths are bytes, for names need not be UTF-8. A stamp is text, for times need not fit 64 bits.
-SCHEMA = (
-    "CREATE TABLE engines (engine INTEGER PRIMARY KEY, name TEXT UNIQUE)",
-    "CREATE TABLE folders (folder INTEGER PRIMARY KEY, path BLOB UNIQUE)",
-    "CREATE TABLE photos (photo INTEGER PRIMARY KEY, folder INTEGER, name BLOB, engine INTEGER,"
-    " stamp TEXT, p_dog REAL, p_pet REAL, UNIQUE (folder, name, engine))",
-    "CREATE TABLE tables (path BLOB PRIMARY KEY, digest TEXT, folders TEXT)",
-)
 FORMAT_VERSION = 1  # kept in the file
 
-MOST = 1_000_000  # photos; the oldest are forgotten. They take about 100 MB.
+# Paths are bytes, for names need not be UTF-8. Stamps are text, for times need not fit 64 bits.
+SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS engines (engine INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS folders (folder INTEGER PRIMARY KEY, path BLOB UNIQUE);
+CREATE TABLE IF NOT EXISTS photos (
+    photo INTEGER PRIMARY KEY, folder INTEGER, name BLOB, engine INTEGER,
+    stamp TEXT, p_dog REAL, p_pet REAL, UNIQUE (folder, name, engine)
+);
+CREATE TABLE IF NOT EXISTS tables (path BLOB PRIMARY KEY, digest TEXT, folders TEXT);
+"""
 
-#: What a killed run may lose: so many photos, or so many seconds.
+#: Photos in it. The oldest are forgotten; a million take about 100 MB.
+MOST = 1_000_000
+
+#: Photos looked up at once, for each question takes its time.
+CHUNK = 256
+
+#: Photos, and seconds, that a run that is killed may have to do again.
 FLUSH_PHOTOS, FLUSH_SECONDS = 512, 1.0
 
-BUSY_SECONDS = 2  # another dogsort writes for some milliseconds
+BUSY_SECONDS = 2  # another dogsort writes for milliseconds
 
 
 class WrittenTable(NamedTuple):
@@ -48,22 +56,41 @@ class WrittenTable(NamedTuple):
 
     Attributes:
         digest: SHA-256 of the file as it was written.
-        folders: those of its photos that were named, absolute.
+        folders: those named whose photos are in it, absolute.
     """
 
     digest: str
     folders: list[str]
 
 
+def cache_folder() -> Path:
+    """Return where the cache lies: where the environment variable says, else the system's place."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return Path(named)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("dogsort", appauthor=False)
+
+
+def stamp_of(path: str) -> str | None:
+    """Return what tells whether a file is still the same, its size and time; None if it is gone."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 class Cache:
-    """The cache; none of its methods raises an error.
+    """The cache. None of its methods raises an error; ``trouble`` says if there was one.
 
     Args:
-        folder: where its file lies.
+        folder: where its file lies; it is made if it is not there.
 
     Attributes:
         path: of the file.
-        trouble: why it could not be used, in a few words; empty if it could.
+        trouble: why it cannot be used, in a few words; empty if it can.
         recalled: how many photos were found in it.
     """
 
@@ -71,153 +98,161 @@ class Cache:
         self.path = folder / FILE_NAME
         self.trouble = ""
         self.recalled = 0
-        self._folders: dict[str, int | None] = {}  # numbers, by path as given
-        self._under_way: dict[str, str] = {}  # stamps of photos that are not in it, by path
-        self._found: list[tuple[int | None, bytes, int, str, float, float]] = []
-        self._flushed = time.monotonic()
+        self._folders: dict[str, int] = {}  # numbers, by path as it was found
+        self._under_way: dict[str, str] = {}  # stamps, by path
+        self._unwritten: list[tuple[int, bytes, int, str, float, float]] = []
+        self._written = monotonic()
+        self._database: sqlite3.Connection | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None)
+            # Readers and a writer do not wait for each other. A power cut may cost the last rows.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            version = self._database.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                self._database.executescript(
+                    f"{SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;"
+                )
+            elif version != FORMAT_VERSION:
+                raise sqlite3.DatabaseError("it is of another dogsort")
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
 
     def close(self) -> None:
-        """Write what is left, and let go of the file."""
-        self._flush()
-        if "_database" in self.__dict__ and self._database is not None:
+        """Let go of the file."""
+        if self._database is not None:
             self._database.close()
+            self._database = None
 
-    def recall(
-        self, photos: Iterable[Photo | Record], classifier: Classifier
-    ) -> Iterator[Photo | Record]:
-        """Pass photos on, lazily, a Prediction in the place of each that is known and unchanged."""
-        from dogsort.verdict import prediction
-
+    def predict(self, photos: Iterable[Photo | Record], classifier: Classifier) -> Iterator[Record]:
+        """Classify photos as ``Classifier.predict_photos`` does, but none that is known already."""
         engine = self._engine_of(classifier)
-        query = "SELECT stamp, p_dog, p_pet FROM photos WHERE folder = ? AND name = ? AND engine = ?"
-        bars = classifier.bar, classifier.species_bar
-        for photo in photos:
-            stamp = stamp_of(photo.path) if isinstance(photo, Photo) else None
-            if stamp is None or engine is None:
-                yield photo
-                continue
-            folder, name = self._place(photo.path)
-            known = self._rows(query, folder, name, engine) if folder is not None else []
-            if known and known[0][0] == stamp:
-                self.recalled += 1
-                yield prediction(photo.path, known[0][1], known[0][2], *bars)
-            else:
-                self._under_way[photo.path] = stamp
-                yield photo
-
-    def keep(self, records: Iterable[Record], classifier: Classifier) -> Iterator[Record]:
-        """Pass records on, lazily, and keep those that ``recall`` did not find."""
-        engine = self._engine_of(classifier)
+        if engine is None:
+            yield from classifier.predict_photos(photos)
+            return
         try:
-            for record in records:
+            for record in classifier.predict_photos(self._recall(photos, classifier, engine)):
                 stamp = self._under_way.pop(record.path, None)
-                if stamp is not None and engine is not None and isinstance(record, Prediction):
-                    folder, name = self._place(record.path, write=True)
-                    self._found.append((folder, name, engine, stamp, record.p_dog, record.p_pet))
-                    if (
-                        len(self._found) >= FLUSH_PHOTOS
-                        or time.monotonic() - self._flushed > FLUSH_SECONDS
-                    ):
-                        self._flush()
+                if stamp is not None and isinstance(record, Prediction):
+                    self._keep(record, engine, stamp)
                 yield record
         finally:
-            self._flush()
+            self._write()
 
     def stamp(self, path: str) -> str | None:
         """Return the stamp that a photo had when it was classified last; None if not known."""
-        folder, name = self._place(path)
+        folder, name = os.path.split(path)
         query = "SELECT stamp FROM photos WHERE folder = ? AND name = ? ORDER BY photo DESC LIMIT 1"
-        found = self._rows(query, folder, name) if folder is not None else []
+        found = self._ask(query, self._number_of(folder), os.fsencode(name))
         return found[0][0] if found else None
 
     def note_table(self, path: str, digest: str, folders: Iterable[str]) -> None:
-        """Keep what a table was when it was written, and which folders its photos are from."""
-        names = json.dumps([os.path.realpath(folder) for folder in folders])
+        """Keep what a table is, now that it is written, and which folders its photos are from."""
         real = os.fsencode(os.path.realpath(path))
-        self._rows("INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", real, digest, names)
+        names = json.dumps([os.path.realpath(folder) for folder in folders])
+        self._ask("INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", real, digest, names)
 
     def table(self, path: str) -> WrittenTable | None:
-        """Return what is known of a table; None if nothing."""
+        """Return what a table was when it was written; None if that is not known."""
         query = "SELECT digest, folders FROM tables WHERE path = ?"
-        found = self._rows(query, os.fsencode(os.path.realpath(path)))
+        found = self._ask(query, os.fsencode(os.path.realpath(path)))
         return WrittenTable(found[0][0], json.loads(found[0][1])) if found else None
 
     def count(self) -> int:
         """Return how many photos are in it."""
-        found = self._rows("SELECT count(*) FROM photos")
+        found = self._ask("SELECT count(*) FROM photos")
         return int(found[0][0]) if found else 0
 
+    def _recall(
+        self, photos: Iterable[Photo | Record], classifier: Classifier, engine: int
+    ) -> Iterator[Photo | Record]:
+        """Pass photos on, a Prediction in the place of each that is known and unchanged."""
+        remaining = iter(photos)
+        while chunk := list(islice(remaining, CHUNK)):
+            known = {}
+            for photo in chunk:
+                if isinstance(photo, Photo) and (stamp := stamp_of(photo.path)) is not None:
+                    found = self._known(photo.path, engine, stamp)
+                    if found is None:
+                        self._under_way[photo.path] = stamp
+                    else:
+                        known[photo.path] = found
+            self.recalled += len(known)
+            recalled = _predictions(known, classifier)
+            yield from (recalled.get(photo.path, photo) for photo in chunk)
+
+    def _known(self, path: str, engine: int, stamp: str) -> tuple[float, float] | None:
+        folder, name = os.path.split(path)
+        query = (
+            "SELECT stamp, p_dog, p_pet FROM photos WHERE folder = ? AND name = ? AND engine = ?"
+        )
+        found = self._ask(query, self._number_of(folder), os.fsencode(name), engine)
+        return found[0][1:] if found and found[0][0] == stamp else None
+
+    def _keep(self, record: Prediction, engine: int, stamp: str) -> None:
+        folder, name = os.path.split(record.path)
+        number = self._number_of(folder)
+        self._unwritten.append(
+            (number, os.fsencode(name), engine, stamp, record.p_dog, record.p_pet)
+        )
+        waited = monotonic() - self._written
+        if len(self._unwritten) >= FLUSH_PHOTOS or waited > FLUSH_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        self._written = monotonic()
+        self._ask("BEGIN IMMEDIATE")
+        for values in self._unwritten:
+            self._ask(
+                "INSERT OR REPLACE INTO photos (folder, name, engine, stamp, p_dog, p_pet)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                *values,
+            )
+        self._ask("DELETE FROM photos WHERE photo <= (SELECT max(photo) FROM photos) - ?", MOST)
+        self._ask("COMMIT")
+        self._unwritten.clear()
+
     def _engine_of(self, classifier: Classifier) -> int | None:
-        """Return the number of what computes: weights, decoders, engine."""
+        """Return the number of what computes: weights, decoders, engine; None if there is none."""
         from dogsort.photos.decode import decoder_version
 
-        parts = classifier.weights.identity, decoder_version(), classifier.engine.name
-        name = " ".join((*parts, classifier.engine.device))
-        self._rows("INSERT OR IGNORE INTO engines (name) VALUES (?)", name)
-        found = self._rows("SELECT engine FROM engines WHERE name = ?", name)
+        engine = classifier.engine
+        parts = classifier.weights.identity, decoder_version(), engine.name, engine.device
+        name = ", ".join(parts)
+        self._ask("INSERT OR IGNORE INTO engines (name) VALUES (?)", name)
+        found = self._ask("SELECT engine FROM engines WHERE name = ?", name)
         return found[0][0] if found else None
 
-    def _place(self, path: str, write: bool = False) -> tuple[int | None, bytes]:
-        """Return the number of a photo's folder, if it has one, and its name."""
-        folder, name = os.path.split(path)
-        number = self._folders.get(folder)
-        if number is None and (write or folder not in self._folders):
+    def _number_of(self, folder: str) -> int:
+        """Return the number of a folder, which it gets now if it has none; 0 in trouble."""
+        if folder not in self._folders:
             real = os.fsencode(os.path.realpath(folder or os.curdir))
-            if write:
-                self._rows("INSERT OR IGNORE INTO folders (path) VALUES (?)", real)
-            found = self._rows("SELECT folder FROM folders WHERE path = ?", real)
-            number = self._folders[folder] = found[0][0] if found else None
-        return number, os.fsencode(name)
+            self._ask("INSERT OR IGNORE INTO folders (path) VALUES (?)", real)
+            found = self._ask("SELECT folder FROM folders WHERE path = ?", real)
+            self._folders[folder] = found[0][0] if found else 0
+        return self._folders[folder]
 
-    def _flush(self) -> None:
-        self._flushed = time.monotonic()
-        if not self._found or self._database is None:
-            return
-        columns = "(folder, name, engine, stamp, p_dog, p_pet)"
-        try:
-            with self._database:
-                self._database.executemany(
-                    f"INSERT OR REPLACE INTO photos {columns} VALUES (?, ?, ?, ?, ?, ?)",
-                    self._found,
-                )
-                oldest = "(SELECT max(photo) FROM photos) - ?"
-                self._database.execute(f"DELETE FROM photos WHERE photo <= {oldest}", (MOST,))
-        except sqlite3.Error as error:
-            self._give_up(error)
-        self._found.clear()
-
-    def _rows(self, query: str, *values: Any) -> list[Any]:
+    def _ask(self, query: str, *values: Any) -> list[Any]:
         if self._database is None:
             return []
         try:
-            with self._database:
-                return self._database.execute(query, values).fetchall()
+            return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
             self._give_up(error)
             return []
 
-    @cached_property
-    def _database(self) -> sqlite3.Connection | None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
-            # Readers and a writer do not wait for each other; after a power cut some may be lost.
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                with database:
-                    database.execute("BEGIN IMMEDIATE")
-                    for statement in SCHEMA:
-                        database.execute(statement)
-                    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-            elif version != FORMAT_VERSION:
-                raise sqlite3.DatabaseError("it is of another dogsort")
-        except (sqlite3.Error, OSError) as error:
-            self.trouble = str(error)
-            return None
-        return database
-
-    def _give_up(self, error: sqlite3.Error) -> None:
+    def _give_up(self, error: Exception) -> None:
         self.trouble = str(error)
-        self._database = None
+        self.close()
+
+
+def _predictions(
+    known: dict[str, tuple[float, float]], classifier: Classifier
+) -> dict[str, Prediction]:
+    import numpy as np
+
+    if not known:
+        return {}
+    made = predictions(list(known), np.array(list(known.values())), classifier.thresholds)
+    return dict(zip(known, made, strict=True))

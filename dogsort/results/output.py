@@ -6,18 +6,19 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
 from dogsort.errors import OutputError, UsageError
+from dogsort.network.weights import sha256_of
+from dogsort.results.cache import Cache, WrittenTable, cache_folder
 
 __all__ = [
     "check_not_input",
     "check_writable",
     "complete_file",
-    "hidden_log",
     "write_text",
     "writing",
 ]
@@ -38,14 +39,16 @@ def writing(target: str) -> Iterator[None]:
 
 
 @contextmanager
-def complete_file(target: str) -> Iterator[str]:
+def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[str]:
     """Give a path to write to, and rename it to ``target`` once the block has succeeded.
 
-    A file that exists is replaced only then; a link is followed; a pipe or device is written
-    to in place. If the block fails, the partial file stays if it holds anything.
+    A file that exists is replaced only then, and only if dogsort wrote it and nobody changed it
+    since: another one gets the name that ``check_writable`` tells. A link is followed; a pipe or
+    device is written to in place. If the block fails, the partial file stays if it holds anything.
 
     Args:
         target: the name that the finished file gets.
+        folders: those named whose photos are in it, for ``dogsort file``.
 
     Raises:
         OutputError: if the file cannot be created or renamed. Errors of the block pass.
@@ -55,9 +58,13 @@ def complete_file(target: str) -> Iterator[str]:
     try:
         yield path
         if path != final:
-            with writing(target):
+            with writing(target), closing(Cache(cache_folder())) as cache:
                 _flush_to_disk(path)
+                if not _is_ours(final, cache.table(final)):
+                    os.rename(final, _kept_name(final))
+                digest = sha256_of(Path(path))
                 os.replace(path, final)
+                cache.note_table(final, digest, folders)
     finally:
         if path != final:
             with contextlib.suppress(OSError):
@@ -85,18 +92,50 @@ def check_not_input(target: str, inputs: Iterable[str]) -> None:
         raise UsageError(f"{target}: is to be read itself; write to another file")
 
 
-def check_writable(target: str) -> None:
-    """Raise OutputError, before any work, if ``complete_file`` could not begin."""
+def check_writable(target: str) -> list[str]:
+    """Find out, before any work, whether ``complete_file`` can write a file.
+
+    Returns:
+        What there is to say of the file that is there.
+
+    Raises:
+        OutputError: if it cannot, or if a person changed what dogsort wrote: that would be lost.
+    """
     final = os.path.realpath(target)
     path = _create(final, target)
-    if path != final:
-        os.unlink(path)
+    if path == final:
+        return []
+    os.unlink(path)
+    with closing(Cache(cache_folder())) as cache:
+        known = cache.table(final)
+    if _is_ours(final, known):
+        return []
+    if known is not None:
+        raise OutputError(
+            f"{target}: was changed since dogsort wrote it, and would be lost; move it away, or "
+            "write to another file (dogsort file files by it)"
+        )
+    kept = os.path.join(os.path.dirname(target), os.path.basename(_kept_name(final)))
+    return [f"{target}: is not known to be dogsort's, so what is there now is kept as {kept}"]
 
 
-def hidden_log(path: str) -> str:
-    """Return where the log of a table, or of its partial file, lies: beside it, hidden."""
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.dogsort")
+def _is_ours(final: str, known: WrittenTable | None) -> bool:
+    """Tell whether a file may be replaced: it is not there, empty, or as dogsort wrote it."""
+    try:
+        if os.path.getsize(final) == 0:
+            return True
+        return known is not None and sha256_of(Path(final)) == known.digest
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _kept_name(final: str) -> str:
+    """Return the name that a file gets to make room."""
+    stem, suffix = os.path.splitext(final)
+    names = (f"{stem}.old{number if number > 1 else ''}{suffix}" for number in count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def _create(final: str, target: str) -> str:
@@ -114,8 +153,6 @@ def _create(final: str, target: str) -> str:
         raise OutputError(f"{target}: the folder {folder} does not exist")
     for number in count(1):
         path = f"{final}.{number}.partial"
-        if os.path.lexists(hidden_log(path)):
-            continue  # of a stopped run, whose partial file somebody deleted
         # Exclusively: a partial file of another run, or of a stopped one, is not touched.
         with writing(target), contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

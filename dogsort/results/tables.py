@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
@@ -55,8 +55,12 @@ def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> s
 
 
 @contextmanager
-def open_table(path: str) -> Iterator[FileTable]:
+def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
     """Open a table that gets its name only when the block has succeeded.
+
+    Args:
+        path: the name, which also decides the format.
+        folders: those named whose photos are in it.
 
     Raises:
         UsageError: for a name of unknown format.
@@ -66,7 +70,7 @@ def open_table(path: str) -> Iterator[FileTable]:
     suffix = check_table_name(path)
     kept: list[str] = []
     try:
-        with complete_file(path) as partial:
+        with complete_file(path, folders) as partial:
             with writing(path):
                 table = FileTable(_TABLES[suffix](partial), path, partial)
             try:

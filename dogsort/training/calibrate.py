@@ -11,10 +11,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from dogsort.decision import Thresholds, decide
 from dogsort.network.engines import probabilities_of
 from dogsort.network.weights import Scaling, Weights
 from dogsort.records import LABELS
-from dogsort.verdict import decide_many
 
 __all__ = ["Calibration", "calibrate", "calibration_of", "enough"]
 
@@ -70,7 +70,7 @@ class Calibration:
 
 def calibration_of(weights: Weights) -> Calibration:
     """Return the calibration that weights came with."""
-    return Calibration(weights.scaling, weights.bar, weights.species_bar, weights.clip)
+    return Calibration(weights.scaling, *weights.thresholds, weights.clip)
 
 
 def enough(is_dog: Flags, is_pet: Flags) -> bool:
@@ -154,8 +154,9 @@ def _best_thresholds(
 
     best, most = (float(THRESHOLDS[-1]), float(THRESHOLDS[-1]), False), -1.0
     for threshold, species in product(map(float, THRESHOLDS), repeat=2):
-        label, _ = decide_many(probabilities[:, 0], probabilities[:, 1], threshold, species)
-        beside, _ = decide_many(pairs[:, 0], pairs[:, 1], threshold, species)
+        thresholds = Thresholds(threshold, species)
+        label, _ = decide(probabilities[:, 0], probabilities[:, 1], thresholds)
+        beside, _ = decide(pairs[:, 0], pairs[:, 1], thresholds)
         filed = label <= cat
         labelled = share(filed, is_pet)
         if (

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from dogsort.classifier import Classifier
+from dogsort.decision import ANSWERS, Thresholds, joint_probabilities, predictions
 from dogsort.errors import DataError
 from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.evaluation.metrics import Z_95, Evaluation, Share
@@ -36,7 +37,6 @@ from dogsort.training.dataset import DecodedPhotos
 from dogsort.training.export import export
 from dogsort.training.sampling import shares_of
 from dogsort.training.start import Start
-from dogsort.verdict import ANSWERS, joint_probabilities, prediction
 
 __all__ = ["Comparison", "check_calibration", "dog_and_cat_pairs", "finish", "logits_of"]
 
@@ -164,9 +164,9 @@ def _chances(report: Report) -> npt.NDArray[np.float64]:
 
 def _predictions(logits: npt.NDArray[np.float32], calibration: Calibration) -> list[Prediction]:
     """Return what classification will say; paths stay empty."""
-    thresholds = calibration.threshold, calibration.species_threshold
-    rows = probabilities_of(logits, calibration.scaling).tolist()
-    return [prediction("", p_dog, p_pet, *thresholds) for p_dog, p_pet in rows]
+    thresholds = Thresholds(calibration.threshold, calibration.species_threshold)
+    probabilities = probabilities_of(logits, calibration.scaling)
+    return predictions([""] * len(probabilities), probabilities, thresholds)
 
 
 @torch.inference_mode()

@@ -1,0 +1,95 @@
+"""Probabilities -> label and confidence: the one rule by which dogsort names what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dogsort.records import DECIMALS, LABELS, Label, Prediction
+
+__all__ = ["ANSWERS", "Thresholds", "decide", "joint_probabilities", "likeliest", "predictions"]
+
+#: Columns of the joint probabilities.
+ANSWERS: tuple[Label, Label, Label] = ("dog", "cat", "neither")
+assert LABELS[: len(ANSWERS)] == ANSWERS  # so that an index means the same in both
+
+
+class Thresholds(NamedTuple):
+    """What a label needs.
+
+    Attributes:
+        confidence: least probability that earns a label, 0..1.
+        species: least probability of dog against cat, or of cat against dog, that earns ``dog`` or
+            ``cat``, 0..1; what lies between may be a dog beside a cat.
+    """
+
+    confidence: float
+    species: float
+
+
+def joint_probabilities(
+    p_dog: npt.NDArray[np.float64], p_pet: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Join "a pet at all" and "dog, given a pet" into three probabilities that sum to 1.
+
+    Args:
+        p_dog: (N,), probability of dog against cat, given that it is one of them.
+        p_pet: (N,), probability of a dog or cat at all.
+
+    Returns:
+        (N, 3), columns as in ``ANSWERS``.
+    """
+    return np.stack([p_pet * p_dog, p_pet * (1.0 - p_dog), 1.0 - p_pet], axis=1)
+
+
+def decide(
+    p_dog: npt.NDArray[np.float64], p_pet: npt.NDArray[np.float64], thresholds: Thresholds
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Choose each photo's likeliest answer if it is likely enough, else ``unsure``.
+
+    Args:
+        p_dog: (N,), probability of dog against cat, given that it is one of them.
+        p_pet: (N,), probability of a dog or cat at all.
+        thresholds: what is likely enough.
+
+    Returns:
+        The labels, (N,) indices into ``LABELS``, and the (N,) probabilities of the likeliest
+        answers.
+    """
+    joint = joint_probabilities(p_dog, p_pet)
+    best, confidence = joint.argmax(axis=1), joint.max(axis=1)
+    one_species = np.maximum(p_dog, 1.0 - p_dog) >= thresholds.species
+    is_sure = confidence >= thresholds.confidence
+    is_sure &= one_species | (best == LABELS.index("neither"))
+    return np.where(is_sure, best, LABELS.index("unsure")), confidence
+
+
+def predictions(
+    paths: Sequence[str], probabilities: npt.NDArray[np.floating], thresholds: Thresholds
+) -> list[Prediction]:
+    """Make the Predictions of photos.
+
+    Args:
+        paths: as found, N; empty for pictures that came from memory.
+        probabilities: (N, 2), 0..1: of dog against cat, and of a pet at all.
+        thresholds: what a label needs.
+    """
+    # Rounded first: from a row that was written down the same row can be made again.
+    rounded = probabilities.astype(np.float64).round(DECIMALS)
+    labels, confidences = decide(rounded[:, 0], rounded[:, 1], thresholds)
+    rows = zip(
+        paths, labels.tolist(), rounded.tolist(), confidences.round(DECIMALS).tolist(), strict=True
+    )
+    return [
+        Prediction(path, LABELS[label], p_dog, p_pet, confidence)
+        for path, label, (p_dog, p_pet), confidence in rows
+    ]
+
+
+def likeliest(record: Prediction) -> Label:
+    """Return the likeliest of dog, cat and neither, which ``unsure`` hides."""
+    joint = joint_probabilities(np.array([record.p_dog]), np.array([record.p_pet]))
+    return ANSWERS[int(joint.argmax())]

@@ -1,0 +1,120 @@
+"""What a person reads in the terminal: a line per photo, and the summary of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from dogsort.decision import likeliest
+from dogsort.photos.scan import Scan
+from dogsort.records import LABELS, Failure, Record
+
+__all__ = [
+    "Summary",
+    "passed_over_line",
+    "printable",
+    "program_folder_lines",
+    "record_line",
+    "scan_lines",
+    "size_text",
+]
+
+#: Kinds of files that are named when they were not looked at; more are counted together.
+MOST_KINDS = 6
+
+UNREADABLE = "unreadable"
+
+
+class Summary:
+    """Counts records as they pass."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, record: Record) -> None:
+        """Count one record."""
+        self.counts[UNREADABLE if isinstance(record, Failure) else record.label] += 1
+
+    @property
+    def total(self) -> int:
+        """How many records have passed."""
+        return self.counts.total()
+
+    @property
+    def failed(self) -> int:
+        """How many of them were failures."""
+        return self.counts[UNREADABLE]
+
+    def text(self) -> str:
+        """Return one line, such as ``80 photos: 30 dog, 29 cat, 16 neither, 5 unreadable``."""
+        if not self.total:
+            return "no photos found"
+        named = [name for name in (*LABELS, UNREADABLE) if self.counts[name]]
+        counts = ", ".join(f"{self.counts[name]} {name}" for name in named)
+        return f"{self.total} photo{'' if self.total == 1 else 's'}: {counts}"
+
+
+def record_line(record: Record) -> str:
+    """Return a readable line for one record, safe to print."""
+    if isinstance(record, Failure):
+        return f"{'-':8}{'':>6}  {printable(record.path)}  ({printable(record.error)})"
+    line = f"{record.label:8}{record.confidence:>6.1%}  {printable(record.path)}"
+    if record.label != "unsure":
+        return line
+    return f"unsure        {printable(record.path)}  ({likeliest(record)} {record.confidence:.1%})"
+
+
+def scan_lines(scan: Scan) -> Iterator[str]:
+    """Say what a scan passed over."""
+    for path in scan.links:
+        yield (
+            f"{printable(path)}: a link to a folder, not followed; name it as a PATH to include it"
+        )
+    yield from program_folder_lines(scan.program_folders)
+    if scan.passed_over:
+        yield passed_over_line(scan.passed_over)
+    if scan.excluded:
+        yield f"left out by --exclude: {scan.excluded}"
+    if scan.ignored:
+        kinds = scan.ignored.most_common(MOST_KINDS)
+        others = scan.ignored.total() - sum(count for _, count in kinds)
+        named = [_counted(count, kind) for kind, count in kinds]
+        yield f"not looked at: {', '.join(named + [f'{others} others'] * bool(others))}"
+
+
+def program_folder_lines(folders: Iterable[str], named_how: str = "as a PATH") -> Iterator[str]:
+    """Say that folders of programs were passed over, and how they are named to be included."""
+    for path in folders:
+        yield (
+            f"{printable(path)}: a folder of a program, passed over; "
+            f"name it {named_how} to include it"
+        )
+
+
+def passed_over_line(folders: list[str]) -> str:
+    """Say that folders were passed over since earlier runs filed into them."""
+    if len(folders) == 1:
+        return f"{printable(folders[0])}: an earlier run filed into it, passed over"
+    return f"folders that earlier runs filed into, passed over: {len(folders)}"
+
+
+def _counted(count: int, kind: str) -> str:
+    return f"{count} {printable(kind)}{'s' if count > 1 and not kind.startswith('.') else ''}"
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it, such as ``3.2 GB``."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def printable(text: str) -> str:
+    """Return text without what would upset a terminal: control characters, broken UTF-8."""
+    if text.isprintable():  # as nearly all is
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
