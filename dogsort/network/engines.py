@@ -72,7 +72,8 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
 
     Args:
         weights: which network.
-        device: one of ``DEVICES``; ``auto`` takes CUDA, else MPS, else the CPU.
+        device: one of ``DEVICES``; ``auto`` takes CUDA, else MPS, else the CPU, and without torch
+            the CPU.
 
     Raises:
         DeviceError: if the device is not there or cannot be used.
@@ -83,12 +84,13 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
         raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
     if device == "cpu":
         return OnnxEngine(weights, reason="asked for")
-    if device == "auto" and missing("gpu") and cuda_devices():
+    if device == "auto" and missing("gpu"):
         engine = OnnxEngine(weights, reason="torch, which a GPU needs, is not installed")
-        engine.advice = (
-            "the network runs on the CPU; to use this machine's NVIDIA GPU: "
-            "pip install 'dogsort[gpu]'"
-        )
+        if cuda_devices() > 0:
+            engine.advice = (
+                "the network runs on the CPU; to use this machine's NVIDIA GPU: "
+                "pip install 'dogsort[gpu]'"
+            )
         return engine
     chosen = torch_device(device)
     if chosen == "cpu":
@@ -100,13 +102,11 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
 def torch_device(device: str) -> str:
     """Resolve ``auto`` to CUDA, else MPS, else the CPU, and check that a GPU named is there.
 
-    Without torch, ``auto`` is the CPU.
-
     Raises:
         DeviceError: if it is not.
-        MissingExtra: if a GPU is named and torch is not installed.
+        MissingExtra: if torch is not installed, and is needed to tell.
     """
-    if device == "auto" and (missing("gpu") or not may_have_gpu()):
+    if device == "auto" and not may_have_gpu():
         return "cpu"
     check_extra("gpu", f"device {device}")
     import torch
