@@ -42,6 +42,7 @@ class Classifier:
     Raises:
         WeightsError: if the weights are missing or damaged.
         DeviceError: if the device cannot be used.
+        MissingExtra: if it is a GPU and torch is not installed.
         UsageError: if a number is out of its range.
 
     Attributes:
