@@ -10,7 +10,7 @@ from conftest import files_below
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dogsort.filing.sidecars import Sidecars, is_sidecar_name, renamed
+from dogsort.filing.sidecars import Sidecars, is_sidecar_name, named
 
 #: Takeout cuts what stands before .json to 46 units of UTF-16.
 LONG = "Screenshot_20220207_102421_com.snapchat.androi"
@@ -67,14 +67,12 @@ TABLE = {
 def test_what_belongs_to_a_photo(photo):
     names = [photo, *TABLE[photo]]
     sidecars = Sidecars([*names, "other.jpg", "other.xmp", "IMG_E1234.JPG"])
-    assert sidecars
-    assert set(sidecars.of(photo)) == TABLE[photo].keys()
-    assert sidecars.unclear(photo) == []
-    assert sidecars.of("other.jpg") == ["other.xmp"]
-    assert sidecars.of("IMG_E1234.JPG") == []
     stem = os.path.splitext(photo)[0]
-    after = {name: renamed(name, stem, f"{stem} (2)") for name in TABLE[photo]}
+    after = {name: named(f"{stem} (2)", rest) for name, rest in sidecars.of(photo).items()}
     assert after == TABLE[photo]
+    assert sidecars.unclear({photo}) == []
+    assert sidecars.of("other.jpg") == {"other.xmp": ".xmp"}
+    assert sidecars.of("IMG_E1234.JPG") == {}
 
 
 def test_all_kinds_in_one_folder_keep_apart():
@@ -105,7 +103,7 @@ def test_the_best_fit_counts(names, photos):
     sidecars = Sidecars(names)
     others = [name for name in names if not is_sidecar_name(name)]
     assert [name for name in others if names[0] in sidecars.of(name)] == photos
-    assert not any(map(sidecars.unclear, names))
+    assert not sidecars.unclear(set(names))
 
 
 @pytest.mark.parametrize(
@@ -125,17 +123,22 @@ def test_what_could_be_of_several_stays_and_is_named(stays, others):
     sidecars = Sidecars([stays, *others, "else.jpg", "stray.json"])
     for photo in (other for other in others if other.endswith(".jpg")):
         assert stays not in sidecars.of(photo)
-        assert sidecars.unclear(photo) == [stays]
-    assert sidecars.unclear("else.jpg") == []
+        assert sidecars.unclear({photo}) == [stays]
+    assert sidecars.unclear({"else.jpg"}) == []
 
 
-def test_a_photo_that_is_not_listed_has_its_own():
-    """As a link, which is no file."""
-    sidecars = Sidecars(["a.xmp", "a.jpg.json", "IMG_O1234.AAE", "n.jpg(1).json", "no_suffix.xmp"])
-    assert sidecars.of("a.jpg") == ["a.xmp", "a.jpg.json"]
-    assert sidecars.of("IMG_1234.HEIC") == ["IMG_O1234.AAE"]
-    assert sidecars.of("n(1).jpg") == ["n.jpg(1).json"]
-    assert sidecars.of("no_suffix") == ["no_suffix.xmp"]
+def test_a_photo_that_is_no_file_or_has_a_strange_name_has_its_own():
+    """As a link, and what was classified since it was named by itself."""
+    belonging = {
+        "a.jpg": ["a.jpg.json", "a.xmp"],
+        "IMG_1234.HEIC": ["IMG_O1234.AAE"],
+        "n(1).jpg": ["n.jpg(1).json"],
+        "no_suffix": ["no_suffix.xmp"],
+        "raw.dng": ["raw.dng.xmp", "raw.xmp"],
+    }
+    names = [name for others in belonging.values() for name in others]
+    sidecars = Sidecars([*names, "raw.dng"], belonging)
+    assert {photo: list(sidecars.of(photo)) for photo in belonging} == belonging
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -190,12 +193,11 @@ def test_what_is_renamed_still_belongs_to_its_photo(names, stem, number):
     for photo in names:
         old, suffix = os.path.splitext(photo)
         new = f"{old} (2)" if number or not stem else f"new {stem}"
-        others = sidecars.of(photo) if suffix == ".jpg" else []
-        after = [renamed(other, old, new) for other in others]
-        assert set(after) <= set(Sidecars([new + suffix, *after]).of(new + suffix))
+        others = sidecars.of(photo) if suffix == ".jpg" else {}
+        after = [named(new, rest) for rest in others.values()]
+        assert set(after) <= Sidecars([new + suffix, *after]).of(new + suffix).keys()
         assert [os.path.splitext(name)[1] for name in after] == [
             os.path.splitext(name)[1] for name in others
         ]
         if number:
             assert len(set(after)) == len(others)
-        assert [renamed(other, old, old) for other in others] == others

@@ -8,13 +8,13 @@ import os
 import secrets
 import stat
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from dogsort.errors import FilingError
 from dogsort.filing.options import Action
-from dogsort.filing.sidecars import renamed
+from dogsort.filing.sidecars import Sidecars, named
 from dogsort.records import Label
 
 __all__ = ["Filing", "Group", "Namer"]
@@ -65,25 +65,16 @@ class Group(NamedTuple):
         folder: where they go.
         label: why.
         stem: what their names have in common.
-        photos: their names, each with the rest of it.
-        owners: names of what belongs to some of them, with those of all the photos that it belongs
-            to, also such as stay or go elsewhere.
+        photos: their names; without case, their suffixes differ.
+        sidecars: those in their folder.
     """
 
     place: str
     folder: str
     label: Label
     stem: str
-    photos: dict[str, str]
-    owners: dict[str, list[str]]
-
-    def has_room(self, folder: str, suffix: str) -> bool:
-        """Tell whether a photo that goes there fits under the stem: a.jpg beside a.JPG does not.
-
-        Some file systems do not tell case.
-        """
-        taken = map(str.casefold, self.photos.values())
-        return self.folder == folder and suffix.casefold() not in taken
+    photos: list[str]
+    sidecars: Sidecars
 
 
 class Namer:
@@ -115,47 +106,35 @@ class Namer:
         Raises:
             FilingError: if the new folder cannot be looked into.
         """
-        left = {
-            photo: suffix
-            for photo, suffix in group.photos.items()
-            if not self._is_there(group, photo, suffix)
-        }
-        owners = {
-            name: photos for name, photos in group.owners.items() if left.keys() >= set(photos)
-        }
+        photos = [photo for photo in group.photos if not self._is_there(group, photo)]
+        rests: dict[str, str] = {}
+        goes_with: dict[str, str] = {}
+        for photo in photos:
+            rests[photo] = photo[len(group.stem) :]
+            for name, rest in group.sidecars.going_with(photo, set(photos)):
+                rests[name], goes_with[name] = rest, photo
         taken = self._names_in(group.folder)
-        number = 1
-        while left:
-            stem = group.stem + (f" ({number})" if number > 1 else "")
-            new_names = {name: stem + suffix for name, suffix in left.items()}
-            new_names |= {name: renamed(name, group.stem, stem) for name in owners}
-            clash = next((new for new in new_names.values() if new.casefold() in taken), None)
-            if clash is None:
-                return self._promise(group, new_names, owners)
-            for photo in left:
+        filings = [
+            Filing(group.place, name, group.folder, new_name, group.label, goes_with.get(name))
+            for name, new_name in self._new_names(group, photos, rests).items()
+        ]
+        taken.update((filing.new_name.casefold(), filing) for filing in filings)
+        return filings
+
+    def _new_names(
+        self, group: Group, photos: Sequence[str], rests: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return new names for files; note the conflicts met."""
+        taken = self._names_in(group.folder)
+        new_names, number = {name: name for name in rests}, 1
+        while clash := next((new for new in new_names.values() if new.casefold() in taken), None):
+            for photo in photos:
                 path = os.path.join(group.place, photo)
                 self.conflicts.setdefault(path, os.path.join(group.folder, clash))
-            free = [self._rivals_of(group, suffix).number for suffix in left.values()]
-            number = max(number + 1, *free)
-        return []
-
-    def _promise(
-        self, group: Group, new_names: Mapping[str, str], owners: Mapping[str, list[str]]
-    ) -> list[Filing]:
-        """Take names up as given, and return the filings in order."""
-        taken, filings = self._names_in(group.folder), []
-        for photo in (name for name in new_names if name not in owners):
-            # What belongs to several goes with the first one.
-            others = [name for name, photos in owners.items() if photos[0] == photo]
-            for name in (photo, *others):
-                new_name = name if new_names[name] == name else new_names[name]  # not kept twice
-                belongs_to = None if name == photo else photo
-                filing = Filing(
-                    *(group.place, name, group.folder, new_name, group.label, belongs_to)
-                )
-                taken[new_name.casefold()] = filing
-                filings.append(filing)
-        return filings
+            number = max(number + 1, *(self._rivals_of(group, photo).number for photo in photos))
+            stem = f"{group.stem} ({number})"
+            new_names = {name: named(stem, rest) for name, rest in rests.items()}
+        return new_names
 
     def _names_in(self, folder: str) -> dict[str, Filing | str]:
         """Return the names taken in a folder: by what is to come there, or what is there."""
@@ -173,8 +152,9 @@ class Namer:
             self._taken[folder] = names
         return names
 
-    def _rivals_of(self, group: Group, suffix: str) -> _Rivals:
+    def _rivals_of(self, group: Group, photo: str) -> _Rivals:
         """Return what has a photo's name, or that with a number, up to the first number free."""
+        suffix = photo[len(group.stem) :]
         rivals = self._rivals[group.folder, group.stem.casefold(), suffix.casefold()]
         taken = self._names_in(group.folder)
         while True:
@@ -189,12 +169,12 @@ class Namer:
                 path = os.path.join(group.folder, rival)
                 rivals.add(path, path)
 
-    def _is_there(self, group: Group, photo: str, suffix: str) -> bool:
+    def _is_there(self, group: Group, photo: str) -> bool:
         """Tell whether a photo is, or will be, under its name or one with a number; note it."""
         if photo.casefold() not in self._names_in(group.folder):  # as most are
             return False
         path = os.path.join(group.place, photo)
-        name = self._rivals_of(group, suffix).find(path, self._action == "link")
+        name = self._rivals_of(group, photo).find(path, self._action == "link")
         if name is not None:
             self.already[path] = name
         return name is not None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from dogsort.filing.naming import Filing, Group, Namer
@@ -78,29 +78,30 @@ class Planner:
         namer = Namer(self.options.action)
         plan: list[Filing] = []
         for place, photos in self._photos.items():
-            owners, may_own = _find_owners(place, photos)
-            first = len(plan)
-            for group in self._groups(place, photos, owners):
-                plan += namer.name(group)
-            self.shared += _staying(place, owners, plan[first:])
-            self.unclear += _staying(place, may_own, plan[first:])
+            sidecars = Sidecars(_names_in(place, links=False), photos)
+            filings = [
+                filing
+                for group in self._groups(place, photos, sidecars)
+                for filing in namer.name(group)
+            ]
+            going = {filing.name for filing in filings}
+            self.shared += (os.path.join(place, name) for name in sidecars.shared(going))
+            self.unclear += (os.path.join(place, name) for name in sidecars.unclear(going))
+            plan += filings
         self.already, self.conflicts = namer.already, namer.conflicts
         return plan
 
     def _groups(
-        self, place: str, photos: Mapping[str, Label | None], owners: Mapping[str, list[str]]
+        self, place: str, photos: Mapping[str, Label | None], sidecars: Sidecars
     ) -> Iterator[Group]:
         """Sort the photos of a folder that are to be filed by what they share: stem, new folder."""
         here = self._real_folder(place or os.curdir)
         folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
-        belongings: dict[str, list[str]] = defaultdict(list)
-        for other, its_photos in owners.items():
-            for photo in its_photos:
-                belongings[photo].append(other)
         # One stem after the other: a folder may have many, and groups take memory.
         for key, same in groupby(sorted(photos, key=_up_to_dot), _up_to_dot):
             stem = key[:-1]
-            groups: list[Group] = []
+            groups: dict[tuple[str, int], Group] = {}
+            alike: Counter[tuple[str, str]] = Counter()
             for photo in same:
                 label = photos[photo]
                 if label is None or label not in folders or self._stays(place, photo):
@@ -109,14 +110,12 @@ class Planner:
                 if folder is None:
                     self.in_place += 1
                     continue
-                suffix = photo[len(stem) :]
-                group = next((one for one in groups if one.has_room(folder, suffix)), None)
-                if group is None:
-                    group = Group(place, folder, label, stem, {}, {})
-                    groups.append(group)
-                group.photos[photo] = suffix
-                group.owners.update((other, owners[other]) for other in belongings.get(photo, ()))
-            yield from groups
+                # Some file systems do not tell a.jpg from a.JPG: these get two stems.
+                alike[folder, photo.casefold()] += 1
+                which = folder, alike[folder, photo.casefold()]
+                group = groups.setdefault(which, Group(place, folder, label, stem, [], sidecars))
+                group.photos.append(photo)
+            yield from groups.values()
 
     def _stays(self, place: str, photo: str) -> bool:
         """Tell whether a photo is a link that stays, or what such a link leads to."""
@@ -156,34 +155,6 @@ def _names_in(folder: str, links: bool) -> list[str]:
             return [entry.name for entry in listing if entry.is_file(follow_symlinks=False)]
     except OSError:
         return []
-
-
-def _find_owners(
-    place: str, photos: Mapping[str, object]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return what belongs to photos of a folder, with all of those that it belongs to.
-
-    Then, likewise, what only may belong to them. What was classified by itself belongs to none.
-    """
-    owners: dict[str, list[str]] = defaultdict(list)
-    may_own: dict[str, list[str]] = defaultdict(list)
-    if sidecars := Sidecars(_names_in(place, links=False)):
-        for photo in photos:
-            for found, others in ((owners, sidecars.of(photo)), (may_own, sidecars.unclear(photo))):
-                for other in others:
-                    if other not in photos:
-                        found[other].append(photo)
-    return owners, may_own
-
-
-def _staying(
-    place: str, owners: Mapping[str, list[str]], filings: Sequence[Filing]
-) -> Iterator[str]:
-    """Find what stays in a folder though some of the photos that it belongs to go."""
-    going = {filing.name for filing in filings} if owners else set()
-    for other, photos in owners.items():
-        if other not in going and not going.isdisjoint(photos):
-            yield os.path.join(place, other)
 
 
 def _up_to_dot(name: str) -> str:

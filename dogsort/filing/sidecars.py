@@ -2,145 +2,188 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from functools import cached_property
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Iterator, Set
 
-from dogsort.filing.sidecar_names import (
-    NUMBER,
-    is_sidecar_name,
-    named_after,
-    names_cut,
-    renamed,
-    stem_of,
-    stems,
-    whole_names,
+__all__ = ["Sidecars", "is_sidecar_name", "named"]
+
+#: Suffixes of what has a photo's stem, among them those of raw files.
+OF_STEM = "xmp|aae|json|mov|mp4|mp|mp~2|thm|wav|dng|cr2|cr3|nef|nrw|arw|orf|rw2|raf|pef|srw"
+
+#: Suffixes that editors put behind the whole name of a photo, or of another sidecar.
+OF_NAME = "xmp|pp3|dop"
+
+SUFFIXES = frozenset(f".{suffix}" for suffix in f"{OF_STEM}|{OF_NAME}".split("|"))
+
+#: Google Takeout puts this, or its beginning, between a photo's name and .json ...
+SUPPLEMENT = ".supplemental-metadata"
+_BEGINNINGS = "|".join(re.escape(SUPPLEMENT[:end]) for end in range(len(SUPPLEMENT), 0, -1))
+
+#: ... and cuts what stands before .json to so many units of UTF-16.
+TAKEOUT_UNITS = 46
+
+#: Patterns of sidecars' names, in any case, the best fit first. Each says what it gives of the
+#: owner: the whole "name", the "stem", or the name as Takeout "cut" it; then how to make that of
+#: the groups, and what follows the photo's stem in the sidecar's name.
+_RULES = (
+    # b.jpg.json and b.jpg.suppl.json belong to b.jpg, IMG_4.jpg(1).json to IMG_4(1).jpg.
+    (rf"(.+?)(\.[^.]+?)({_BEGINNINGS}|)(\(\d+\)|)(\.json)", "name", "{0}{3}{1}", "{1}{2}{4}"),
+    # a.jpg.xmp belongs to a.jpg, DSC_1.NEF.xmp to DSC_1.NEF and with that to DSC_1.JPG.
+    (rf"(.+)(\.[^.]+)(\.(?:{OF_NAME}))", "name", "{0}{1}", "{1}{2}"),
+    # A_ceremony_(4).json belongs to A_ceremony_at_sea(4).jpg, were names cut to 11 units.
+    (r"(.+)(\.json)", "cut", "{0}", "{1}"),
+    # PXL_1.MP belongs to PXL_1.MP.jpg.
+    (r"(.+(\.mp(?:~2)?))", "stem", "{0}", "{1}"),
+    # IMG_1.MOV belongs to IMG_1.HEIC.
+    (rf"(.+)(\.(?:{OF_STEM}))", "stem", "{0}", "{1}"),
+    # IMG_O1.AAE belongs to IMG_1.HEIC, the original of IMG_E1.HEIC.
+    (r"(IMG_)(O)(\d.*)(\.aae)", "stem", "{0}{2}", "{1}{3}"),
+    # A_ceremony_(4).json may belong to A_ceremony_at_sea.jpg. It gets no name: nobody knows.
+    (r"(.+)\(\d+\)\.json", "cut", "{0}", ""),
 )
 
-__all__ = ["Sidecars", "is_sidecar_name", "renamed"]
 
-#: What notes sidecars, by whole names or by stems; and the names or stems that one of them fits.
-_Match: TypeAlias = tuple[dict[str, list[str]], list[str]]
+def is_sidecar_name(name: str) -> bool:
+    """Tell whether a file of this name may belong to a photo."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def named(stem: str, rest: str) -> str:
+    """Return the name of what goes with a photo of a stem, as ``Sidecars.of`` gives its rest.
+
+    IMG_1 and .MOV give IMG_1.MOV; IMG_1 and O.AAE give IMG_O1.AAE.
+    """
+    if rest.startswith("O"):
+        return re.sub(r"^(IMG_)(?=\d)", r"\1O", stem, flags=re.IGNORECASE) + rest[1:]
+    return stem + rest
 
 
 class Sidecars:
     """The sidecars in one folder.
 
-    A sidecar belongs to what its name fits best: a whole name before a stem, and another case only
-    where nothing else fits. If photos of different stems fit as well, it belongs to none of them.
+    Each belongs to those whom its name fits best; in another case only if it fits nobody as it is
+    spelled. What fits photos of several stems, or would be renamed as another one, is unclear.
 
     Args:
-        names: of the files in it, with those of its photos.
+        names: of the files in the folder.
+        photos: names of the photos that are asked for; what is no file, as a link, may be one.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = set(names)
-        self._sidecars: list[str] = []
-        self._photos: list[str] = []
-        for name in sorted(self._names):
-            (self._sidecars if is_sidecar_name(name) else self._photos).append(name)
-        self._with_stem: dict[str, list[str]] = defaultdict(list)
-        self._with_name: dict[str, list[str]] = defaultdict(list)
-        self._unclear: dict[str, list[str]] = defaultdict(list)
-        for name in self._sidecars:
-            self._place(name)
+    def __init__(self, names: Iterable[str], photos: Collection[str] = ()) -> None:
+        everything = {*names, *photos}
+        sidecars = set(filter(is_sidecar_name, everything.difference(photos)))
+        self._rests: dict[str, dict[str, str]] = defaultdict(dict)  # by owner, by sidecar
+        self._unclear: dict[int, tuple[list[str], list[str]]] = {}  # by id of owners
+        called = Counter(map(str.casefold, everything if sidecars else ()))
+        for name, owners, rest in _matches(everything, sidecars):
+            # Where nobody knows, thousands of sidecars may share thousands of owners.
+            stems = set(map(_stem, owners)) if rest else set()
+            new_name = named(stems.pop(), rest) if len(stems) == 1 else ""
+            called[name.casefold()] -= 1
+            called[new_name.casefold()] += 1
+            # IMG.jpg(1).json would be renamed as IMG(1).jpg.json is called, which comes first.
+            if new_name and (new_name == name or called[new_name.casefold()] == 1):
+                for owner in owners:
+                    self._rests[owner][name] = rest
+            else:
+                self._unclear.setdefault(id(owners), (owners, []))[1].append(name)
+        self._photos: dict[str, list[str]] = defaultdict(list)  # by sidecar
+        for photo in photos:
+            for name in self.of(photo):
+                self._photos[name].append(photo)
 
-    def __bool__(self) -> bool:
-        """Tell whether there are any, which most folders have none of."""
-        return bool(self._sidecars)
-
-    def of(self, photo: str) -> list[str]:
-        """Return the names of what belongs to a photo, and of what belongs to that."""
-        found = [*self._with_stem.get(stem_of(photo), ()), *self._with_name.get(photo, ())]
-        for name in found:  # which grows meanwhile
-            found += self._with_name.get(name, ())
-        return [name for name in dict.fromkeys(found) if name != photo]
-
-    def unclear(self, photo: str) -> list[str]:
-        """Return the names of what may belong to a photo or to others, and so to none."""
-        return self._unclear.get(stem_of(photo), [])
-
-    def _place(self, name: str) -> None:
-        """Note what a sidecar belongs to."""
-        wholes = [whole for whole, _ in whole_names(name)]
-        its_stems = stems(name)
-        matches = self._matches(name, wholes, its_stems)
-        owners, keys = next((match for match in matches if match[1]), (None, []))
-        if owners is None:  # a photo that is not among the names may still ask for it
-            for whole in wholes:
-                self._with_name[whole].append(name)
-            for stem in its_stems:
-                self._with_stem[stem].append(name)
-            return
-        found = {stem_of(key) for key in keys} if owners is self._with_name else set(keys)
-        if len(found) == 1 and not self._is_doubled(name, *found):
-            for key in set(keys):
-                owners[key].append(name)
-        else:
-            for stem in found:
-                self._unclear[stem].append(name)
-
-    def _matches(self, name: str, wholes: list[str], its_stems: list[str]) -> Iterator[_Match]:
-        """Yield what a sidecar's name fits, the best first."""
-        for whole in wholes:
-            yield self._with_name, [whole] if whole in self._names else []
-        for whole in wholes:
-            alike = self._by_folded_name.get(whole.casefold(), [])
-            yield self._with_name, [one for one in alike if stem_of(one) == stem_of(whole)]
-        base = stem_of(name)
-        if name.lower().endswith(".json"):
-            yield self._with_stem, self._by_cut_name.get(base, [])
-        for stem in its_stems:
-            yield self._with_stem, [stem] if stem in self._photo_stems else []
-        for whole in wholes:
-            yield self._with_name, self._by_folded_name.get(whole.casefold(), [])
-        for stem in its_stems:
-            yield self._with_stem, self._by_folded_stem.get(stem.casefold(), [])
-        # Of long names that are one once they are cut, nobody knows which got the number.
-        if name.lower().endswith(".json") and (number := NUMBER.fullmatch(base)):
-            found = self._by_cut_name.get(number[1], [])
-            yield self._with_stem, found if len(set(found)) > 1 else []
-
-    def _is_doubled(self, name: str, stem: str) -> bool:
-        """Tell whether two would get one name, as IMG(1).jpg.json and IMG.jpg(1).json would."""
-        if name.startswith(f"{stem}."):
-            return False
-        new_name = named_after(name, stem, stem).casefold()
-        self._called[name.casefold()] -= 1
-        self._called[new_name] += 1
-        return self._called[new_name] > 1
-
-    # Most folders need none of these.
-
-    @cached_property
-    def _called(self) -> Counter[str]:
-        return Counter(map(str.casefold, self._sidecars))
-
-    @cached_property
-    def _photo_stems(self) -> set[str]:
-        return set(map(stem_of, self._photos))
-
-    @cached_property
-    def _by_folded_name(self) -> dict[str, list[str]]:
-        return _by_folded(self._names)
-
-    @cached_property
-    def _by_folded_stem(self) -> dict[str, list[str]]:
-        return _by_folded(self._photo_stems)
-
-    @cached_property
-    def _by_cut_name(self) -> dict[str, list[str]]:
-        """Return the stems of photos with long names, by what Takeout makes of these."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for name in self._photos:
-            for cut in names_cut(name):
-                found[cut].append(stem_of(name))
+    def of(self, owner: str) -> dict[str, str]:
+        """Return what belongs to a photo, and what belongs to that: name to rest, see ``named``."""
+        found = {}
+        for name, rest in self._rests.get(owner, {}).items():
+            found[name] = rest
+            for inner, inner_rest in self.of(name).items():
+                found[inner] = rest.rpartition(".")[0] + inner_rest
         return found
 
+    def going_with(self, photo: str, photos: Set[str]) -> Iterator[tuple[str, str]]:
+        """Yield names and rests of what goes with a photo if just these photos go.
 
-def _by_folded(names: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(name.casefold(), []).append(name)
-    return found
+        What belongs to several goes with the first of them, if all go.
+        """
+        for name, rest in self.of(photo).items():
+            its_photos = self._photos[name]
+            if its_photos[0] == photo and photos >= set(its_photos):
+                yield name, rest
+
+    def shared(self, going: Set[str]) -> list[str]:
+        """Return what is not among the files that go, though some of its photos are."""
+        left = ((name, photos) for name, photos in self._photos.items() if name not in going)
+        return [name for name, photos in left if not going.isdisjoint(photos)]
+
+    def unclear(self, going: Set[str]) -> list[str]:
+        """Return what may belong to some of the files that go, or to others."""
+        groups = (names for owners, names in self._unclear.values() if not going.isdisjoint(owners))
+        return [name for names in groups for name in names]
+
+
+def _matches(names: Set[str], sidecars: Set[str]) -> Iterator[tuple[str, list[str], str]]:
+    """Yield sidecars that fit anybody, with the names that they fit best, and their rests."""
+    left = {name: _readings(name) for name in sorted(sidecars)}
+    parts = (
+        [(*part, name) for name in names for part in _parts(name, name in sidecars)] if left else []
+    )
+    for spelled in (str, _with_suffix_folded, str.casefold):
+        owners: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for part, text, name in parts if left else ():
+            owners[part, spelled(text)].append(name)
+        for name, readings in list(left.items()):
+            keys = (((part, spelled(text)), rest) for part, text, rest in readings)
+            for key, rest in keys:
+                if key in owners:
+                    yield name, owners[key], rest
+                    del left[name]
+                    break
+
+
+def _readings(sidecar: str) -> list[tuple[str, str, str]]:
+    """Return what a sidecar's name may say: what it gives of its owner, that, and the rest."""
+    matches = ((re.fullmatch(rule[0], sidecar, re.I | re.S), *rule[1:]) for rule in _RULES)
+    return [
+        (part, text.format(*match.groups()), rest.format(*match.groups()))
+        for match, part, text, rest in matches
+        if match
+    ]
+
+
+def _parts(owner: str, is_sidecar: bool) -> Iterator[tuple[str, str]]:
+    """Yield what sidecars may give of their owner."""
+    yield "name", owner
+    if not is_sidecar:
+        yield "stem", _stem(owner)
+        for cut in _cut_names(owner):
+            yield "cut", cut
+
+
+def _cut_names(photo: str) -> set[str]:
+    """Return what Takeout may put before .json for a name too long for it."""
+    if _cut(photo) == photo:
+        return set()
+    stem, suffix = os.path.splitext(photo)
+    title = re.sub(r"\(\d+\)\Z", "", stem)
+    # The number of a second photo is put behind what is cut, and never cut off itself.
+    names = {_cut(title + suffix) + stem[len(title) :]}
+    return names | {_cut(photo)} if _cut(stem) == stem else names
+
+
+def _cut(name: str) -> str:
+    units = name.encode("utf-16-le", "surrogatepass")
+    # Half a character is left out.
+    cut = units[: 2 * TAKEOUT_UNITS].decode("utf-16-le", "ignore")
+    return name if len(units) <= 2 * TAKEOUT_UNITS else cut
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def _with_suffix_folded(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return stem + suffix.casefold()
