@@ -6,10 +6,10 @@ import errno
 import hashlib
 import os
 import secrets
-import stat
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import NamedTuple
 
 from dogsort.errors import FilingError
@@ -17,9 +17,7 @@ from dogsort.filing.options import Action
 from dogsort.filing.sidecars import Sidecars, named
 from dogsort.records import Label
 
-__all__ = ["Filing", "Group", "Namer"]
-
-BLOCK = 1 << 20  # bytes read at a time
+__all__ = ["Filing", "Namer"]
 
 
 class Filing(NamedTuple):
@@ -57,84 +55,86 @@ class Filing(NamedTuple):
         return None if self.photo is None else os.path.join(self.place, self.photo)
 
 
-class Group(NamedTuple):
-    """Photos of one folder and one stem that go to one folder, and keep one stem there.
-
-    Attributes:
-        place: where they are.
-        folder: where they go.
-        label: why.
-        stem: what their names have in common.
-        photos: their names; without case, their suffixes differ.
-        sidecars: those in their folder.
-    """
-
-    place: str
-    folder: str
-    label: Label
-    stem: str
-    photos: list[str]
-    sidecars: Sidecars
-
-
 class Namer:
-    """Finds names for groups of photos, one group after the other.
+    """Finds names for photos, one group after the other.
 
     Args:
         action: what is to be done with photos.
 
     Attributes:
         already: photos that need no filing, with the name under which they are, or will be, there.
-        conflicts: photos whose name another file has, or that of a photo they keep one stem with,
+        conflicts: photos whose name another file has, or that of a file they keep one stem with,
             with that name.
     """
 
     def __init__(self, action: Action) -> None:
-        self._action = action
         # All names without case: some file systems do not tell A.jpg from a.jpg.
         self._taken: dict[str, dict[str, Filing | str]] = {}
-        self._rivals: dict[tuple[str, str, str], _Rivals] = defaultdict(_Rivals)
+        self._rivals: dict[tuple[str, str], _Rivals] = defaultdict(_Rivals)
+        self._find = _Rivals.find_link if action == "link" else _Rivals.find_same
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
 
-    def name(self, group: Group) -> list[Filing]:
-        """Return the filings of a group, each photo before its sidecars.
+    def name(
+        self, place: str, photos: Sequence[str], folder: str, label: Label, sidecars: Sidecars
+    ) -> list[Filing]:
+        """Return the filings of photos of one stem that keep one stem, each before its sidecars.
 
         All get the first of ``stem``, ``stem (2)``, ``stem (3)``, ... with no name taken. A photo
         stays if one of them has what it has, and so does what belongs to it.
 
+        Args:
+            place: the folder the photos are in.
+            photos: their names. Without case, too, their suffixes differ.
+            folder: the one they go to.
+            label: why.
+            sidecars: of the folder they are in.
+
         Raises:
             FilingError: if the new folder cannot be looked into.
         """
-        photos = [photo for photo in group.photos if not self._is_there(group, photo)]
-        rests: dict[str, str] = {}
-        goes_with: dict[str, str] = {}
-        for photo in photos:
-            rests[photo] = photo[len(group.stem) :]
-            for name, rest in group.sidecars.going_with(photo, set(photos)):
-                rests[name], goes_with[name] = rest, photo
-        taken = self._names_in(group.folder)
+        left = [photo for photo in photos if not self._is_there(place, photo, folder)]
+        files = list(sidecars.going_with(left))
+        taken = self._names_in(folder)
+        new_names, number = [name for name, _, _ in files], 1
+        while clash := next((name for name in new_names if name.casefold() in taken), None):
+            for photo in left:
+                path = os.path.join(place, photo)
+                self.conflicts.setdefault(path, os.path.join(folder, clash))
+            number = max(number + 1, *(self._rivals_of(photo, folder).number for photo in left))
+            stem = f"{os.path.splitext(left[0])[0]} ({number})"
+            new_names = [named(stem, rest) for _, rest, _ in files]
         filings = [
-            Filing(group.place, name, group.folder, new_name, group.label, goes_with.get(name))
-            for name, new_name in self._new_names(group, photos, rests).items()
+            Filing(place, name, folder, new_name, label, photo)
+            for (name, _, photo), new_name in zip(files, new_names, strict=True)
         ]
         taken.update((filing.new_name.casefold(), filing) for filing in filings)
         return filings
 
-    def _new_names(
-        self, group: Group, photos: Sequence[str], rests: Mapping[str, str]
-    ) -> dict[str, str]:
-        """Return new names for files; note the conflicts met."""
-        taken = self._names_in(group.folder)
-        new_names, number = {name: name for name in rests}, 1
-        while clash := next((new for new in new_names.values() if new.casefold() in taken), None):
-            for photo in photos:
-                path = os.path.join(group.place, photo)
-                self.conflicts.setdefault(path, os.path.join(group.folder, clash))
-            number = max(number + 1, *(self._rivals_of(group, photo).number for photo in photos))
-            stem = f"{group.stem} ({number})"
-            new_names = {name: named(stem, rest) for name, rest in rests.items()}
-        return new_names
+    def _is_there(self, place: str, photo: str, folder: str) -> bool:
+        """Tell whether a photo is, or will be, under its name or one with a number; note it."""
+        if photo.casefold() not in self._names_in(folder):  # as most are
+            return False
+        path = os.path.join(place, photo)
+        name = self._find(self._rivals_of(photo, folder), path)
+        if name is not None:
+            self.already[path] = name
+        return name is not None
+
+    def _rivals_of(self, photo: str, folder: str) -> _Rivals:
+        """Return what has a photo's name, or that with a number, up to the first number free."""
+        rivals = self._rivals[folder, photo.casefold()]
+        taken = self._names_in(folder)
+        stem, suffix = os.path.splitext(photo.casefold())
+        name = photo.casefold() if rivals.number == 1 else f"{stem} ({rivals.number}){suffix}"
+        while rival := taken.get(name):
+            rivals.number += 1
+            name = f"{stem} ({rivals.number}){suffix}"
+            if isinstance(rival, Filing):
+                rivals.add(rival.source, rival.target)
+            else:
+                rivals.add(os.path.join(folder, rival), os.path.join(folder, rival))
+        return rivals
 
     def _names_in(self, folder: str) -> dict[str, Filing | str]:
         """Return the names taken in a folder: by what is to come there, or what is there."""
@@ -152,33 +152,6 @@ class Namer:
             self._taken[folder] = names
         return names
 
-    def _rivals_of(self, group: Group, photo: str) -> _Rivals:
-        """Return what has a photo's name, or that with a number, up to the first number free."""
-        suffix = photo[len(group.stem) :]
-        rivals = self._rivals[group.folder, group.stem.casefold(), suffix.casefold()]
-        taken = self._names_in(group.folder)
-        while True:
-            number = f" ({rivals.number})" if rivals.number > 1 else ""
-            rival = taken.get(f"{group.stem}{number}{suffix}".casefold())
-            if rival is None:
-                return rivals
-            rivals.number += 1
-            if isinstance(rival, Filing):
-                rivals.add(rival.source, rival.target)
-            else:
-                path = os.path.join(group.folder, rival)
-                rivals.add(path, path)
-
-    def _is_there(self, group: Group, photo: str) -> bool:
-        """Tell whether a photo is, or will be, under its name or one with a number; note it."""
-        if photo.casefold() not in self._names_in(group.folder):  # as most are
-            return False
-        path = os.path.join(group.place, photo)
-        name = self._rivals_of(group, photo).find(path, self._action == "link")
-        if name is not None:
-            self.already[path] = name
-        return name is not None
-
 
 class _Rivals:
     """Files that have one name but for a number, found again by what they hold.
@@ -188,39 +161,37 @@ class _Rivals:
 
     def __init__(self) -> None:
         self.number = 1  # the first that is free
-        self._unread: dict[int, list[tuple[str, str]]] = defaultdict(list)
-        self._by_content: dict[tuple[int, bytes], str] = {}
+        self._unread: dict[int | None, list[tuple[str, str]]] = defaultdict(list)
+        self._by_content: dict[bytes, str] = {}
         self._by_place: dict[str, str] = {}
-        self._last = "", b""  # the photo looked for last, which may be the next to be added
+        self._digest = cache(_digest)
 
     def add(self, path: str, name: str) -> None:
         """Take up what has, or will have, a name, and where its content is now."""
         self._by_place.setdefault(os.path.realpath(path), name)
-        size = _size_of(path)
         # A link that is there is not the photo, as one that is to be copied will be.
-        if size is not None and not (path == name and os.path.islink(path)):
-            self._unread[size].append((path, name))
+        if not (path == name and os.path.islink(path)):
+            self._unread[_size_of(path)].append((path, name))
 
-    def find(self, path: str, is_link: bool) -> str | None:
-        """Return the name of one that holds the same, or for a link, that leads to the same."""
-        if is_link:
-            return self._by_place.get(os.path.realpath(path))
+    def find_link(self, path: str) -> str | None:
+        """Return the name of a link that leads, or will lead, where a path leads."""
+        return self._by_place.get(os.path.realpath(path))
+
+    def find_same(self, path: str) -> str | None:
+        """Return the name of a file that holds, or will hold, the same as another one."""
         size = _size_of(path)
         if size is None or size not in self._unread:
             return None
         for other, name in self._unread[size]:
-            digest = self._last[1] if other == self._last[0] else _digest(other)
-            self._by_content.setdefault((size, digest), name)
+            self._by_content.setdefault(self._digest(other), name)
         self._unread[size] = []
-        self._last = path, _digest(path)
-        return self._by_content.get((size, self._last[1]))
+        return self._by_content.get(self._digest(path))
 
 
 def _size_of(path: str) -> int | None:
     """Return a file's size; None for what is no file, or cannot be looked at."""
     with suppress(OSError):
-        status = os.stat(path)
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return os.path.getsize(path) if os.path.isfile(path) else None
     return None
 
 
@@ -229,7 +200,7 @@ def _digest(path: str) -> bytes:
     try:
         digest = hashlib.sha256()
         with open(path, "rb") as file:
-            while block := file.read(BLOCK):
+            while block := file.read(1 << 20):
                 digest.update(block)
         return digest.digest()
     except OSError:

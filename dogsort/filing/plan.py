@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
-from dogsort.filing.naming import Filing, Group, Namer
+from dogsort.filing.naming import Filing, Namer
 from dogsort.filing.options import FilingOptions
 from dogsort.filing.sidecars import Sidecars, is_sidecar_name
 from dogsort.records import Failure, Label, Record
@@ -69,38 +69,35 @@ class Planner:
     def filings(self) -> list[Filing]:
         """Return the plan: folder after folder, its photos by stem, each before its sidecars."""
         if self.options.action == "move":
-            self.links = {
-                os.path.realpath(path): path
+            links = (
+                os.path.join(place, name)
                 for place, photos in self._photos.items()
-                for path in (os.path.join(place, name) for name in _names_in(place, links=True))
-                if os.path.basename(path) in photos
-            }
+                for name in _names_in(place, links=True)
+                if name in photos
+            )
+            self.links = {os.path.realpath(path): path for path in links}
         namer = Namer(self.options.action)
         plan: list[Filing] = []
         for place, photos in self._photos.items():
             sidecars = Sidecars(_names_in(place, links=False), photos)
-            filings = [
-                filing
-                for group in self._groups(place, photos, sidecars)
-                for filing in namer.name(group)
-            ]
-            going = {filing.name for filing in filings}
+            first = len(plan)
+            for label, folder, names in self._groups(place, photos):
+                plan += namer.name(place, names, folder, label, sidecars)
+            going = {filing.name for filing in plan[first:]}
             self.shared += (os.path.join(place, name) for name in sidecars.shared(going))
             self.unclear += (os.path.join(place, name) for name in sidecars.unclear(going))
-            plan += filings
         self.already, self.conflicts = namer.already, namer.conflicts
         return plan
 
     def _groups(
-        self, place: str, photos: Mapping[str, Label | None], sidecars: Sidecars
-    ) -> Iterator[Group]:
-        """Sort the photos of a folder that are to be filed by what they share: stem, new folder."""
+        self, place: str, photos: Mapping[str, Label | None]
+    ) -> Iterator[tuple[Label, str, list[str]]]:
+        """Yield photos of a folder that keep one stem, with label, and the folder they go to."""
         here = self._real_folder(place or os.curdir)
         folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
         # One stem after the other: a folder may have many, and groups take memory.
-        for key, same in groupby(sorted(photos, key=_up_to_dot), _up_to_dot):
-            stem = key[:-1]
-            groups: dict[tuple[str, int], Group] = {}
+        for _, same in groupby(sorted(photos, key=_up_to_dot), _up_to_dot):
+            groups: dict[tuple[str, int], tuple[Label, str, list[str]]] = {}
             alike: Counter[tuple[str, str]] = Counter()
             for photo in same:
                 label = photos[photo]
@@ -110,11 +107,10 @@ class Planner:
                 if folder is None:
                     self.in_place += 1
                     continue
-                # Some file systems do not tell a.jpg from a.JPG: these get two stems.
+                # Some file systems do not tell a.jpg from a.JPG: these get a stem each.
                 alike[folder, photo.casefold()] += 1
-                which = folder, alike[folder, photo.casefold()]
-                group = groups.setdefault(which, Group(place, folder, label, stem, [], sidecars))
-                group.photos.append(photo)
+                key = folder, alike[folder, photo.casefold()]
+                groups.setdefault(key, (label, folder, []))[2].append(photo)
             yield from groups.values()
 
     def _stays(self, place: str, photo: str) -> bool:
@@ -136,9 +132,13 @@ class Planner:
         if here.startswith(os.path.join(there, "")):
             return None
         # Below the innermost folder named; what was named by itself lies below none.
-        starts = [start for root in self._roots if here.startswith(start := os.path.join(root, ""))]
-        below = here[max(map(len, starts)) :] if starts else ""
-        return os.path.join(folder, below) if below else folder
+        starts = (os.path.join(root, "") for root in self._roots)
+        below = (here.removeprefix(start) for start in starts if here.startswith(start))
+        return (
+            os.path.join(folder, shortest)
+            if (shortest := min(below, key=len, default=""))
+            else folder
+        )
 
     def _real_folder(self, folder: str) -> str:
         if folder not in self._real:

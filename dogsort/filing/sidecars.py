@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 
 __all__ = ["Sidecars", "is_sidecar_name", "named"]
 
@@ -103,15 +103,17 @@ class Sidecars:
                 found[inner] = rest.rpartition(".")[0] + inner_rest
         return found
 
-    def going_with(self, photo: str, photos: Set[str]) -> Iterator[tuple[str, str]]:
-        """Yield names and rests of what goes with a photo if just these photos go.
+    def going_with(self, photos: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:
+        """Yield photos, each with what goes if just these photos go: name, rest, photo gone with.
 
-        What belongs to several goes with the first of them, if all go.
+        What belongs to several photos goes with the first, and only if all of them go.
         """
-        for name, rest in self.of(photo).items():
-            its_photos = self._photos[name]
-            if its_photos[0] == photo and photos >= set(its_photos):
-                yield name, rest
+        for photo in photos:
+            yield photo, os.path.splitext(photo)[1], None
+            for name, rest in self.of(photo).items():
+                its_photos = self._photos[name]
+                if its_photos[0] == photo and set(its_photos) <= set(photos):
+                    yield name, rest, photo
 
     def shared(self, going: Set[str]) -> list[str]:
         """Return what is not among the files that go, though some of its photos are."""
