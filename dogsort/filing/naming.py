@@ -9,7 +9,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from dogsort.errors import FilingError
@@ -70,25 +70,20 @@ class Namer:
     def __init__(self, action: Action) -> None:
         # All names without case: some file systems do not tell A.jpg from a.jpg.
         self._taken: dict[str, dict[str, Filing | str]] = {}
-        self._rivals: dict[tuple[str, str], _Rivals] = defaultdict(_Rivals)
-        self._find = _Rivals.find_link if action == "link" else _Rivals.find_same
+        self._rivals: dict[tuple[str, str], _Rivals] = defaultdict(
+            partial(_Rivals, are_links=action == "link")
+        )
         self.already: dict[str, str] = {}
         self.conflicts: dict[str, str] = {}
 
     def name(
         self, place: str, photos: Sequence[str], folder: str, label: Label, sidecars: Sidecars
     ) -> list[Filing]:
-        """Return the filings of photos of one stem that keep one stem, each before its sidecars.
+        """Return the filings of photos that have one stem, and keep one; each before its sidecars.
 
-        All get the first of ``stem``, ``stem (2)``, ``stem (3)``, ... with no name taken. A photo
-        stays if one of them has what it has, and so does what belongs to it.
-
-        Args:
-            place: the folder the photos are in.
-            photos: their names. Without case, too, their suffixes differ.
-            folder: the one they go to.
-            label: why.
-            sidecars: of the folder they are in.
+        They go from a place, with what belongs to them there, to a folder. All get the first of
+        ``stem``, ``stem (2)``, ``stem (3)``, ... with no name taken. A photo stays if one of them
+        has what it has, and so does what belongs to it.
 
         Raises:
             FilingError: if the new folder cannot be looked into.
@@ -116,7 +111,7 @@ class Namer:
         if photo.casefold() not in self._names_in(folder):  # as most are
             return False
         path = os.path.join(place, photo)
-        name = self._find(self._rivals_of(photo, folder), path)
+        name = self._rivals_of(photo, folder).find(path)
         if name is not None:
             self.already[path] = name
         return name is not None
@@ -125,11 +120,8 @@ class Namer:
         """Return what has a photo's name, or that with a number, up to the first number free."""
         rivals = self._rivals[folder, photo.casefold()]
         taken = self._names_in(folder)
-        stem, suffix = os.path.splitext(photo.casefold())
-        name = photo.casefold() if rivals.number == 1 else f"{stem} ({rivals.number}){suffix}"
-        while rival := taken.get(name):
+        while rival := taken.get(_numbered(photo, rivals.number).casefold()):
             rivals.number += 1
-            name = f"{stem} ({rivals.number}){suffix}"
             if isinstance(rival, Filing):
                 rivals.add(rival.source, rival.target)
             else:
@@ -138,54 +130,56 @@ class Namer:
 
     def _names_in(self, folder: str) -> dict[str, Filing | str]:
         """Return the names taken in a folder: by what is to come there, or what is there."""
-        names = self._taken.get(folder)
-        if names is None:
+        if folder not in self._taken:
+            names: list[str] = []
             try:
-                names = {name.casefold(): name for name in os.listdir(folder)}
+                names = os.listdir(folder)
             except OSError as error:
                 # What cannot be made is told of each photo that was to go there.
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-                    raise FilingError(
-                        f"{folder}: cannot be looked into: {error.strerror}"
-                    ) from error
-                names = {}
-            self._taken[folder] = names
-        return names
+                    reason = f"cannot be looked into: {error.strerror}"
+                    raise FilingError(f"{folder}: {reason}") from error
+            self._taken[folder] = {name.casefold(): name for name in names}
+        return self._taken[folder]
 
 
 class _Rivals:
-    """Files that have one name but for a number, found again by what they hold.
+    """Files that have one name but for a number, found again by what they hold, or lead to.
 
     Each is read once at most, and only if another one has its size: there may be thousands.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, are_links: bool) -> None:
         self.number = 1  # the first that is free
-        self._unread: dict[int | None, list[tuple[str, str]]] = defaultdict(list)
-        self._by_content: dict[bytes, str] = {}
-        self._by_place: dict[str, str] = {}
+        self._are_links = are_links
+        self._unread: dict[int | None, list[tuple[str, str]]] = defaultdict(list)  # by size
+        self._names: dict[bytes | str, str] = {}  # by digest, or by what links lead to
         self._digest = cache(_digest)
 
     def add(self, path: str, name: str) -> None:
         """Take up what has, or will have, a name, and where its content is now."""
-        self._by_place.setdefault(os.path.realpath(path), name)
+        if self._are_links:
+            self._names.setdefault(os.path.realpath(path), name)
         # A link that is there is not the photo, as one that is to be copied will be.
-        if not (path == name and os.path.islink(path)):
+        elif path != name or not os.path.islink(path):
             self._unread[_size_of(path)].append((path, name))
 
-    def find_link(self, path: str) -> str | None:
-        """Return the name of a link that leads, or will lead, where a path leads."""
-        return self._by_place.get(os.path.realpath(path))
-
-    def find_same(self, path: str) -> str | None:
-        """Return the name of a file that holds, or will hold, the same as another one."""
+    def find(self, path: str) -> str | None:
+        """Return the name of one that holds the same, or for a link, that leads to the same."""
+        if self._are_links:
+            return self._names.get(os.path.realpath(path))
         size = _size_of(path)
         if size is None or size not in self._unread:
             return None
         for other, name in self._unread[size]:
-            self._by_content.setdefault(self._digest(other), name)
+            self._names.setdefault(self._digest(other), name)
         self._unread[size] = []
-        return self._by_content.get(self._digest(path))
+        return self._names.get(self._digest(path))
+
+
+def _numbered(name: str, number: int) -> str:
+    stem, suffix = os.path.splitext(name)
+    return f"{stem} ({number}){suffix}" if number > 1 else name
 
 
 def _size_of(path: str) -> int | None:
@@ -197,11 +191,9 @@ def _size_of(path: str) -> int | None:
 
 def _digest(path: str) -> bytes:
     """Return the SHA-256 of a file; of one that cannot be read, what none has."""
-    try:
+    with suppress(OSError), open(path, "rb") as file:
         digest = hashlib.sha256()
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        while block := file.read(1 << 20):
+            digest.update(block)
         return digest.digest()
-    except OSError:
-        return secrets.token_bytes()
+    return secrets.token_bytes()

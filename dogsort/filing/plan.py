@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import groupby
 
 from dogsort.filing.naming import Filing, Namer
@@ -38,7 +39,7 @@ class Planner:
     def __init__(self, options: FilingOptions) -> None:
         self.options = options
         self._folders = options.folders()
-        self._real: dict[str, str] = {}
+        self._real_folder = cache(os.path.realpath)
         self._spelled: dict[str, str] = {}  # folders as they were first named, by what they are
         self._roots = [self._real_folder(root) for root in options.keep_tree or ()]
         # By folder and name: most that must be known of a photo is the same for all in its folder.
@@ -101,7 +102,9 @@ class Planner:
             alike: Counter[tuple[str, str]] = Counter()
             for photo in same:
                 label = photos[photo]
-                if label is None or label not in folders or self._stays(place, photo):
+                if label is None or label not in folders:
+                    continue
+                if self.links and os.path.realpath(os.path.join(place, photo)) in self.links:
                     continue
                 folder = folders[label]
                 if folder is None:
@@ -113,17 +116,8 @@ class Planner:
                 groups.setdefault(key, (label, folder, []))[2].append(photo)
             yield from groups.values()
 
-    def _stays(self, place: str, photo: str) -> bool:
-        """Tell whether a photo is a link that stays, or what such a link leads to."""
-        return bool(self.links) and os.path.realpath(os.path.join(place, photo)) in self.links
-
     def _folder_for(self, here: str, folder: str) -> str | None:
-        """Return where photos go; None if they stay.
-
-        Args:
-            here: the folder they are in, absolute, without links.
-            folder: that of their label.
-        """
+        """Return where photos of a label go that are here, in a real path; None if they stay."""
         there = self._real_folder(folder)
         if here == there:
             return None
@@ -133,17 +127,9 @@ class Planner:
             return None
         # Below the innermost folder named; what was named by itself lies below none.
         starts = (os.path.join(root, "") for root in self._roots)
-        below = (here.removeprefix(start) for start in starts if here.startswith(start))
-        return (
-            os.path.join(folder, shortest)
-            if (shortest := min(below, key=len, default=""))
-            else folder
-        )
-
-    def _real_folder(self, folder: str) -> str:
-        if folder not in self._real:
-            self._real[folder] = os.path.realpath(folder)
-        return self._real[folder]
+        belows = (here.removeprefix(start) for start in starts if here.startswith(start))
+        below = min(belows, key=len, default="")
+        return os.path.join(folder, below) if below else folder
 
 
 def _names_in(folder: str, links: bool) -> list[str]:

@@ -9,45 +9,43 @@ from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 
 __all__ = ["Sidecars", "is_sidecar_name", "named"]
 
-#: Suffixes of what has a photo's stem, among them those of raw files.
+#: Suffixes of what has the stem of a photo; the last ones are those of raw files.
 OF_STEM = "xmp|aae|json|mov|mp4|mp|mp~2|thm|wav|dng|cr2|cr3|nef|nrw|arw|orf|rw2|raf|pef|srw"
 
 #: Suffixes that editors put behind the whole name of a photo, or of another sidecar.
 OF_NAME = "xmp|pp3|dop"
 
-SUFFIXES = frozenset(f".{suffix}" for suffix in f"{OF_STEM}|{OF_NAME}".split("|"))
-
 #: Google Takeout puts this, or its beginning, between a photo's name and .json ...
 SUPPLEMENT = ".supplemental-metadata"
-_BEGINNINGS = "|".join(re.escape(SUPPLEMENT[:end]) for end in range(len(SUPPLEMENT), 0, -1))
+_SUPPLEMENTS = "|".join(re.escape(SUPPLEMENT[:end]) for end in range(len(SUPPLEMENT), 0, -1))
 
 #: ... and cuts what stands before .json to so many units of UTF-16.
 TAKEOUT_UNITS = 46
 
-#: Patterns of sidecars' names, in any case, the best fit first. Each says what it gives of the
-#: owner: the whole "name", the "stem", or the name as Takeout "cut" it; then how to make that of
-#: the groups, and what follows the photo's stem in the sidecar's name.
+#: What sidecars' names look like, in any case, the best fit first. Each pattern comes with what its
+#: groups say of the owner, which is the photo or another sidecar: its whole "name", its "stem", or
+#: its name "cut" by Takeout; and with what follows the photo's stem in the sidecar's name.
 _RULES = (
     # b.jpg.json and b.jpg.suppl.json belong to b.jpg, IMG_4.jpg(1).json to IMG_4(1).jpg.
-    (rf"(.+?)(\.[^.]+?)({_BEGINNINGS}|)(\(\d+\)|)(\.json)", "name", "{0}{3}{1}", "{1}{2}{4}"),
+    (rf"(.+?)(\.[^.]+?)({_SUPPLEMENTS}|)(\(\d+\)|)(\.json)", "name", "{0}{3}{1}", "{1}{2}{4}"),
     # a.jpg.xmp belongs to a.jpg, DSC_1.NEF.xmp to DSC_1.NEF and with that to DSC_1.JPG.
     (rf"(.+)(\.[^.]+)(\.(?:{OF_NAME}))", "name", "{0}{1}", "{1}{2}"),
-    # A_ceremony_(4).json belongs to A_ceremony_at_sea(4).jpg, were names cut to 11 units.
+    # A_ceremony_(4).json belongs to A_ceremony_at_sea(4).jpg, if we say that 11 units are left.
     (r"(.+)(\.json)", "cut", "{0}", "{1}"),
-    # PXL_1.MP belongs to PXL_1.MP.jpg.
+    # PXL_1.MP, the moving half of a Pixel's photo, belongs to PXL_1.MP.jpg.
     (r"(.+(\.mp(?:~2)?))", "stem", "{0}", "{1}"),
-    # IMG_1.MOV belongs to IMG_1.HEIC.
+    # IMG_1.MOV belongs to IMG_1.HEIC, DSC_1.NEF to DSC_1.JPG.
     (rf"(.+)(\.(?:{OF_STEM}))", "stem", "{0}", "{1}"),
     # IMG_O1.AAE belongs to IMG_1.HEIC, the original of IMG_E1.HEIC.
     (r"(IMG_)(O)(\d.*)(\.aae)", "stem", "{0}{2}", "{1}{3}"),
-    # A_ceremony_(4).json may belong to A_ceremony_at_sea.jpg. It gets no name: nobody knows.
+    # A_ceremony_(4).json may belong to A_ceremony_at_sea.jpg: nobody knows, so nothing follows.
     (r"(.+)\(\d+\)\.json", "cut", "{0}", ""),
 )
 
 
 def is_sidecar_name(name: str) -> bool:
     """Tell whether a file of this name may belong to a photo."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return bool(re.fullmatch(rf".+\.(?:{OF_STEM}|{OF_NAME})", name, re.I | re.S))
 
 
 def named(stem: str, rest: str) -> str:
@@ -72,23 +70,12 @@ class Sidecars:
     """
 
     def __init__(self, names: Iterable[str], photos: Collection[str] = ()) -> None:
-        everything = {*names, *photos}
-        sidecars = set(filter(is_sidecar_name, everything.difference(photos)))
         self._rests: dict[str, dict[str, str]] = defaultdict(dict)  # by owner, by sidecar
         self._unclear: dict[int, tuple[list[str], list[str]]] = {}  # by id of owners
-        called = Counter(map(str.casefold, everything if sidecars else ()))
-        for name, owners, rest in _matches(everything, sidecars):
-            # Where nobody knows, thousands of sidecars may share thousands of owners.
-            stems = set(map(_stem, owners)) if rest else set()
-            new_name = named(stems.pop(), rest) if len(stems) == 1 else ""
-            called[name.casefold()] -= 1
-            called[new_name.casefold()] += 1
-            # IMG.jpg(1).json would be renamed as IMG(1).jpg.json is called, which comes first.
-            if new_name and (new_name == name or called[new_name.casefold()] == 1):
-                for owner in owners:
-                    self._rests[owner][name] = rest
-            else:
-                self._unclear.setdefault(id(owners), (owners, []))[1].append(name)
+        everything = {*names, *photos}
+        sidecars = set(filter(is_sidecar_name, everything.difference(photos)))
+        if sidecars:  # as in few folders
+            self._find_owners(everything, sidecars)
         self._photos: dict[str, list[str]] = defaultdict(list)  # by sidecar
         for photo in photos:
             for name in self.of(photo):
@@ -117,46 +104,56 @@ class Sidecars:
 
     def shared(self, going: Set[str]) -> list[str]:
         """Return what is not among the files that go, though some of its photos are."""
-        left = ((name, photos) for name, photos in self._photos.items() if name not in going)
-        return [name for name, photos in left if not going.isdisjoint(photos)]
+        its = self._photos.items()
+        return [name for name, photos in its if name not in going and not going.isdisjoint(photos)]
 
     def unclear(self, going: Set[str]) -> list[str]:
         """Return what may belong to some of the files that go, or to others."""
         groups = (names for owners, names in self._unclear.values() if not going.isdisjoint(owners))
         return [name for names in groups for name in names]
 
+    def _find_owners(self, names: Set[str], sidecars: Set[str]) -> None:
+        """Note whose the sidecars are."""
+        called = Counter(map(str.casefold, names))
+        for name, owners, rest in _matches(names, sidecars):
+            # Where nobody knows, thousands of sidecars may share thousands of owners.
+            stems = set(map(_stem, owners)) if rest else set()
+            new_name = named(stems.pop(), rest) if len(stems) == 1 else ""
+            called[name.casefold()] -= 1
+            called[new_name.casefold()] += 1
+            # IMG.jpg(1).json would be renamed as IMG(1).jpg.json is called, which comes first.
+            if new_name and (new_name == name or called[new_name.casefold()] == 1):
+                for owner in owners:
+                    self._rests[owner][name] = rest
+            else:
+                self._unclear.setdefault(id(owners), (owners, []))[1].append(name)
+
 
 def _matches(names: Set[str], sidecars: Set[str]) -> Iterator[tuple[str, list[str], str]]:
-    """Yield sidecars that fit anybody, with the names that they fit best, and their rests."""
-    left = {name: _readings(name) for name in sorted(sidecars)}
-    parts = (
-        [(*part, name) for name in names for part in _parts(name, name in sidecars)] if left else []
-    )
+    """Yield sidecars that fit anybody, with the names that they fit best, and what follows."""
+    left = {name: list(_readings(name)) for name in sorted(sidecars)}
+    parts = [(*part, name) for name in names for part in _parts(name, name in sidecars)]
     for spelled in (str, _with_suffix_folded, str.casefold):
-        owners: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for part, text, name in parts if left else ():
-            owners[part, spelled(text)].append(name)
+        by_part: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for kind, text, name in parts if left else ():
+            by_part[kind, spelled(text)].append(name)
         for name, readings in list(left.items()):
-            keys = (((part, spelled(text)), rest) for part, text, rest in readings)
-            for key, rest in keys:
-                if key in owners:
-                    yield name, owners[key], rest
-                    del left[name]
-                    break
+            fits = ((by_part.get((kind, spelled(text))), rest) for kind, text, rest in readings)
+            owners, rest = next((fit for fit in fits if fit[0]), (None, ""))
+            if owners:
+                del left[name]
+                yield name, owners, rest
 
 
-def _readings(sidecar: str) -> list[tuple[str, str, str]]:
-    """Return what a sidecar's name may say: what it gives of its owner, that, and the rest."""
-    matches = ((re.fullmatch(rule[0], sidecar, re.I | re.S), *rule[1:]) for rule in _RULES)
-    return [
-        (part, text.format(*match.groups()), rest.format(*match.groups()))
-        for match, part, text, rest in matches
-        if match
-    ]
+def _readings(sidecar: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what a sidecar's name may say, as in ``_RULES``: kind of part, part, what follows."""
+    for pattern, kind, part, rest in _RULES:
+        if match := re.fullmatch(pattern, sidecar, re.I | re.S):
+            yield kind, part.format(*match.groups()), rest.format(*match.groups())
 
 
 def _parts(owner: str, is_sidecar: bool) -> Iterator[tuple[str, str]]:
-    """Yield what sidecars may give of their owner."""
+    """Yield what the names of others may say of an owner's."""
     yield "name", owner
     if not is_sidecar:
         yield "stem", _stem(owner)
@@ -165,21 +162,21 @@ def _parts(owner: str, is_sidecar: bool) -> Iterator[tuple[str, str]]:
 
 
 def _cut_names(photo: str) -> set[str]:
-    """Return what Takeout may put before .json for a name too long for it."""
-    if _cut(photo) == photo:
-        return set()
+    """Return what Takeout may put before .json for a photo, but for its whole name."""
     stem, suffix = os.path.splitext(photo)
     title = re.sub(r"\(\d+\)\Z", "", stem)
-    # The number of a second photo is put behind what is cut, and never cut off itself.
+    # The number of a second photo is put behind what is cut, and never cut off.
     names = {_cut(title + suffix) + stem[len(title) :]}
-    return names | {_cut(photo)} if _cut(stem) == stem else names
+    if _cut(stem) == stem:
+        names.add(_cut(photo))
+    return names - {photo}
 
 
 def _cut(name: str) -> str:
     units = name.encode("utf-16-le", "surrogatepass")
-    # Half a character is left out.
-    cut = units[: 2 * TAKEOUT_UNITS].decode("utf-16-le", "ignore")
-    return name if len(units) <= 2 * TAKEOUT_UNITS else cut
+    if len(units) <= 2 * TAKEOUT_UNITS:
+        return name
+    return units[: 2 * TAKEOUT_UNITS].decode("utf-16-le", "ignore")  # without half a character
 
 
 def _stem(name: str) -> str:
