@@ -147,6 +147,14 @@ def test_what_belongs_to_a_photo_goes_with_it():
     assert plan(*photos) == expected
 
 
+def test_what_belongs_to_a_link_goes_with_it():
+    make_files("elsewhere/b.jpg", "q/a.xmp", "q/n.jpg(1).json")
+    for name in ("a.jpg", "n(1).jpg"):
+        os.symlink("../elsewhere/b.jpg", f"q/{name}")
+    targets = plan(("q/a.jpg", "dog"), ("q/n(1).jpg", "dog"), action="copy")
+    assert targets.keys() == {f"q/{name}" for name in os.listdir("q")}
+
+
 def test_one_name_taken_renames_a_photo_and_its_sidecars_in_step():
     make_files("q/a.jpg", "q/a.xmp", "q/a.jpg.json", "p/dog/a.xmp")
     assert plan(("q/a.jpg", "dog")) == {
@@ -355,5 +363,22 @@ def test_thousands_of_photos_of_one_name_take_linear_time(content, filed):
         assert len(filings) == min(filed, count)
         assert len(filings) + len(planner.already) == count
         assert not counts.opened or counts.opened.most_common(1)[0][1] == 1
+        lines[count] = counts.lines
+    assert lines[2000] < 12 * lines[200]
+
+
+def test_thousands_of_sidecars_that_nobody_can_tell_apart_take_linear_time():
+    """As in an album whose long names Takeout cut to one."""
+    cut = "Backyard_ceremony_wedding_photography_xxxxxxx_"
+    lines = {}
+    for count in (200, 2000):
+        photos = [f"{count}/{cut}number_{number}.jpg" for number in range(count)]
+        sidecars = [f"{count}/{cut}({number}).json" for number in range(count)]
+        make_files(*photos, *sidecars)
+        planner = planner_of(*((path, "dog") for path in photos))
+        counts = Counts()
+        with counts.listening():
+            assert len(planner.filings()) == count
+        assert sorted(planner.unclear) == sorted(sidecars)
         lines[count] = counts.lines
     assert lines[2000] < 12 * lines[200]
