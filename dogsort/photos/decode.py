@@ -10,16 +10,19 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from dogsort.errors import UnreadablePhoto
+from dogsort.photos.avif import clean_aperture
+from dogsort.photos.essentials import essentials
 from dogsort.photos.files import open_regular_file
 from dogsort.photos.limits import MAX_PIXELS, check_canvas, check_size
 from dogsort.photos.shrink import fit, whole
+from dogsort.photos.tiff import check_tiff, mend_palette, silent_libtiff
 
 __all__ = [
     "EXIF_ORIENTATION",
@@ -98,12 +101,8 @@ def unpacked_file(path: str, size: int) -> Iterator[Image.Image]:
     Raises:
         UnreadablePhoto: with the reason in a few words; also for what fails in the block.
     """
-    with _opened(path) as image:
-        # Halves, quarters or eighths inside the JPEG decoder, never below the target:
-        # several times faster on camera photos. It does nothing to other formats.
-        image.draft(None, (size, size))
-        image.load()
-        yield image
+    with _reasons(), open_regular_file(path) as file:
+        yield _loaded(file, (size, size))
 
 
 def decode_image(image: Image.Image, size: int) -> Pixels:
@@ -130,8 +129,8 @@ def decode_whole(path: str) -> Image.Image:
     Raises:
         UnreadablePhoto: with the reason in a few words.
     """
-    with _opened(path) as image:
-        image.load()
+    with _reasons(), open_regular_file(path) as file:
+        image = _loaded(file, None)
         return _turn(whole(image), _orientation(image))
 
 
@@ -148,14 +147,63 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
     return image
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[Image.Image]:
-    formats = readable_formats()
-    with _reasons(), open_regular_file(path) as file:
-        check_canvas(file)
-        with Image.open(file, formats=formats) as image:
-            check_size(image)
-            yield image
+def _loaded(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
+    """Unpack a picture; one that fails is tried again with nothing but what its pixels need."""
+    try:
+        return _load(file, smallest)
+    except (UnreadablePhoto, Image.DecompressionBombError, MemoryError):
+        raise
+    except Exception as error:
+        failure = error.with_traceback(None)  # which would keep what was unpacked
+    needed = essentials(file)
+    if needed is not None:
+        file = needed
+        try:
+            return _load(file, smallest)
+        except (UnreadablePhoto, Image.DecompressionBombError, MemoryError):
+            raise
+        except Exception as error:
+            failure = error
+    _raise_if_not_opened(file)
+    raise failure
+
+
+def _load(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
+    head = file.read(30)
+    file.seek(0)
+    check_canvas(head)
+    if head.startswith((b"II", b"MM")):
+        check_tiff(file)
+    image: Image.Image = Image.open(file, formats=readable_formats())
+    check_size(image)
+    if image.format == "TIFF":
+        image.info.pop("xmp", None)  # or Pillow turns the picture by what it says
+        with silent_libtiff():
+            image.load()
+        mend_palette(image)
+        return image
+    # Halves, quarters or eighths inside the JPEG decoder, never below what is asked for:
+    # several times faster on camera photos. It does nothing to other formats.
+    image.draft(None, smallest)
+    image.load()
+    if image.format == "AVIF" and (shown := clean_aperture(file, *image.size)):
+        image = image.crop(shown)
+    return image
+
+
+def _raise_if_not_opened(file: IO[bytes]) -> None:
+    """Raise what the decoder says that a file's first bytes belong to, if it does not open it."""
+    file.seek(0)
+    head = file.read(16)
+    for name in readable_formats():
+        factory, accepts = Image.OPEN[name]
+        if name != "DIB" and accepts and accepts(head):  # DIB's first bytes are any number
+            file.seek(0)
+            try:
+                factory(file, "")
+            except Exception as error:
+                said = f"the decoder of {name} refuses it: {_one_line(error)}"
+                raise UnreadablePhoto(said) from error
 
 
 @contextmanager
@@ -183,7 +231,12 @@ def _orientation(image: Image.Image) -> int:
     # A damaged EXIF block costs the photo its orientation, not its reading. (HEIF and AVIF
     # are turned by their decoders, which then report orientation 1 or translate to it.)
     try:
-        value: Any = image.getexif().get(EXIF_ORIENTATION, 1)
+        exif = image.getexif()
+        if "xmp" in image.info or "XML:com.adobe.xmp" in image.info:
+            # Pillow falls back on what XMP says, and no other decoder does.
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+        value: Any = exif.get(EXIF_ORIENTATION, 1)
     except Exception:
         return 1
     return value if isinstance(value, int) else 1

@@ -7,7 +7,7 @@ minutes, so that one bad file never stops a run.
 from __future__ import annotations
 
 from operator import mul
-from typing import IO, Any
+from typing import Any
 
 from PIL import Image
 
@@ -48,8 +48,8 @@ def check_size(image: Image.Image) -> None:
     """
     _check_sides(*image.size)
     size = f"{image.width} x {image.height} pixels"
-    tiles: Any = getattr(image, "tile", None)  # has only what was opened from a file
-    if tiles and tiles[0][0] == "bmp_rle" and image.width * image.height > MAX_RUN_LENGTH_PIXELS:
+    in_run_lengths = image.format in ("BMP", "DIB") and image.info.get("compression") in (1, 2)
+    if in_run_lengths and image.width * image.height > MAX_RUN_LENGTH_PIXELS:
         limit = MAX_RUN_LENGTH_PIXELS // 10**6
         raise UnreadablePhoto(f"{size}, more than {limit} megapixels in run lengths")
     needed = _bytes_needed(image)
@@ -57,17 +57,15 @@ def check_size(image: Image.Image) -> None:
         raise UnreadablePhoto(f"{size}, which would take {needed / 10**6:,.0f} MB of memory")
 
 
-def check_canvas(file: IO[bytes]) -> None:
+def check_canvas(head: bytes) -> None:
     """Refuse a WebP file of too many pixels: Pillow takes memory for them when it opens the file.
 
     Args:
-        file: at its beginning, where it is left.
+        head: the file's first 30 bytes.
 
     Raises:
         UnreadablePhoto: with the reason in a few words.
     """
-    head = file.read(30)
-    file.seek(0)
     if len(head) < 30 or not head.startswith(b"RIFF") or head[8:12] != b"WEBP":
         return
     if head[12:16] == b"VP8X":
@@ -118,8 +116,12 @@ def _coefficients_of_jpeg(image: Any) -> float:
 
     Pixels count for little beside them, since the decoder shrinks large pictures itself.
     """
-    _, across, down, _ = zip(*image.layer, strict=True)  # by component
-    return float(sum(map(mul, across, down)) / (max(across) * max(down)))
+    try:
+        _, across, down, _ = zip(*image.layer, strict=True)  # by component
+        return float(sum(map(mul, across, down)) / (max(across) * max(down)))
+    except (AttributeError, TypeError, ValueError, ZeroDivisionError):
+        # Pillow promises nothing about ``layer``: as many as there can be, then.
+        return float(len(image.getbands()))
 
 
 def _bytes_of(mode: str) -> int:
@@ -130,7 +132,7 @@ def _bytes_of_tiff(image: Any, pixels: int) -> float:
     picture = _bytes_of(image.mode) * pixels
     if image.tag_v2.get(ORIENTATION, 1) != 1:
         picture *= 2  # Pillow turns the whole of it
-    if not image.tile or image.tile[0][0] != "libtiff":
+    if image.info.get("compression") == "raw":
         return picture
     # Beside the picture, libtiff unpacks one tile or strip, whatever size the file says it has.
     if TILE_WIDTH in image.tag_v2:

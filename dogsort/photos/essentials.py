@@ -1,0 +1,93 @@
+"""A photo without what its pixels do not need: the second try for files that fail.
+
+A flaw in metadata must not cost a photo, nor must a missing end marker; missing rows must.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import IO
+
+from PIL import Image, ImageChops
+
+from dogsort.photos.limits import check_size
+
+__all__ = ["essentials"]
+
+#: Larger files get no second try, which takes as much memory as they have bytes.
+MAX_BYTES = 200_000_000
+
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
+PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT")
+PNG_CHUNKS_IF_INTACT = (b"tRNS", b"eXIf")
+
+JPEG_END = b"\xff\xd9"
+#: Segments of metadata that tell colours or orientation, and have the length for it.
+JPEG_SEGMENTS = (b"JFIF\0", b"Exif\0\0", b"Adobe")
+
+#: Bits that would become pixels if any were missing, in whatever restart interval.
+NOISE = b"".join(bytes(range(1, 250, 2)) + bytes((0xFF, 0xD0 + n)) for n in range(8))
+
+
+def essentials(file: IO[bytes]) -> io.BytesIO | None:
+    """Return a JPEG or PNG with nothing but what its pixels, colours and orientation need.
+
+    Returns:
+        The file's new content; None for other formats, and where rows of pixels are missing.
+    """
+    file.seek(0)
+    start = file.read(8)
+    if start == PNG_START:
+        content = _png(file)
+    elif start.startswith(b"\xff\xd8\xff"):
+        content = _jpeg(file)
+    else:
+        return None
+    return io.BytesIO(content) if content else None
+
+
+def _png(file: IO[bytes]) -> bytes:
+    kept, size = [PNG_START], 0
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND" and size <= MAX_BYTES:
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if kind not in PNG_CHUNKS + PNG_CHUNKS_IF_INTACT:
+            file.seek(length + 4, io.SEEK_CUR)
+            continue
+        body, checksum = file.read(length), file.read(4)
+        if kind in PNG_CHUNKS or zlib.crc32(kind + body) == int.from_bytes(checksum, "big"):
+            # Where the file is cut off, the length is made to be that of what is there.
+            kept += [len(body).to_bytes(4, "big"), kind, body, checksum.ljust(4, b"\0")]
+            size += len(body)
+    return b"".join((*kept, PNG_END)) if size <= MAX_BYTES else b""
+
+
+def _jpeg(file: IO[bytes]) -> bytes:
+    kept = [b"\xff\xd8"]
+    file.seek(2)
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF:
+        if head[1] == 0xFF:  # padding before a marker
+            file.seek(-3, io.SEEK_CUR)
+            continue
+        body = file.read(int.from_bytes(head[2:], "big") - 2)
+        is_metadata = 0xE0 <= head[1] <= 0xEF or head[1] == 0xFE
+        if not is_metadata or (body.startswith(JPEG_SEGMENTS) and len(body) >= 12):
+            kept += [head, body]
+        if head[1] == 0xDA:  # the pixels follow
+            content = b"".join((*kept, file.read(MAX_BYTES)))
+            return content + JPEG_END if _is_whole(content) else b""
+    return b""
+
+
+def _is_whole(jpeg: bytes) -> bool:
+    """Tell whether a JPEG shows the same picture whatever follows: all pixels are there."""
+    first, second = (_small(jpeg + more + JPEG_END) for more in (b"", NOISE))
+    return ImageChops.difference(first, second).getbbox() is None
+
+
+def _small(jpeg: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
+    check_size(image)
+    image.draft(None, (1, 1))
+    image.load()
+    return image
