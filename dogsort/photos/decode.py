@@ -22,7 +22,7 @@ from dogsort.photos.essentials import essentials
 from dogsort.photos.files import open_regular_file
 from dogsort.photos.limits import MAX_PIXELS, check_canvas, check_size
 from dogsort.photos.shrink import fit, whole
-from dogsort.photos.tiff import check_tiff, mend_palette, silent_libtiff
+from dogsort.photos.tiff import TIFF_STARTS, check_tiff, mend_palette, silent_libtiff
 
 __all__ = [
     "EXIF_ORIENTATION",
@@ -41,6 +41,9 @@ Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
 #: Pillow's names of the formats that are tried, whatever the file is called. The list is
 #: closed because Pillow knows others that start outside programs (EPS) or nest (PSD, PDF).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
+
+#: What no second try changes.
+FINAL = (UnreadablePhoto, Image.DecompressionBombError, MemoryError)
 
 EXIF_ORIENTATION = 0x0112
 TRANSPOSE_BY_ORIENTATION = {
@@ -151,19 +154,17 @@ def _loaded(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
     """Unpack a picture; one that fails is tried again with nothing but what its pixels need."""
     try:
         return _load(file, smallest)
-    except (UnreadablePhoto, Image.DecompressionBombError, MemoryError):
+    except FINAL:
         raise
     except Exception as error:
         failure = error.with_traceback(None)  # which would keep what was unpacked
-    needed = essentials(file)
-    if needed is not None:
-        file = needed
-        try:
-            return _load(file, smallest)
-        except (UnreadablePhoto, Image.DecompressionBombError, MemoryError):
-            raise
-        except Exception as error:
-            failure = error
+    try:
+        if (needed := essentials(file, smallest)) is not None:
+            return _load(needed, smallest)
+    except FINAL:
+        raise
+    except Exception as error:
+        failure = error
     _raise_if_not_opened(file)
     raise failure
 
@@ -172,7 +173,7 @@ def _load(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
     head = file.read(30)
     file.seek(0)
     check_canvas(head)
-    if head.startswith((b"II", b"MM")):
+    if head.startswith(TIFF_STARTS):
         check_tiff(file)
     image: Image.Image = Image.open(file, formats=readable_formats())
     check_size(image)

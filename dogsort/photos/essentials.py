@@ -9,9 +9,11 @@ import io
 import zlib
 from typing import IO
 
-from PIL import Image, ImageChops
+from PIL import Image
 
+from dogsort.errors import UnreadablePhoto
 from dogsort.photos.limits import check_size
+from dogsort.photos.shrink import bands
 
 __all__ = ["essentials"]
 
@@ -26,22 +28,34 @@ JPEG_END = b"\xff\xd9"
 #: Segments of metadata that tell colours or orientation, and have the length for it.
 JPEG_SEGMENTS = (b"JFIF\0", b"Exif\0\0", b"Adobe")
 
-#: Bits that would become pixels if any were missing, in whatever restart interval.
-NOISE = b"".join(bytes(range(1, 250, 2)) + bytes((0xFF, 0xD0 + n)) for n in range(8))
+#: Not those of tables (0xC4, 0xC8, 0xCC).
+JPEG_FRAMES_NOT_READ = (*(0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB), *range(0xCD, 0xD0))
+
+#: Bits that would become pixels if any were missing, in whatever restart interval. They begin
+#: with a one, since libjpeg makes up zeros.
+NOISE = b"".join(bytes((*range(0xA5, 0xFF), 0xFF, 0xD0 + n)) for n in range(8))
 
 
-def essentials(file: IO[bytes]) -> io.BytesIO | None:
+def essentials(file: IO[bytes], smallest: tuple[int, int] | None) -> io.BytesIO | None:
     """Return a JPEG or PNG with nothing but what its pixels, colours and orientation need.
+
+    Args:
+        file: it is left anywhere.
+        smallest: what a JPEG may be shrunk to while it is unpacked, as in ``Image.draft``.
 
     Returns:
         The file's new content; None for other formats, and where rows of pixels are missing.
+
+    Raises:
+        UnreadablePhoto: for kinds of JPEG that Pillow opens but cannot unpack.
+        Exception: whatever Pillow raises of damaged ones.
     """
     file.seek(0)
     start = file.read(8)
     if start == PNG_START:
         content = _png(file)
     elif start.startswith(b"\xff\xd8\xff"):
-        content = _jpeg(file)
+        content = _jpeg(file, smallest)
     else:
         return None
     return io.BytesIO(content) if content else None
@@ -62,7 +76,7 @@ def _png(file: IO[bytes]) -> bytes:
     return b"".join((*kept, PNG_END)) if size <= MAX_BYTES else b""
 
 
-def _jpeg(file: IO[bytes]) -> bytes:
+def _jpeg(file: IO[bytes], smallest: tuple[int, int] | None) -> bytes:
     kept = [b"\xff\xd8"]
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF:
@@ -73,21 +87,24 @@ def _jpeg(file: IO[bytes]) -> bytes:
         is_metadata = 0xE0 <= head[1] <= 0xEF or head[1] == 0xFE
         if not is_metadata or (body.startswith(JPEG_SEGMENTS) and len(body) >= 12):
             kept += [head, body]
+        if head[1] in JPEG_FRAMES_NOT_READ:
+            raise UnreadablePhoto("a kind of JPEG that is not read: lossless or arithmetic-coded")
         if head[1] == 0xDA:  # the pixels follow
             content = b"".join((*kept, file.read(MAX_BYTES)))
-            return content + JPEG_END if _is_whole(content) else b""
+            return content + JPEG_END if _is_whole(content, smallest) else b""
     return b""
 
 
-def _is_whole(jpeg: bytes) -> bool:
-    """Tell whether a JPEG shows the same picture whatever follows: all pixels are there."""
-    first, second = (_small(jpeg + more + JPEG_END) for more in (b"", NOISE))
-    return ImageChops.difference(first, second).getbbox() is None
+def _is_whole(jpeg: bytes, smallest: tuple[int, int] | None) -> bool:
+    """Tell whether a JPEG shows the same whatever follows it: then all of its pixels are there."""
+    noise = b"\0" * jpeg.endswith(b"\xff") + NOISE  # or it would begin within a marker
+    first, second = (_checksums(jpeg + more + JPEG_END, smallest) for more in (b"", noise))
+    return first == second
 
 
-def _small(jpeg: bytes) -> Image.Image:
+def _checksums(jpeg: bytes, smallest: tuple[int, int] | None) -> list[int]:
     image = Image.open(io.BytesIO(jpeg), formats=("JPEG",))
     check_size(image)
-    image.draft(None, (1, 1))
+    image.draft(None, smallest)
     image.load()
-    return image
+    return [zlib.crc32(band.tobytes()) for band in bands(image, 1)]

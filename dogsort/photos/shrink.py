@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["PADDING", "fit", "inner_size", "whole"]
+__all__ = ["PADDING", "bands", "fit", "inner_size", "whole"]
 
 #: Shrink by whole factors first, down to this many times the target, which Pillow documents (as
 #: reducing_gap) as near-indistinguishable from the slow way at 3.
@@ -60,7 +60,7 @@ def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
     convert = _to_averageable(image)
     across = int(image.width / width / REDUCING_GAP) or 1
     down = int(image.height / height / REDUCING_GAP) or 1
-    reduced = [convert(band).reduce((across, down)) for band in _bands(image, down)]
+    reduced = [convert(band).reduce((across, down)) for band in bands(image, down)]
     resized = _stacked(reduced).resize(
         (width, height),
         Image.Resampling.BILINEAR,
@@ -74,7 +74,7 @@ def whole(image: Image.Image) -> Image.Image:
     return _to_rgb(_to_averageable(image)(image))
 
 
-def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
+def bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
     """Cut a picture into bands whose heights are multiples, but for the last one."""
     if image.width * image.height <= BAND_PIXELS:
         yield image
@@ -124,7 +124,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _range(image: Image.Image) -> tuple[float, float]:
     """Return what is black and what is white in a picture of 32-bit numbers."""
     low, high = 0.0, -np.inf
-    for band in _bands(image, 1):
+    for band in bands(image, 1):
         values = _numbers(band)
         low, high = min(low, float(values.min())), max(high, float(values.max()))
     # There is no agreed range: the usual one that holds the values, or their own.

@@ -17,43 +17,37 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from dogsort.errors import UnreadablePhoto
 
-__all__ = ["check_tiff", "mend_palette", "silent_libtiff"]
+__all__ = ["TIFF_STARTS", "check_tiff", "mend_palette", "silent_libtiff"]
+
+#: In either order of bytes, and what writers made of the 42 in the other.
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
 
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANES = 258, 259, 262, 266, 277, 284
 COLOR_MAP, INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING = 320, 332, 338, 339, 530
 
 INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
-NAMES = {
-    INVERTED: "inverted grey",
-    GREY: "grey",
-    RGB: "RGB",
-    PALETTE: "palette",
-    CMYK: "CMYK",
-    YCBCR: "YCbCr",
-    LAB: "Lab",
-    32803: "camera sensor",
-}
+NAMES = ("inverted grey", "grey", "RGB", "palette", "mask", "CMYK", "YCbCr", "", "Lab")
+COLORS = {RGB: 3, CMYK: 4, YCBCR: 3, LAB: 3}  # one in all others
 
 UNSIGNED, SIGNED, REAL = 1, 2, 3
+NUMBERS = {SIGNED: "signed ", REAL: "floating-point "}
 
-#: What samples beside the colours are said to be: 1 and 2 are alpha, the others nothing.
+#: What the samples beside the colours are said to be: 1 and 2 are alpha, the others nothing.
 NONE: set[tuple[int, ...]] = {()}
 ONE = NONE | {(0,), (1,), (2,)}
 
-#: (photometric, sample format, bits) -> which samples there may be beside the colours.
+#: (photometric, numbers, bits) -> which samples there may be beside the colours.
 READABLE = {
     **{(kind, UNSIGNED, bits): NONE for kind in (INVERTED, PALETTE) for bits in (1, 2, 4, 8)},
     **{(GREY, UNSIGNED, bits): NONE for bits in (1, 2, 4, 16)},
-    (GREY, SIGNED, 16): NONE,
-    (GREY, SIGNED, 32): NONE,
-    (GREY, REAL, 32): NONE,
+    **{(GREY, *numbers): NONE for numbers in ((SIGNED, 16), (SIGNED, 32), (REAL, 32))},
+    **{(kind, UNSIGNED, 8): NONE for kind in (YCBCR, LAB)},
     (GREY, UNSIGNED, 8): ONE,
+    (PALETTE, UNSIGNED, 8): {(), (0,), (2,)},
     (RGB, UNSIGNED, 8): ONE | {(999,), (0, 0), (1, 0), (2, 0), (0, 0, 0), (1, 0, 0), (2, 0, 0)},
     (RGB, UNSIGNED, 16): ONE,
     (CMYK, UNSIGNED, 8): {(), (0,), (0, 0)},
     (CMYK, UNSIGNED, 16): NONE,
-    (YCBCR, UNSIGNED, 8): NONE,
-    (LAB, UNSIGNED, 8): NONE,
 }
 
 RAW, FAX, OLD_JPEG, JPEG = 1, (2, 3, 4), 6, 7
@@ -75,48 +69,52 @@ def check_tiff(file: IO[bytes]) -> None:
     file.seek(tags.next)
     tags.load(file)
     file.seek(0)
+    compression = tags.get(COMPRESSION, RAW)
+    implied: Any = {OLD_JPEG: YCBCR, **dict.fromkeys(FAX, INVERTED)}.get(compression)
+    photometric: Any = implied if compression == OLD_JPEG else tags.get(PHOTOMETRIC, implied)
     if not tags:
         return  # damaged, which Pillow will say
-    compression = tags.get(COMPRESSION, RAW)
-    photometric = YCBCR if compression == OLD_JPEG else tags.get(PHOTOMETRIC)
-    if photometric is None and compression in FAX:
-        photometric = INVERTED
-    bits = tags.get(BITS, (1,))
-    samples = tags.get(SAMPLES, len(bits))
-    extra = tags.get(EXTRA_SAMPLES, ())
+    depths, formats = tags.get(BITS, (1,)), tags.get(SAMPLE_FORMAT, (UNSIGNED,))
+    samples, extra = tags.get(SAMPLES, len(depths)), tags.get(EXTRA_SAMPLES, ())
     if samples == 4 and photometric == RGB and not extra:
         extra = (2,)  # which many writers forget to say
-    numbers = set(tags.get(SAMPLE_FORMAT, (UNSIGNED,)))
-    kind = (photometric, min(numbers), bits[0])
-    colors = {RGB: 3, CMYK: 4, YCBCR: 3, LAB: 3}.get(photometric, 1)
-    in_planes = samples > 1 and tags.get(PLANES) == 2
-    unusual = (
-        len(numbers) > 1
-        or len({*bits[:samples]}) > 1
-        or samples != colors + len(extra)
-        or extra not in READABLE.get(kind, ())
-        or compression not in COMPRESSIONS
-        or (compression in FAX and kind[2] != 1)
-        or (compression == JPEG and (kind[2] != 8 or extra))
-        or (in_planes and not _planes_are_read(kind, extra, compression))
+    colors, bits, numbers = COLORS.get(photometric, 1), depths[0], formats[0]
+    in_planes, reverse = tags.get(PLANES) == 2, tags.get(FILL_ORDER) == 2
+    is_raw, big_endian = compression == RAW, header.startswith(b"MM")
+    if (
+        extra in READABLE.get((photometric, numbers, bits), ())
+        and samples == colors + len(extra)
+        and len({*depths[:samples]}) == len({*formats}) == 1
+        and compression in COMPRESSIONS
+        and (compression not in FAX or bits == 1)
+        and (compression != JPEG or (bits == 8 and not extra))
+        and not (in_planes and _planes_are_mixed_up(photometric, bits, extra, is_raw))
+        and not (reverse and (samples > 1 or bits > 8 - is_raw))
         # Pillow swaps the bytes of these once too often.
-        or (kind[1] != UNSIGNED and compression != RAW and header[:2] == b"MM")
-        or (tags.get(FILL_ORDER) == 2 and (samples > 1 or bits[0] > 8 - (compression == RAW)))
-        or (photometric == CMYK and tags.get(INK_SET, 1) != 1)
-        or (photometric == YCBCR and compression == RAW and tags.get(SUBSAMPLING) != (1, 1))
-    )
-    if unusual:
-        depth = "/".join(map(str, dict.fromkeys(bits[:samples])))
-        name = f"{depth}-bit {NAMES.get(photometric, f'photometric {photometric}')}"
-        name += f", {samples} samples" * (samples != colors) + ", in planes" * in_planes
-        name += f", compression {compression}" * (compression not in COMPRESSIONS)
-        raise UnreadablePhoto(f"a kind of TIFF that is not read: {name}")
+        and not (big_endian and numbers != UNSIGNED and not is_raw)
+        and not (photometric == CMYK and tags.get(INK_SET, 1) != 1)
+        and not (photometric == YCBCR and is_raw and tags.get(SUBSAMPLING) != (1, 1))
+    ):
+        return
+    known = photometric in range(len(NAMES))
+    name = NAMES[photometric] if known else f"photometric {photometric}"
+    depth = "/".join(map(str, dict.fromkeys(depths[:samples])))
+    unusual = {
+        f"{samples} samples": samples != colors,
+        "in planes": in_planes,
+        "bits in reverse": reverse,
+        "big-endian": big_endian,
+        f"compression {compression}": not is_raw,
+    }
+    words = (f"{depth}-bit {NUMBERS.get(numbers, '')}{name}", *filter(unusual.get, unusual))
+    raise UnreadablePhoto(f"a kind of TIFF that is not read: {', '.join(words)}")
 
 
-def _planes_are_read(kind: tuple[int, int, int], extra: tuple[int, ...], compression: int) -> bool:
-    if kind[0] not in (RGB, CMYK) or compression == JPEG:
-        return False
-    return extra in {(), (2,)} and (kind[2] == 8 or compression != RAW)
+def _planes_are_mixed_up(kind: int, bits: int, extra: tuple[int, ...], is_raw: bool) -> bool:
+    if is_raw:
+        alpha = any(extra) and (kind, extra) != (RGB, (2,))
+        return bits != 8 or kind not in (GREY, RGB, CMYK) or alpha or (kind == CMYK and extra != ())
+    return any(extra) and (kind not in (RGB, CMYK) or len(extra) > 1)
 
 
 def mend_palette(image: Any) -> None:
@@ -129,29 +127,28 @@ def mend_palette(image: Any) -> None:
         image.putpalette(bytes(colors), "RGB;L")
 
 
-_silence = threading.Lock()
-_silences: list[Any] = []  # libtiff's own way of telling errors, once for each who wants silence
+_lock = threading.Lock()
+_handlers: list[Any] = []  # libtiff's own, once for each who wants silence now
 
 
 @contextmanager
 def silent_libtiff() -> Iterator[None]:
-    """Let libtiff write nothing to stderr for a while; its errors are raised by Pillow, too.
+    """Let libtiff write nothing to stderr for a while: Pillow raises its errors, too.
 
-    Where it cannot be reached, in Pillow's Windows wheels, it is not silenced.
+    It is not silenced where it cannot be reached, within Pillow's wheels for Windows.
     """
     try:
-        core: Any = vars(Image)["core"]
-        setter = ctypes.CDLL(core.__file__).TIFFSetErrorHandler
+        set_handler = ctypes.CDLL(vars(Image)["core"].__file__).TIFFSetErrorHandler
     except (AttributeError, KeyError, OSError, TypeError):
         yield
         return
-    setter.restype, setter.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    with _silence:
-        _silences.append(_silences[0] if _silences else setter(None))
+    set_handler.restype, set_handler.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    with _lock:
+        _handlers.append(_handlers[0] if _handlers else set_handler(None))
     try:
         yield
     finally:
-        with _silence:
-            handler = _silences.pop()
-            if not _silences:
-                setter(handler)
+        with _lock:
+            handler = _handlers.pop()
+            if not _handlers:
+                set_handler(handler)
