@@ -89,7 +89,7 @@ def check_tiff(file: IO[bytes]) -> None:
         and (compression not in FAX or bits == 1)
         and (compression != JPEG or (bits == 8 and not extra))
         and not (in_planes and _planes_are_mixed_up(photometric, bits, extra, is_raw))
-        and not (reverse and (samples > 1 or bits > 8 - is_raw))
+        and not (reverse and _bits_are_mixed_up(photometric, bits, extra, is_raw, in_planes))
         # Pillow swaps the bytes of these once too often.
         and not (big_endian and numbers != UNSIGNED and not is_raw)
         and not (photometric == CMYK and tags.get(INK_SET, 1) != 1)
@@ -97,7 +97,7 @@ def check_tiff(file: IO[bytes]) -> None:
     ):
         return
     known = photometric in range(len(NAMES))
-    name = NAMES[photometric] if known else f"photometric {photometric}"
+    name = NAMES[photometric] if known else f"photometric interpretation {photometric}"
     depth = "/".join(map(str, dict.fromkeys(depths[:samples])))
     unusual = {
         f"{samples} samples": samples != colors,
@@ -112,9 +112,17 @@ def check_tiff(file: IO[bytes]) -> None:
 
 def _planes_are_mixed_up(kind: int, bits: int, extra: tuple[int, ...], is_raw: bool) -> bool:
     if is_raw:
-        alpha = any(extra) and (kind, extra) != (RGB, (2,))
-        return bits != 8 or kind not in (GREY, RGB, CMYK) or alpha or (kind == CMYK and extra != ())
-    return any(extra) and (kind not in (RGB, CMYK) or len(extra) > 1)
+        rightly = ((GREY, ()), (RGB, ()), (RGB, (2,)), (CMYK, ()))
+        return bits != 8 or (kind, extra) not in rightly
+    return kind == LAB or (any(extra) and (kind not in (RGB, CMYK) or len(extra) > 1))
+
+
+def _bits_are_mixed_up(
+    kind: int, bits: int, extra: tuple[int, ...], is_raw: bool, in_planes: bool
+) -> bool:
+    if is_raw and (in_planes or kind == PALETTE or (kind, bits) == (INVERTED, 8)):
+        return True
+    return kind not in (INVERTED, GREY, RGB, PALETTE) or bits > 8 or extra != ()
 
 
 def mend_palette(image: Any) -> None:
