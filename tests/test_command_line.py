@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from runner import run_in_process, run_process
 
 from dogsort.cli.main import cli
+from dogsort.training.recipe import Recipe
 
 ALL = {"": cli.default, **cli.commands}
 
@@ -89,3 +90,9 @@ def test_the_help_of_the_program_lists_all_commands(dogsort):
     for name in cli.commands:
         (line,) = (line for line in said.splitlines() if line.startswith(f"  {name} "))
         assert line.endswith("."), line  # in one line, and not cut off
+
+
+def test_the_help_of_train_knows_the_recipe(dogsort):
+    said = " ".join(dogsort("train", "--help").stdout.decode().split())
+    for value in (Recipe().epochs, Recipe().seed):
+        assert f"[default: {value}, or what --recipe says]" in said
