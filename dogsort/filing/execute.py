@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 
 from dogsort.errors import FilingError
 from dogsort.filing.fileops import PARTIAL_NAME, FolderGone, Place, drop_partial
@@ -29,6 +29,8 @@ BATCH_FILES = 4096
 BATCH_BYTES = 1 << 26
 #: Most folders of a batch: each is held open, and some systems let a process open 256 files.
 BATCH_FOLDERS = 64
+
+OWN = f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own"
 
 #: Why what was cut off is not finished.
 STRANGE = "it filed photos from outside this folder, and this user did not begin it"
@@ -80,7 +82,7 @@ def carry_out(
     batch = _Batch(action)
     planned: list[Filing] = []
     unfiled: set[str] = set()
-    resolved = cache(os.path.realpath)
+    folders = cache(partial(_real_folder, journal.below))
     for filing in filings:
         # What belongs to a photo goes in the same batch, or a kill in between would part them.
         if batch.is_full and filing.photo is None:
@@ -89,7 +91,7 @@ def carry_out(
         try:
             if filing.belongs_to in unfiled:
                 raise FilingError("its photo was not filed")
-            batch.add(_step_of(filing, action, journal.below, resolved))
+            batch.add(_step_of(filing, action, folders))
             planned.append(filing)
         except (FilingError, OSError) as error:
             unfiled.add(filing.source)
@@ -173,19 +175,16 @@ class _Batch:
         self._devices.update(dict.fromkeys(paths, device))
 
 
-def _step_of(filing: Filing, action: Action, below: str, resolved: Callable[[str], str]) -> Step:
+def _step_of(filing: Filing, action: Action, folders: Callable[[str, bool], str]) -> Step:
     """Make the step of a filing.
 
     Raises:
-        FilingError: if it leads out of the folder filed into, or is no file or one of our own.
+        FilingError: as ``_real_folder`` does, or if it is no file or one of our own.
         OSError: if it cannot be looked at.
     """
-    place, folder = resolved(filing.place or os.curdir), resolved(filing.folder)
-    if not folder.startswith(below):
-        raise FilingError(f"{filing.folder} is a link that leads elsewhere")
-    own_names = {FOLDER_NAME, PARTIAL_NAME}
-    if filing.name.casefold() in own_names or _is_own(place, below) or _is_own(folder, below):
-        raise FilingError(f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own")
+    place, folder = folders(filing.place, False), folders(filing.folder, True)
+    if filing.name.casefold() in (FOLDER_NAME, PARTIAL_NAME):
+        raise FilingError(OWN)
     status = os.stat(os.path.join(place, filing.name), follow_symlinks=action != "move")
     if not stat.S_ISREG(status.st_mode):
         raise FilingError("not a file")
@@ -195,9 +194,19 @@ def _step_of(filing: Filing, action: Action, below: str, resolved: Callable[[str
     )
 
 
-def _is_own(folder: str, below: str) -> bool:
-    inner = folder.removeprefix(below).casefold()
-    return FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep)
+def _real_folder(below: str, folder: str, receives: bool) -> str:
+    """Return a folder without links.
+
+    Raises:
+        FilingError: if it is to receive files, but leads out of the folder filed into; or is our
+            own.
+    """
+    real = os.path.realpath(folder or os.curdir)
+    if receives and not real.startswith(below):
+        raise FilingError(f"{folder} is a link that leads elsewhere")
+    if FOLDER_NAME in real.removeprefix(below).casefold().split(os.sep):
+        raise FilingError(OWN)
+    return real
 
 
 def _file(steps: Sequence[Step], journal: Journal, run: Run) -> Iterator[FilingError | None]:
