@@ -23,7 +23,7 @@ from dogsort.results.cache import Cache
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.reading import read_table
 from dogsort.results.tables import check_table_name
-from dogsort.results.text import passed_over_line, printable, program_folder_lines
+from dogsort.results.text import passed_over_lines, printable, program_folder_lines
 
 __all__ = ["file"]
 
@@ -82,8 +82,10 @@ def file(
         found = walked(rows, roots or [below])
         for line in program_folder_lines(found.program_folders, "with --photos"):
             console.say(line)
-        if found.passed_over:
-            console.say(passed_over_line(found.passed_over))
+        for line in passed_over_lines(found.passed_over):
+            console.say(line)
+        for folder in found.passed_over:
+            console.detail(f"{printable(folder)}: passed over")
         earlier = stack.enter_context(reading(options.folder))
         classified = _not_known if cache is None else cache.stamp
         moved = _not_known if earlier is None else earlier.moved_from
@@ -105,8 +107,9 @@ def _folders_of(table: str, below: str, cache: Cache | None) -> list[str]:
     known = None if cache is None else cache.table(table)
     start = os.path.join(os.path.realpath(below), "")
     folders = [] if known is None else known.folders
+    here = os.path.join(os.path.realpath(os.curdir), "")
     return [
-        os.path.relpath(folder)
+        folder.removeprefix(here) or os.curdir
         for folder in folders
         if os.path.isdir(folder) and os.path.join(folder, "").startswith(start)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +12,7 @@ from dogsort.records import LABELS, Failure, Record
 
 __all__ = [
     "Summary",
-    "passed_over_line",
+    "passed_over_lines",
     "printable",
     "program_folder_lines",
     "record_line",
@@ -71,8 +72,7 @@ def scan_lines(scan: Scan) -> Iterator[str]:
             f"{printable(path)}: a link to a folder, not followed; name it as a PATH to include it"
         )
     yield from program_folder_lines(scan.program_folders)
-    if scan.passed_over:
-        yield passed_over_line(scan.passed_over)
+    yield from passed_over_lines(scan.passed_over)
     if scan.excluded:
         yield f"left out by --exclude: {scan.excluded}"
     if scan.ignored:
@@ -91,11 +91,10 @@ def program_folder_lines(folders: Iterable[str], named_how: str = "as a PATH") -
         )
 
 
-def passed_over_line(folders: list[str]) -> str:
-    """Say that folders were passed over since earlier runs filed into them."""
-    if len(folders) == 1:
-        return f"{printable(folders[0])}: an earlier run filed into it, passed over"
-    return f"folders that earlier runs filed into, passed over: {len(folders)}"
+def passed_over_lines(folders: Iterable[str]) -> Iterator[str]:
+    """Say that folders were passed over since earlier runs filed into them: many lie together."""
+    for outer in dict.fromkeys(os.path.dirname(folder) or os.curdir for folder in folders):
+        yield f"{printable(outer)}: folders in it that earlier runs filed into are passed over"
 
 
 def _counted(count: int, kind: str) -> str:
