@@ -109,7 +109,7 @@ def _folders_of(table: str, below: str, cache: Cache | None) -> list[str]:
     folders = [] if known is None else known.folders
     here = os.path.join(os.path.realpath(os.curdir), "")
     return [
-        folder.removeprefix(here) or os.curdir
+        os.path.relpath(folder) if os.path.join(folder, "").startswith(here) else folder
         for folder in folders
         if os.path.isdir(folder) and os.path.join(folder, "").startswith(start)
     ]
