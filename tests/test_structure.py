@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import dogsort
@@ -105,20 +106,20 @@ def test_a_run_on_the_cpu_imports_no_torch():
     assert run.stdout.strip() == b"6 []"
 
 
-def test_every_command_and_option_is_in_the_readme():
+def test_the_readme_names_every_command_and_help_tells_every_option():
     readme = (ROOT / "README.md").read_text()
+    assert len(readme.split()) <= 1300
     for name, command in {"": classify, **COMMANDS}.items():
         assert f"dogsort {name}".strip() in readme
         for parameter in command.params:
-            for option in parameter.opts + parameter.secondary_opts:
-                if option.startswith("--"):
-                    assert f"`{option}" in readme, f"{name} {option}"
+            assert isinstance(parameter, click.Argument) or parameter.help, f"{name} {parameter}"
 
 
 def test_readme_and_changelog_know_the_version():
     assert f"## {dogsort.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_readme_names_only_files_that_exist():
-    for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", (ROOT / "README.md").read_text()):
-        assert (ROOT / target).exists(), target
+def test_pages_link_only_to_files_that_exist():
+    for page in [page for page in ROOT.rglob("*.md") if ".venv" not in page.parts]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
