@@ -28,7 +28,7 @@ def test_commands(place, line):
     if line.startswith(("dogsort undo", "dogsort history")):
         subprocess.run([sys.executable, "-m", "dogsort", "photos", "--move"], check=True)
     if line.startswith("dogsort file"):
-        subprocess.run([sys.executable, "-m", "dogsort", "photos", "-o", "p.csv"], check=True)
+        subprocess.run([sys.executable, "-m", "dogsort", "photos", "-o", "predictions.csv"], check=True)
     command = line.split("  #")[0].replace("dogsort ", f"'{sys.executable}' -m dogsort ", 1)
     run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
     assert run.returncode == 0, run.stderr.decode()

@@ -25,9 +25,9 @@ ROOMS = (
     "errors",
     "extras",
     "records",
+    "decision",
     "photos",
     "network",
-    "decision",
     "classifier",
     "results",
     "filing",
@@ -68,7 +68,7 @@ def test_imports_go_one_way(room):
 
 
 def test_every_room_is_on_the_list():
-    rooms = {p.stem for p in PACKAGE.iterdir() if not p.name.startswith(("_", "py.typed", "."))}
+    rooms = {p.stem for p in PACKAGE.iterdir() if not p.name.startswith(("_", "py.typed", ".", "README"))}
     assert rooms == set(ROOMS)
 
 
