@@ -42,6 +42,12 @@ TYPED = {
 }
 
 
+def test_the_readme_says_how_to_set_it_up():
+    readme = (Path(__file__).parent.parent / "README.md").read_text().replace("\\|", "|")
+    for _, rc_line in SHELLS.values():
+        assert f"`{rc_line.rpartition('; ')[2]}`" in readme
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_shell_completes_commands_options_and_files(tmp_path: Path, shell):
