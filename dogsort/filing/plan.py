@@ -23,7 +23,6 @@ class Planner:
         options: what is to be done.
 
     Attributes:
-        options: what is to be done.
         links: links seen, by the file that they lead to. A move leaves both where they are:
             a relative link that is moved, and one whose file is moved, lead to nothing.
         in_place: how many photos are in the folder of their label already.
@@ -33,7 +32,7 @@ class Planner:
         shared: sidecars that stay because only some of their photos go, or elsewhere.
         unclear: sidecars that stay because they may belong to photos of several names.
 
-    All but the first are known once ``filings`` was called.
+    They are known once ``filings`` was called.
     """
 
     def __init__(self, options: FilingOptions) -> None:

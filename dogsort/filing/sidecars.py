@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 
 __all__ = ["Sidecars", "is_sidecar_name", "named"]
 
-#: Suffixes of what has the stem of a photo; the last ones are those of raw files.
+#: Suffixes of what has the stem of a photo: metadata, films, thumbnails, spoken notes, raw files.
 OF_STEM = "xmp|aae|json|mov|mp4|mp|mp~2|thm|wav|dng|cr2|cr3|nef|nrw|arw|orf|rw2|raf|pef|srw"
 
 #: Suffixes that editors put behind the whole name of a photo, or of another sidecar.
@@ -49,10 +49,7 @@ def is_sidecar_name(name: str) -> bool:
 
 
 def named(stem: str, rest: str) -> str:
-    """Return the name of what goes with a photo of a stem, as ``Sidecars.of`` gives its rest.
-
-    IMG_1 and .MOV give IMG_1.MOV; IMG_1 and O.AAE give IMG_O1.AAE.
-    """
+    """Join a photo's stem and the rest of a name: IMG_1 and O.AAE make IMG_O1.AAE."""
     if rest.startswith("O"):
         return re.sub(r"^(IMG_)(?=\d)", r"\1O", stem, flags=re.IGNORECASE) + rest[1:]
     return stem + rest
@@ -61,12 +58,13 @@ def named(stem: str, rest: str) -> str:
 class Sidecars:
     """The sidecars in one folder.
 
-    Each belongs to those whom its name fits best; in another case only if it fits nobody as it is
-    spelled. What fits photos of several stems, or would be renamed as another one, is unclear.
+    Each belongs to what its name fits best, and to what has another case only if it fits nothing
+    else. What fits photos of several stems, or would be renamed as another sidecar, is unclear.
 
     Args:
         names: of the files in the folder.
-        photos: names of the photos that are asked for; what is no file, as a link, may be one.
+        photos: names of those to be filed; they count as photos whatever their suffix, and also if
+            they are not among the files, as links.
     """
 
     def __init__(self, names: Iterable[str], photos: Collection[str] = ()) -> None:
@@ -82,7 +80,10 @@ class Sidecars:
                 self._photos[name].append(photo)
 
     def of(self, owner: str) -> dict[str, str]:
-        """Return what belongs to a photo, and what belongs to that: name to rest, see ``named``."""
+        """Return what belongs to a photo, and what belongs to that.
+
+        Each name comes with the rest that follows the photo's stem: see ``named``.
+        """
         found = {}
         for name, rest in self._rests.get(owner, {}).items():
             found[name] = rest
@@ -116,7 +117,7 @@ class Sidecars:
         """Note whose the sidecars are."""
         called = Counter(map(str.casefold, names))
         for name, owners, rest in _matches(names, sidecars):
-            # Where nobody knows, thousands of sidecars may share thousands of owners.
+            # Where nobody knows, thousands of sidecars may share thousands of owners: do not look.
             stems = set(map(_stem, owners)) if rest else set()
             new_name = named(stems.pop(), rest) if len(stems) == 1 else ""
             called[name.casefold()] -= 1
@@ -184,5 +185,6 @@ def _stem(name: str) -> str:
 
 
 def _with_suffix_folded(name: str) -> str:
+    """Fold the suffix only: X.JPG.json belongs to X.jpg rather than to x.JPG."""
     stem, suffix = os.path.splitext(name)
     return stem + suffix.casefold()
