@@ -225,7 +225,9 @@ def _reasons() -> Iterator[None]:
     except Exception as error:
         # Decoders raise almost anything on damaged data (struct.error, IndexError, ...); one
         # bad file must become one Failure and never stop the run.
-        raise UnreadablePhoto(f"damaged: {_one_line(error)}") from error
+        text = _one_line(error)
+        rare = "nsupported" in text or "not been built in" in text
+        raise UnreadablePhoto(f"{'not read' if rare else 'damaged'}: {text}") from error
 
 
 def _orientation(image: Image.Image) -> int:

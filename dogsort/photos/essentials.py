@@ -17,8 +17,8 @@ from dogsort.photos.shrink import bands
 
 __all__ = ["essentials"]
 
-#: Larger files get no second try, which takes as much memory as they have bytes.
-MAX_BYTES = 200_000_000
+#: Larger files get no second try, which takes up to three times as much memory as they have bytes.
+MAX_BYTES = 100_000_000
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT")

@@ -70,10 +70,11 @@ def check_tiff(file: IO[bytes]) -> None:
     tags.load(file)
     file.seek(0)
     compression = tags.get(COMPRESSION, RAW)
-    implied: Any = {OLD_JPEG: YCBCR, **dict.fromkeys(FAX, INVERTED)}.get(compression)
-    photometric: Any = implied if compression == OLD_JPEG else tags.get(PHOTOMETRIC, implied)
     if not tags:
         return  # damaged, which Pillow will say
+    photometric: Any = tags.get(PHOTOMETRIC, INVERTED if compression in FAX else None)
+    if compression == OLD_JPEG:
+        photometric = YCBCR
     depths, formats = tags.get(BITS, (1,)), tags.get(SAMPLE_FORMAT, (UNSIGNED,))
     samples, extra = tags.get(SAMPLES, len(depths)), tags.get(EXTRA_SAMPLES, ())
     if samples == 4 and photometric == RGB and not extra:
@@ -89,7 +90,7 @@ def check_tiff(file: IO[bytes]) -> None:
         and (compression not in FAX or bits == 1)
         and (compression != JPEG or (bits == 8 and not extra))
         and not (in_planes and _planes_are_mixed_up(photometric, bits, extra, is_raw))
-        and not (reverse and _bits_are_mixed_up(photometric, bits, extra, is_raw, in_planes))
+        and not (reverse and (bits > 1 or photometric == PALETTE))
         # Pillow swaps the bytes of these once too often.
         and not (big_endian and numbers != UNSIGNED and not is_raw)
         and not (photometric == CMYK and tags.get(INK_SET, 1) != 1)
@@ -106,8 +107,9 @@ def check_tiff(file: IO[bytes]) -> None:
         "big-endian": big_endian,
         f"compression {compression}": not is_raw,
     }
-    words = (f"{depth}-bit {NUMBERS.get(numbers, '')}{name}", *filter(unusual.get, unusual))
-    raise UnreadablePhoto(f"a kind of TIFF that is not read: {', '.join(words)}")
+    name = f"{depth}-bit {NUMBERS.get(numbers, '')}{name}"
+    kind = ", ".join((name, *filter(unusual.get, unusual)))
+    raise UnreadablePhoto(f"a kind of TIFF that is not read: {' '.join(kind.split())[:100]}")
 
 
 def _planes_are_mixed_up(kind: int, bits: int, extra: tuple[int, ...], is_raw: bool) -> bool:
@@ -115,14 +117,6 @@ def _planes_are_mixed_up(kind: int, bits: int, extra: tuple[int, ...], is_raw: b
         rightly = ((GREY, ()), (RGB, ()), (RGB, (2,)), (CMYK, ()))
         return bits != 8 or (kind, extra) not in rightly
     return kind == LAB or (any(extra) and (kind not in (RGB, CMYK) or len(extra) > 1))
-
-
-def _bits_are_mixed_up(
-    kind: int, bits: int, extra: tuple[int, ...], is_raw: bool, in_planes: bool
-) -> bool:
-    if is_raw and (in_planes or kind == PALETTE or (kind, bits) == (INVERTED, 8)):
-        return True
-    return kind not in (INVERTED, GREY, RGB, PALETTE) or bits > 8 or extra != ()
 
 
 def mend_palette(image: Any) -> None:
