@@ -218,7 +218,10 @@ def bmp_of_unusual_fields() -> bytes:
         (lambda jpeg: jpeg.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"), "12-bit"),
         (lambda jpeg: jpeg.replace(b"\xff\xc0\0\x11", b"\xff\xc3\0\x11"), "lossless"),
         (lambda _: bmp_of_unusual_fields(), "bitfields"),
-        (lambda _: tiff_of(np.zeros((9, 9, 1), int), 12, GREY, order=">"), "12-bit grey, big-endian"),
+        (
+            lambda _: tiff_of(np.zeros((9, 9, 1), int), 12, GREY, order=">"),
+            "12-bit grey, big-endian",
+        ),
     ],
 )
 def test_an_intact_file_of_a_rare_kind_is_not_called_damaged(tmp_path, small, make, reason):

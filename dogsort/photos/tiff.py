@@ -90,7 +90,7 @@ def check_tiff(file: IO[bytes]) -> None:
         and (compression not in FAX or bits == 1)
         and (compression != JPEG or (bits == 8 and not extra))
         and not (in_planes and _planes_are_mixed_up(photometric, bits, extra, is_raw))
-        and not (reverse and (bits > 1 or photometric == PALETTE))
+        and not (reverse and (bits > 4 or photometric == PALETTE))
         # Pillow swaps the bytes of these once too often.
         and not (big_endian and numbers != UNSIGNED and not is_raw)
         and not (photometric == CMYK and tags.get(INK_SET, 1) != 1)
