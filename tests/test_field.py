@@ -212,6 +212,15 @@ def bmp_of_unusual_fields() -> bytes:
     return struct.pack("<2sIII", b"BM", 130, 0, 66) + header + fields + bytes(64)
 
 
+def bmp_without_some_pixels() -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 8, 1, 4, 0, 0, 1, 0)
+    return struct.pack("<2sIII", b"BM", 62, 0, 58) + header + bytes(4) + b"\4\0\0\1"
+
+
+def tiles_said_to_be_strips() -> bytes:
+    return tiff_of(np.zeros((32, 32, 1), int), 8, GREY, tile=16, more={273: [8] * 4})
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -222,6 +231,9 @@ def bmp_of_unusual_fields() -> bytes:
             lambda _: tiff_of(np.zeros((9, 9, 1), int), 12, GREY, order=">"),
             "12-bit grey, big-endian",
         ),
+        (lambda _: b"MM\0+\0\x08\0\0" + (16).to_bytes(8, "big") + bytes(10), "BigTIFF"),
+        (lambda _: tiles_said_to_be_strips(), "in tiles"),
+        (lambda _: bmp_without_some_pixels(), "not enough image data"),
     ],
 )
 def test_an_intact_file_of_a_rare_kind_is_not_called_damaged(tmp_path, small, make, reason):

@@ -45,6 +45,15 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 #: What no second try changes.
 FINAL = (UnreadablePhoto, Image.DecompressionBombError, MemoryError)
 
+#: Said of kinds that are not implemented; of BMP whose run lengths leave pixels out, or whose
+#: palette is longer than need be.
+SAID_OF_INTACT_FILES = (
+    "nsupported",
+    "not been built in",
+    "not enough image data",
+    "invalid palette size",
+)
+
 EXIF_ORIENTATION = 0x0112
 TRANSPOSE_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -226,8 +235,8 @@ def _reasons() -> Iterator[None]:
         # Decoders raise almost anything on damaged data (struct.error, IndexError, ...); one
         # bad file must become one Failure and never stop the run.
         text = _one_line(error)
-        rare = "nsupported" in text or "not been built in" in text
-        raise UnreadablePhoto(f"{'not read' if rare else 'damaged'}: {text}") from error
+        intact = any(words in text for words in SAID_OF_INTACT_FILES)
+        raise UnreadablePhoto(f"{'not read' if intact else 'damaged'}: {text}") from error
 
 
 def _orientation(image: Image.Image) -> int:

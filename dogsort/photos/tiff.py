@@ -23,7 +23,8 @@ __all__ = ["TIFF_STARTS", "check_tiff", "mend_palette", "silent_libtiff"]
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
 
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANES = 258, 259, 262, 266, 277, 284
-COLOR_MAP, INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT, SUBSAMPLING = 320, 332, 338, 339, 530
+STRIP_OFFSETS, TILE_WIDTH, COLOR_MAP, INK_SET, EXTRA_SAMPLES = 273, 322, 320, 332, 338
+SAMPLE_FORMAT, SUBSAMPLING = 339, 530
 
 INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 NAMES = ("inverted grey", "grey", "RGB", "palette", "mask", "CMYK", "YCbCr", "", "Lab")
@@ -65,6 +66,8 @@ def check_tiff(file: IO[bytes]) -> None:
         UnreadablePhoto: with the name of the kind.
     """
     header = file.read(8)
+    if header.startswith(b"MM\0+"):
+        raise UnreadablePhoto("a kind of TIFF that is not read: big-endian BigTIFF")
     tags: Any = ImageFileDirectory_v2(header + file.read(8) if header[2] == 43 else header)
     file.seek(tags.next)
     tags.load(file)
@@ -82,6 +85,7 @@ def check_tiff(file: IO[bytes]) -> None:
     colors, bits, numbers = COLORS.get(photometric, 1), depths[0], formats[0]
     in_planes, reverse = tags.get(PLANES) == 2, tags.get(FILL_ORDER) == 2
     is_raw, big_endian = compression == RAW, header.startswith(b"MM")
+    in_tiles = TILE_WIDTH in tags
     if (
         extra in READABLE.get((photometric, numbers, bits), ())
         and samples == colors + len(extra)
@@ -93,6 +97,7 @@ def check_tiff(file: IO[bytes]) -> None:
         and not (reverse and (bits > 4 or photometric == PALETTE))
         # Pillow swaps the bytes of these once too often.
         and not (big_endian and numbers != UNSIGNED and not is_raw)
+        and not (is_raw and in_tiles and STRIP_OFFSETS in tags)  # which it would take for strips
         and not (photometric == CMYK and tags.get(INK_SET, 1) != 1)
         and not (photometric == YCBCR and is_raw and tags.get(SUBSAMPLING) != (1, 1))
     ):
@@ -103,6 +108,7 @@ def check_tiff(file: IO[bytes]) -> None:
     unusual = {
         f"{samples} samples": samples != colors,
         "in planes": in_planes,
+        "in tiles": in_tiles,
         "bits in reverse": reverse,
         "big-endian": big_endian,
         f"compression {compression}": not is_raw,
