@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dogsort.decision import Thresholds, predictions
+from dogsort.decision import predictions
 from dogsort.errors import UsageError
 from dogsort.network.cores import cores
 from dogsort.network.engines import Engine, open_engine
 from dogsort.network.weights import Weights, load_weights
 from dogsort.photos.scan import Scan
-from dogsort.records import Photo, Prediction, Record
+from dogsort.records import Photo, Prediction, Record, Thresholds
 
 if TYPE_CHECKING:
     from PIL import Image

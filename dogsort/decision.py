@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from dogsort.records import DECIMALS, LABELS, Label, Prediction
+from dogsort.records import DECIMALS, LABELS, Label, Prediction, Thresholds
 
-__all__ = ["ANSWERS", "Thresholds", "decide", "joint_probabilities", "likeliest", "predictions"]
+__all__ = ["ANSWERS", "decide", "joint_probabilities", "likeliest", "predictions"]
 
 #: Columns of the joint probabilities.
 ANSWERS: tuple[Label, Label, Label] = ("dog", "cat", "neither")
 assert LABELS[: len(ANSWERS)] == ANSWERS  # so that an index means the same in both
-
-
-class Thresholds(NamedTuple):
-    """What a label needs.
-
-    Attributes:
-        confidence: least probability that earns a label, 0..1.
-        species: least probability of dog against cat, or of cat against dog, that earns ``dog`` or
-            ``cat``, 0..1; what lies between may be a dog beside a cat.
-    """
-
-    confidence: float
-    species: float
 
 
 def joint_probabilities(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "COLUMNS",
@@ -15,6 +15,7 @@ __all__ = [
     "Photo",
     "Prediction",
     "Record",
+    "Thresholds",
 ]
 
 Label: TypeAlias = Literal["dog", "cat", "neither", "unsure"]
@@ -47,7 +48,7 @@ class Prediction:
         p_dog: probability of dog against cat, given that it is one of them, 0..1.
         p_pet: probability that there is a dog or a cat at all, 0..1.
         confidence: probability that ``label`` is right, 0..1; of ``unsure``, the
-            probability of the likeliest of the other three, which missed the bar.
+            probability of the likeliest of the other three, which missed the threshold.
     """
 
     path: str
@@ -66,3 +67,16 @@ class Failure:
 
 
 Record: TypeAlias = Prediction | Failure
+
+
+class Thresholds(NamedTuple):
+    """What a label needs.
+
+    Attributes:
+        confidence: least probability that earns a label, 0..1.
+        species: least probability of dog against cat, or of cat against dog, that earns ``dog`` or
+            ``cat``, 0..1; what lies between may be a dog beside a cat.
+    """
+
+    confidence: float
+    species: float

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import dogsort
 from dogsort import Classifier, DogsortError, Failure, Prediction
-from dogsort.decision import Thresholds, decide
-from dogsort.records import LABELS
+from dogsort.decision import decide
+from dogsort.records import LABELS, Thresholds
 
 PROBABILITY = st.floats(0, 1)
 

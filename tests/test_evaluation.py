@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dogsort.decision import Thresholds, decide
+from dogsort.decision import decide
 from dogsort.evaluation.labelled import LabelledPhoto, find_labelled
 from dogsort.evaluation.metrics import (
     Share,
@@ -30,7 +30,7 @@ from dogsort.evaluation.metrics import (
 )
 from dogsort.evaluation.report import make_report
 from dogsort.evaluation.robustness import CHANGES, predict_changed
-from dogsort.records import Failure, Prediction
+from dogsort.records import Failure, Prediction, Thresholds
 
 SCORED = st.lists(st.tuples(st.integers(0, 10), st.booleans()), min_size=1, max_size=40)
 

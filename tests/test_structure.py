@@ -68,7 +68,9 @@ def test_imports_go_one_way(room):
 
 
 def test_every_room_is_on_the_list():
-    rooms = {p.stem for p in PACKAGE.iterdir() if not p.name.startswith(("_", "py.typed", ".", "README"))}
+    rooms = {
+        p.stem for p in PACKAGE.iterdir() if not p.name.startswith(("_", "py.typed", ".", "README"))
+    }
     assert rooms == set(ROOMS)
 
 

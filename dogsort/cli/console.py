@@ -26,7 +26,12 @@ T = TypeVar("T")
 BAR_DELAY = 2.0  # seconds; what is done by then needs no bar
 
 #: Told apart without colour, too: each line begins with its label.
-STYLES: dict[Label, str] = {"dog": "cyan", "cat": "magenta", "neither": "dim", "unsure": "yellow"}
+STYLES: dict[Label, str] = {
+    "dog": "cyan",
+    "cat": "magenta",
+    "neither": "bright_black",
+    "unsure": "yellow",
+}
 
 
 def console_options(command: Callable[..., int]) -> Callable[..., int]:

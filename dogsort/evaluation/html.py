@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dogsort.decision import Thresholds, decide
+from dogsort.decision import decide
 from dogsort.errors import UnreadablePhoto
 from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.evaluation.metrics import Flags, Floats, Share, as_arrays, calibration_bins
 from dogsort.evaluation.report import LEGEND, Report
 from dogsort.photos.decode import decode_file
-from dogsort.records import LABELS, Prediction
+from dogsort.records import LABELS, Prediction, Thresholds
 from dogsort.results.text import printable
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dogsort.decision import Thresholds
 from dogsort.errors import WeightsError
+from dogsort.records import Thresholds
 
 if TYPE_CHECKING:
     from dogsort.network.architecture import DogsortNet

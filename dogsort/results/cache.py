@@ -15,7 +15,6 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dogsort.decision import predictions
 from dogsort.records import Photo, Prediction, Record
 
 if TYPE_CHECKING:
@@ -251,6 +250,8 @@ def _predictions(
     known: dict[str, tuple[float, float]], classifier: Classifier
 ) -> dict[str, Prediction]:
     import numpy as np
+
+    from dogsort.decision import predictions
 
     if not known:
         return {}

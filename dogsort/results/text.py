@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from dogsort.decision import likeliest
 from dogsort.photos.scan import Scan
 from dogsort.records import LABELS, Failure, Record
 
@@ -62,6 +61,8 @@ def record_line(record: Record) -> str:
     line = f"{record.label:8}{record.confidence:>6.1%}  {printable(record.path)}"
     if record.label != "unsure":
         return line
+    from dogsort.decision import likeliest
+
     return f"unsure        {printable(record.path)}  ({likeliest(record)} {record.confidence:.1%})"
 
 

@@ -11,10 +11,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from dogsort.decision import Thresholds, decide
+from dogsort.decision import decide
 from dogsort.network.engines import probabilities_of
 from dogsort.network.weights import Scaling, Weights
-from dogsort.records import LABELS
+from dogsort.records import LABELS, Thresholds
 
 __all__ = ["Calibration", "calibrate", "calibration_of", "enough"]
 

@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 from dogsort.classifier import Classifier
-from dogsort.decision import ANSWERS, Thresholds, joint_probabilities, predictions
+from dogsort.decision import ANSWERS, joint_probabilities, predictions
 from dogsort.errors import DataError
 from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.evaluation.metrics import Z_95, Evaluation, Share
 from dogsort.evaluation.report import FIGURES, Report, figure_as_json, make_report
 from dogsort.network.engines import probabilities_of
 from dogsort.photos.decode import Pixels
-from dogsort.records import Prediction
+from dogsort.records import Prediction, Thresholds
 from dogsort.training.augment import collage
 from dogsort.training.calibrate import (
     LEAST_NEITHER,
