@@ -391,7 +391,8 @@ def test_a_terminal_gets_lines_for_people(album):
 
     main, side = pty.openpty()
     command = [sys.executable, "-m", "dogsort", album]
-    with subprocess.Popen(command, stdout=side, stderr=subprocess.DEVNULL) as process:
+    plain = {**os.environ, "NO_COLOR": "1"}
+    with subprocess.Popen(command, stdout=side, stderr=subprocess.DEVNULL, env=plain) as process:
         os.close(side)
         text = b""
         while True:
