@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -70,7 +71,10 @@ def find_labelled(folders: Sequence[str]) -> tuple[list[LabelledPhoto], list[str
     photos: dict[str, LabelledPhoto] = {}
     roots = [os.path.abspath(folder) for folder in folders]
     # Of several folders, names from the folder above all of them on: no two are the same.
-    above = os.path.commonpath([os.path.dirname(root) for root in roots]) if roots[1:] else ""
+    above = ""
+    if len(roots) > 1:
+        with suppress(ValueError):  # on several drives of Windows
+            above = os.path.commonpath([os.path.dirname(root) for root in roots])
     passed_over: list[str] = []
     for folder, root in zip(folders, roots, strict=True):
         scan = Scan([folder])

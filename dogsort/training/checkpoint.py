@@ -69,7 +69,8 @@ def identity_of(
 
 
 def _digest(photos: Iterable[LabelledPhoto]) -> str:
-    names = (f"{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
+    # Not the whole path: photos may have been moved meanwhile, with all that is around them.
+    names = (f"{photo.group}/{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
     return hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
 
 
