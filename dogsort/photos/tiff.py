@@ -24,7 +24,7 @@ TIFF_STARTS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
 
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANES = 258, 259, 262, 266, 277, 284
 STRIP_OFFSETS, TILE_WIDTH, COLOR_MAP, INK_SET, EXTRA_SAMPLES = 273, 322, 320, 332, 338
-SAMPLE_FORMAT, SUBSAMPLING = 339, 530
+SAMPLE_FORMAT = 339
 
 INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 NAMES = ("inverted grey", "grey", "RGB", "palette", "mask", "CMYK", "YCbCr", "", "Lab")
@@ -99,7 +99,7 @@ def check_tiff(file: IO[bytes]) -> None:
         and not (big_endian and numbers != UNSIGNED and not is_raw)
         and not (is_raw and in_tiles and STRIP_OFFSETS in tags)  # which it would take for strips
         and not (photometric == CMYK and tags.get(INK_SET, 1) != 1)
-        and not (photometric == YCBCR and is_raw and tags.get(SUBSAMPLING) != (1, 1))
+        and not (photometric == YCBCR and is_raw)
     ):
         return
     known = photometric in range(len(NAMES))
@@ -122,7 +122,7 @@ def _planes_are_mixed_up(kind: int, bits: int, extra: tuple[int, ...], is_raw: b
     if is_raw:
         rightly = ((GREY, ()), (RGB, ()), (RGB, (2,)), (CMYK, ()))
         return bits != 8 or (kind, extra) not in rightly
-    return kind == LAB or (any(extra) and (kind not in (RGB, CMYK) or len(extra) > 1))
+    return kind == LAB or (extra != () and (kind, extra) not in ((RGB, (1,)), (RGB, (2,))))
 
 
 def mend_palette(image: Any) -> None:
