@@ -31,7 +31,7 @@ ROOMS = (
     "classifier",
     "results",
     "filing",
-    "benchmark",
+    "bench",
     "evaluation",
     "training",
     "cli",

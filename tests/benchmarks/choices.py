@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import date
 from functools import partial
 from itertools import islice
 from multiprocessing import get_context
@@ -25,8 +26,7 @@ import torch
 from PIL import Image
 
 from dogsort import Classifier
-from dogsort.benchmark.machine import machine, today, versions
-from dogsort.benchmark.sample import take_sample
+from dogsort.bench import machine, take_sample, versions
 from dogsort.network.cores import cores
 from dogsort.network.weights import ONNX_NAME, load_network
 from dogsort.photos.decode import Pixels, decode_file
@@ -154,7 +154,7 @@ def main() -> None:
     paths = [photo.path for photo in take_sample(classifier, photos).photos[:MOST]]
     if not paths:
         parser.error("give a folder with photos that can be read")
-    print(f"{machine()['cpu']}, {cores()} cores; {today()}; {len(paths)} photos")
+    print(f"{machine()['cpu']}, {cores()} cores; {date.today()}; {len(paths)} photos")
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     print(f"\n{'ms a photo':58}{'without':>9}{'with':>9}{'times':>8}")
     for choice, without, with_it in ways(classifier, paths):

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -30,8 +31,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from dogsort import Classifier
-from dogsort.benchmark.machine import machine, today
-from dogsort.benchmark.sample import take_sample
+from dogsort.bench import machine, take_sample
 from dogsort.evaluation.labelled import find_labelled
 from dogsort.evaluation.metrics import log_loss
 from dogsort.network.cores import cores
@@ -142,7 +142,7 @@ def main() -> None:
             "as it is": opened(ours),
             "in 8 bits": opened(quantised(ours, folder, batches)),
         }
-        print(f"\n{machine()['cpu']}, {cores()} cores; {today()}; {len(labelled)} photos")
+        print(f"\n{machine()['cpu']}, {cores()} cores; {date.today()}; {len(labelled)} photos")
         print(f"{'':10} {'ms a photo':>10} {'right':>9} {'log loss':>9} {'of pet or not':>12}")
         for name, network in networks.items():
             time = milliseconds(network, batches[0])

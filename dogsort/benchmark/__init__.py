@@ -1,1 +1,0 @@
-"""Photos -> photos per second, on this machine."""
