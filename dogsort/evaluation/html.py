@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from contextlib import suppress
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,8 @@ def evaluation_page(title: str, report: Report, worst: int) -> str:
     parts.append(f'<img alt="three charts" src="{_data("svg+xml", _charts(report))}">')
     if photos := report.worst(worst):
         parts += ["<h2>Surest and wrong</h2>", *(_thumbnail(*one) for one in photos)]
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{title}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+    return "\n".join(['<!doctype html>\n<html lang="en">', head, *parts, "</html>\n"])
 
 
 def _table(rows: list[list[str]]) -> str:
@@ -60,13 +58,10 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _thumbnail(chance: float, photo: LabelledPhoto, said: Prediction) -> str:
-    name = escape(printable(photo.path))
-    file = io.BytesIO()
-    try:
+    name, file = escape(printable(photo.path)), io.BytesIO()
+    with suppress(UnreadablePhoto):  # it was readable a moment ago
         Image.fromarray(decode_file(photo.path, THUMBNAIL)).save(file, "JPEG", quality=85)
-        image = f'<img alt="{name}" src="{_data("jpeg", file.getvalue())}">'
-    except UnreadablePhoto as error:  # it was readable a moment ago
-        image = f"<p>{escape(printable(str(error)))}</p>"
+    image = f'<img alt="{name}" src="{_data("jpeg", file.getvalue())}">'
     caption = f"is {photo.truth} (given {chance:.2%}), labelled {said.label}: {name}"
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
@@ -89,10 +84,9 @@ def _charts(report: Report) -> bytes:
 
 
 def _draw_reliability(axes: Axes, title: str, probabilities: Floats, outcomes: Flags) -> None:
-    """Draw what probabilities (N,) said against what (N,) outcomes came true.
+    """Draw what probabilities (N,) said against what came true, with 95% Wilson intervals.
 
-    Both axes are log odds: nearly all probabilities are close to 0 or 1, and it is there that
-    they are relied upon. A bar is a bin's 95% Wilson interval.
+    Both axes are log odds: nearly all probabilities are close to 0 or 1.
     """
     least = 1 / (2 * max(1, len(outcomes)))  # a share of 0 or 1 has no place on this scale
     axes.plot([least, 1 - least], [least, 1 - least], color="grey", linewidth=1)

@@ -19,23 +19,16 @@ Truth: TypeAlias = Literal["dog", "cat", "neither"]
 TRUTHS: tuple[Truth, ...] = ("dog", "cat", "neither")
 
 _FOLDER_NAMES: dict[str, Truth] = {"dogs": "dog", "cats": "cat", **{name: name for name in TRUTHS}}
-
 _KAGGLE_NAME = re.compile(r"(dog|cat)\.\d+\.\w+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A photo and what it is known to show.
+    """A photo and what it is known to show."""
 
-    Attributes:
-        path: as found.
-        truth: its label.
-        group: the folder it lies in, from the one given downward, less what only tells labels.
-    """
-
-    path: str
+    path: str  # as found
     truth: Truth
-    group: str = ""
+    group: str = ""  # the folder it lies in, from the one given downward, less names of labels
 
 
 def truth_of(path: str) -> Truth | None:
@@ -45,21 +38,17 @@ def truth_of(path: str) -> Truth | None:
     ``cat.1.jpg``; else there is none.
     """
     folder, name = os.path.split(path)
-    for part in reversed(_parts(folder)):
-        if part.lower() in _FOLDER_NAMES:
-            return _FOLDER_NAMES[part.lower()]
     match = _KAGGLE_NAME.fullmatch(name)
-    return _FOLDER_NAMES[match[1].lower()] if match else None
+    words = [*([match[1]] if match else []), *_parts(folder)]
+    labels = (_FOLDER_NAMES.get(word.lower()) for word in reversed(words))
+    return next(filter(None, labels), None)
 
 
 def find_labelled(folders: Sequence[str]) -> tuple[list[LabelledPhoto], list[str]]:
     """Walk folders for labelled photos, in scan order, each once.
 
-    Folders from the one given downward tell labels, and where they don't, the one that it is
-    in (``neither/furry``), but none above that.
-
-    Args:
-        folders: where they are.
+    Folders from the one given downward tell labels; where they don't, the one that it lies in
+    (``neither/furry``) does.
 
     Returns:
         The photos; and the folders of programs that were passed over.
@@ -69,23 +58,22 @@ def find_labelled(folders: Sequence[str]) -> tuple[list[LabelledPhoto], list[str
             path that cannot be looked into, or a link to a folder.
     """
     photos: dict[str, LabelledPhoto] = {}
+    passed_over: list[str] = []
     roots = [os.path.abspath(folder) for folder in folders]
-    # Of several folders, names from the folder above all of them on: no two are the same.
+    # Groups of several folders are named from above all of them, so that no two are the same.
     above = ""
     if len(roots) > 1:
         with suppress(ValueError):  # on several drives of Windows
             above = os.path.commonpath([os.path.dirname(root) for root in roots])
-    passed_over: list[str] = []
     for folder, root in zip(folders, roots, strict=True):
+        parent = os.path.dirname(root)
         scan = Scan([folder])
         for found in scan:
             if isinstance(found, Failure):
                 raise DataError(f"{found.path}: {found.error}")
             path = os.path.abspath(found.path)
-            parent = os.path.dirname(root)
-            starts = (parent, os.path.dirname(parent))
-            below, above_it = (truth_of(os.path.relpath(path, start)) for start in starts)
-            truth = below or above_it
+            truth = truth_of(os.path.relpath(path, parent))
+            truth = truth or truth_of(os.path.relpath(path, os.path.dirname(parent)))
             if truth is None:
                 raise DataError(
                     f"{found.path}: no label; put photos into folders dog, cat and neither, "

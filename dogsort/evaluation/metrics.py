@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,6 @@ Pair: TypeAlias = "tuple[LabelledPhoto, Prediction]"
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
-Words: TypeAlias = npt.NDArray[np.str_]
 Statistic: TypeAlias = Callable[[Floats, Flags], float]
 
 
@@ -55,11 +54,11 @@ class Share:
 class Estimate(NamedTuple):
     """A figure that is no share, nan of nothing, and its 95% bootstrap interval."""
 
-    value: float
-    interval: tuple[float, float]
+    value: float = math.nan
+    interval: tuple[float, float] = (math.nan, math.nan)
 
 
-NOTHING = Estimate(math.nan, (math.nan, math.nan))
+Figure: TypeAlias = Share | Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Evaluation:
     confusion: dict[Truth, dict[Label, int]]  # photos by what they are, then by their label
 
 
-def as_arrays(pairs: Sequence[Pair]) -> tuple[Words, Words, Floats, Floats]:
+def as_arrays(pairs: Sequence[Pair]) -> tuple[Any, Any, Floats, Floats]:
     """Return truth, label, p_dog and p_pet of N photos, each (N,)."""
     words = np.array([(photo.truth, said.label) for photo, said in pairs], str).reshape(-1, 2)
     numbers = np.array([(said.p_dog, said.p_pet) for _, said in pairs], float).reshape(-1, 2)
@@ -98,46 +97,44 @@ def evaluate(pairs: Sequence[Pair], clip: float, brief: bool = False) -> Evaluat
     Args:
         pairs: N photos and what was predicted of them.
         clip: bound that p_dog is clipped to for the log loss, 0..0.5.
-        brief: without ROC AUC and calibration error, which take a second each to bootstrap and
-            say little of few photos; they are nan.
+        brief: without ROC AUC and calibration error, which take a second each to bootstrap.
     """
     truth, label, p_dog, p_pet = as_arrays(pairs)
     everything, is_pet = np.full(len(pairs), True), truth != "neither"
     right, filed = label == truth, np.isin(label, ("dog", "cat"))
     pets = p_dog[is_pet], truth[is_pet] == "dog"
-    seen = Counter((photo.truth, said.label) for photo, said in pairs)
 
-    def share(flags: Flags, of: Flags) -> Share:
+    def share(flags: Flags, of: Flags = everything) -> Share:
         return Share(int((flags & of).sum()), int(of.sum()))
+
+    def costly(statistic: Statistic, probabilities: Floats, outcomes: Flags) -> Estimate:
+        return Estimate() if brief else bootstrap(statistic, probabilities, outcomes, most=1.0)
 
     return Evaluation(
         photos=len(pairs),
         accuracy=share((p_dog > 0.5) == (truth == "dog"), is_pet),
         log_loss=bootstrap(lambda p, y: log_loss(p, y, clip), *pets),
-        roc_auc_dog=NOTHING if brief else bootstrap(roc_auc, *pets, 1.0),
-        roc_auc_pet=NOTHING if brief else bootstrap(roc_auc, p_pet, is_pet, 1.0),
-        calibration_dog=NOTHING if brief else bootstrap(calibration_error, *pets, 1.0),
-        calibration_pet=NOTHING if brief else bootstrap(calibration_error, p_pet, is_pet, 1.0),
+        roc_auc_dog=costly(roc_auc, *pets),
+        roc_auc_pet=costly(roc_auc, p_pet, is_pet),
+        calibration_dog=costly(calibration_error, *pets),
+        calibration_pet=costly(calibration_error, p_pet, is_pet),
         pets_labelled=share(filed, is_pet),
         neither_labelled=share(filed, ~is_pet),
         labelled_wrongly=share(~right, filed),
-        right=share(right, everything),
-        wrong=share(filed & ~right, everything),
-        missed=share(is_pet & (label == "neither"), everything),
-        unsure=share(label == "unsure", everything),
+        right=share(right),
+        wrong=share(filed & ~right),
+        missed=share(is_pet & (label == "neither")),
+        unsure=share(label == "unsure"),
         precision={name: share(right, label == name) for name in TRUTHS},
         recall={name: share(right, truth == name) for name in TRUTHS},
-        confusion={one: {name: seen[one, name] for name in LABELS} for one in TRUTHS},
+        confusion={t: {n: share(label == n, truth == t).count for n in LABELS} for t in TRUTHS},
     )
 
 
 def evaluate_groups(
     records: Iterable[tuple[str, LabelledPhoto, Record]], clip: float
 ) -> dict[str, Evaluation]:
-    """Evaluate groups of photos by themselves, in brief, from (group, photo, what came of it).
-
-    Failures count for nothing.
-    """
+    """Evaluate groups by themselves, in brief: (group, photo, what came of it), less Failures."""
     groups: defaultdict[str, list[Pair]] = defaultdict(list)
     for group, photo, record in records:
         if isinstance(record, Prediction):
@@ -156,7 +153,7 @@ def bootstrap(
     """
     value = statistic(probabilities, outcomes) if len(outcomes) else math.nan
     if math.isnan(value):
-        return NOTHING
+        return Estimate()
     rng = np.random.default_rng(0)
     draws = (rng.integers(len(outcomes), size=len(outcomes)) for _ in range(RESAMPLES))
     values = [statistic(probabilities[drawn], outcomes[drawn]) for drawn in draws]
@@ -199,9 +196,8 @@ def calibration_bins(probabilities: Floats, outcomes: Flags) -> Floats:
 
 
 def calibration_error(probabilities: Floats, outcomes: Flags) -> float:
-    """Return how far probabilities are from shares, on average over bins of the same size.
+    """Return the expected calibration error (Naeini et al. 2015, AAAI), in equal-mass bins.
 
-    This is the expected calibration error (Naeini et al. 2015, AAAI) with equal-mass bins.
     Chance alone makes it positive: by about 0.003 on two thousand photos.
     """
     said, came, photos = calibration_bins(probabilities, outcomes).T

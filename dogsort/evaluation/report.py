@@ -7,11 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from dogsort.decision import ANSWERS, joint_probabilities
 from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
-from dogsort.evaluation.metrics import Estimate, Evaluation, Pair, Share, evaluate, evaluate_groups
+from dogsort.evaluation.metrics import (
+    Evaluation,
+    Figure,
+    Pair,
+    Share,
+    as_arrays,
+    evaluate,
+    evaluate_groups,
+)
 from dogsort.records import LABELS, Prediction, Record
 from dogsort.results.text import printable
 
@@ -29,9 +35,8 @@ FIGURES = {
     "neither_labelled": "others labelled dog or cat",
     "labelled_wrongly": "of labels dog and cat, wrong",
 }
-
-#: What comes of each photo: one of these.
-OUTCOMES = ("right", "wrong", "missed", "unsure")
+OUTCOMES = ("right", "wrong", "missed", "unsure")  # each photo is one of these
+PACKAGING = ("accuracy", "pets_labelled", "neither_labelled")  # what changed copies may change
 
 LEGEND = (
     "Told apart: of dogs and cats, those not taken for the other. Of all photos: right, wrong",
@@ -56,19 +61,24 @@ class Report:
         """Yield rows, their head first: all figures, the confusion, by folder, and by change."""
         result = self.result
         figures = {what: getattr(result, name) for name, what in FIGURES.items()}
-        for name in TRUTHS:
-            figures[f"precision of {name}"] = result.precision[name]
-            figures[f"recall of {name}"] = result.recall[name]
-        yield [["figure", "value", "photos"], *map(_figure_row, figures.items())]
+        for truth in TRUTHS:
+            figures[f"precision of {truth}"] = result.precision[truth]
+            figures[f"recall of {truth}"] = result.recall[truth]
+        yield [["figure", "value", "photos"], *([n, _text(f), _of(f)] for n, f in figures.items())]
         counts = ([one, *map(str, row.values())] for one, row in result.confusion.items())
         yield [["is \\ labelled", *LABELS], *counts]
-        parts = [(printable(name) or HERE, part) for name, part in self.folders.items()]
-        head = ["folder", "photos", "told apart", *OUTCOMES]
-        yield [head, *map(_folder_row, [*parts, ("all", result)])]
+        table = [["folder", "photos", "told apart", *OUTCOMES]]
+        for name, part in [*self.folders.items(), ("all", result)]:
+            sure = map(_text, (part.accuracy, part.right, part.wrong))
+            rest = (_text(part.missed, interval=False), _text(part.unsure, interval=False))
+            table.append([printable(name) or HERE, str(part.photos), *sure, *rest])
+        yield table
         if self.changed:
-            head = ["changed copies", "told apart", "pets labelled", "others labelled"]
-            changed = {"as they are": result, **self.changed}
-            yield [head, *(_changed_row(name, part, result) for name, part in changed.items())]
+            table = [["changed copies", "told apart", "pets labelled", "others labelled"]]
+            for name, part in {"as they are": result, **self.changed}.items():
+                shares = ((getattr(part, one), getattr(result, one)) for one in PACKAGING)
+                table.append([name, *(_change(share, before) for share, before in shares)])
+            yield table
 
     def lines(self, worst: int) -> Iterator[str]:
         """Yield the report as text, with the ``worst`` worst photos."""
@@ -82,8 +92,7 @@ class Report:
 
     def worst(self, count: int) -> list[tuple[float, LabelledPhoto, Prediction]]:
         """Return the ``count`` surest and wrong: chance of the truth (0..1), photo, prediction."""
-        said = np.array([(said.p_dog, said.p_pet) for _, said in self.pairs]).reshape(-1, 2)
-        joint = joint_probabilities(said[:, 0], said[:, 1]).tolist()
+        joint = joint_probabilities(*as_arrays(self.pairs)[2:]).tolist()
         wrong = [
             (chance, photo, said)
             for chances, (photo, said) in zip(joint, self.pairs, strict=True)
@@ -93,17 +102,14 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON takes them; a figure of nothing is null."""
-        result = self.result
         of_folder = ("accuracy", "log_loss", *OUTCOMES)
-        of_change = ("accuracy", "log_loss", "pets_labelled", "neither_labelled")
-        folders = {printable(name): _as_json(p, of_folder) for name, p in self.folders.items()}
-        changed = {name: _as_json(part, of_change) for name, part in self.changed.items()}
+        changed = {n: _as_json(part, (*PACKAGING, "log_loss")) for n, part in self.changed.items()}
         return {
-            **_as_json(result, (*FIGURES, *OUTCOMES)),
-            "precision": {name: figure_as_json(one) for name, one in result.precision.items()},
-            "recall": {name: figure_as_json(one) for name, one in result.recall.items()},
-            "confusion": result.confusion,
-            "folders": folders,
+            **_as_json(self.result, (*FIGURES, *OUTCOMES)),
+            "precision": {name: figure_as_json(f) for name, f in self.result.precision.items()},
+            "recall": {name: figure_as_json(f) for name, f in self.result.recall.items()},
+            "confusion": self.result.confusion,
+            "folders": {printable(n): _as_json(p, of_folder) for n, p in self.folders.items()},
         } | ({"changed": changed} if changed else {})
 
 
@@ -116,7 +122,7 @@ def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip
     return Report(read, evaluate(read, clip), several)
 
 
-def figure_as_json(figure: Share | Estimate) -> dict[str, float] | None:
+def figure_as_json(figure: Figure) -> dict[str, float] | None:
     """Return value, interval and, of a share, its two counts; None for a figure of nothing."""
     if math.isnan(figure.value):
         return None
@@ -129,39 +135,23 @@ def _as_json(part: Evaluation, names: Iterable[str]) -> dict[str, Any]:
     return {"photos": part.photos, **{n: figure_as_json(getattr(part, n)) for n in names}}
 
 
-def _text(figure: Share | Estimate) -> str:
-    """Return such as ``98.70%`` or ``0.0386``; - for a figure of nothing."""
+def _text(figure: Figure, interval: bool = True) -> str:
+    """Return such as ``98.70% (98.01-99.15)`` or ``0.0386``; - for a figure of nothing."""
     if math.isnan(figure.value):
         return "-"
-    return f"{figure.value:.2%}" if isinstance(figure, Share) else f"{figure.value:.4f}"
+    scale, digits, unit = (100, 2, "%") if isinstance(figure, Share) else (1, 4, "")
+    value, *ends = (f"{scale * number:.{digits}f}" for number in (figure.value, *figure.interval))
+    return f"{value}{unit} ({'-'.join(ends)})" if interval else f"{value}{unit}"
 
 
-def _with_interval(figure: Share | Estimate) -> str:
-    """Return such as ``98.70% (98.01-99.15)`` or ``0.0386 (0.0312-0.0467)``."""
-    scale, digits = (100, 2) if isinstance(figure, Share) else (1, 4)
-    low, high = (f"{scale * end:.{digits}f}" for end in figure.interval)
-    return _text(figure) + ("" if math.isnan(figure.value) else f" ({low}-{high})")
+def _of(figure: Figure) -> str:
+    return f"{figure.count} of {figure.total}" if isinstance(figure, Share) else ""
 
 
-def _figure_row(named: tuple[str, Share | Estimate]) -> list[str]:
-    what, figure = named
-    counts = f"{figure.count} of {figure.total}" if isinstance(figure, Share) else ""
-    return [what, _with_interval(figure), counts]
-
-
-def _folder_row(named: tuple[str, Evaluation]) -> list[str]:
-    name, part = named
-    sure = map(_with_interval, (part.accuracy, part.right, part.wrong))
-    return [name, str(part.photos), *sure, _text(part.missed), _text(part.unsure)]
-
-
-def _changed_row(name: str, part: Evaluation, original: Evaluation) -> list[str]:
-    def cell(share: Share, before: Share) -> str:  # in brackets the difference in points
-        points = 100 * (share.value - before.value)
-        return f"{_text(share)} ({points:+.2f})" if share.total else "-"
-
-    names = ("accuracy", "pets_labelled", "neither_labelled")
-    return [name, *(cell(getattr(part, one), getattr(original, one)) for one in names)]
+def _change(share: Share, before: Share) -> str:
+    """Return such as ``97.10% (-1.60)``, in brackets the difference in points."""
+    points = 100 * (share.value - before.value)
+    return f"{_text(share, interval=False)} ({points:+.2f})" if share.total else "-"
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:

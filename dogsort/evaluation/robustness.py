@@ -22,10 +22,7 @@ from dogsort.results.output import writing
 
 __all__ = ["CHANGES", "predict_changed"]
 
-#: What an enlarged copy may have: a large photo's is no larger than decoding and JPEG allow.
-MOST_PIXELS = 100_000_000
-LONGEST_SIDE = 65_500
-
+MOST_PIXELS = 100_000_000  # of an enlarged copy, so that it fits into memory
 BEST_QUALITY = 95  # of JPEG: nearly lossless, so that a change is only what its name says
 
 
@@ -38,10 +35,7 @@ def _jpeg(image: Image.Image, quality: int = BEST_QUALITY, orientation: int = 1)
 
 
 def _scaled(image: Image.Image, scale: float) -> Image.Image:
-    most = (MOST_PIXELS / prod(image.size)) ** 0.5
-    scale = min(scale, max(1.0, most), LONGEST_SIDE / max(image.size))
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.BICUBIC)
+    return ImageOps.scale(image, min(scale, max(1.0, (MOST_PIXELS / prod(image.size)) ** 0.5)))
 
 
 #: Each change: its name, and how it makes a JPEG file of an upright RGB picture.
@@ -65,11 +59,11 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
 def predict_changed(
     photos: Sequence[LabelledPhoto], classifier: Classifier
 ) -> Iterator[tuple[str, LabelledPhoto, Record]]:
-    """Classify changed copies of photos, lazily, by the way that every file goes.
+    """Classify changed copies of photos, lazily, as files like any other.
 
     Yields:
-        The change, the photo, and the record of its copy: for each of ``CHANGES``, each photo.
-        The very rare photo that has no such copy (a strip too long for JPEG) gets a Failure.
+        For each of ``CHANGES``, for each photo: the change, the photo, and the record of its copy,
+        a Failure for the very rare photo that has none (a strip too long for JPEG).
 
     Raises:
         OutputError: if a copy cannot be written, such as for want of room.
@@ -77,16 +71,12 @@ def predict_changed(
     with tempfile.TemporaryDirectory(prefix="dogsort-") as folder:
         copy = Path(folder, "copy.jpg")
         for (name, change), photo in product(CHANGES.items(), photos):
+            try:
+                changed = change(decode_whole(photo.path))
+            except (UnreadablePhoto, ValueError, OSError):  # gone since; or no JPEG is so long
+                changed = b""  # which is not readable either
             with writing(str(copy)):
-                copy.write_bytes(_changed(photo.path, change))
+                copy.write_bytes(changed)
             # One by one, since making a copy takes far longer than classifying it.
             (record,) = classifier.predict(copy)
             yield name, photo, record
-
-
-def _changed(path: str, change: Callable[[Image.Image], bytes]) -> bytes:
-    """Return the changed copy; nothing if there can be none, which is not readable either."""
-    try:
-        return change(decode_whole(path))
-    except (UnreadablePhoto, ValueError, OSError):  # gone since; or too long a strip for JPEG
-        return b""
