@@ -19,11 +19,11 @@ from PIL import Image
 from dogsort.decision import decide
 from dogsort.evaluation.labelled import LabelledPhoto, find_labelled
 from dogsort.evaluation.metrics import (
+    Evaluation,
     Share,
     bootstrap,
     calibration_bins,
     calibration_error,
-    evaluate,
     evaluate_groups,
     log_loss,
     roc_auc,
@@ -113,7 +113,7 @@ PAIRS = [
 
 
 def test_evaluation():
-    result = evaluate(PAIRS, clip=0.1)
+    result = Evaluation(PAIRS, clip=0.1)
     assert result.photos == 6
     assert result.accuracy == Share(3, 4)
     losses = -np.log([0.9, 0.4, 0.9, 0.6])
@@ -135,9 +135,9 @@ def test_evaluation():
 
 def test_a_dog_called_cat_is_wrong_and_nothing_is_left_over():
     dog = LabelledPhoto("1", "dog")
-    result = evaluate([(dog, Prediction("1", "cat", 0.1, 0.9, 0.81))], clip=0.1, brief=True)
+    result = Evaluation([(dog, Prediction("1", "cat", 0.1, 0.9, 0.81))], clip=0.1, brief=True)
     assert result.wrong == Share(1, 1)
-    for part in (result, evaluate([], clip=0.1), evaluate(PAIRS, clip=0.1, brief=True)):
+    for part in (result, Evaluation([], clip=0.1), Evaluation(PAIRS, clip=0.1, brief=True)):
         outcomes = (part.right, part.wrong, part.missed, part.unsure)
         assert sum(share.count for share in outcomes) == part.photos
 

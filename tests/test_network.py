@@ -78,6 +78,8 @@ def test_missing_weights(tmp_path, copy):
         load_weights(tmp_path / "nowhere")
     with pytest.raises(WeightsError, match=r"no manifest\.json"):
         load_weights(tmp_path)
+    with pytest.raises(WeightsError, match="typing-error: no such weights"):
+        load_weights(copy / "typing-error")
     (copy / ONNX_NAME).unlink()
     with pytest.raises(WeightsError, match=ONNX_NAME):
         Classifier(copy, device="cpu")

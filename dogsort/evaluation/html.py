@@ -97,9 +97,8 @@ def _draw_reliability(axes: Axes, title: str, probabilities: Floats, outcomes: F
         axes.plot([x], [y], "o", color="C0", markersize=4)
     axes.set(xscale="logit", yscale="logit", title=title)
     axes.set(xlabel="probability said", ylabel="share that was so")
-    shown = [tick for tick in TICKS if least <= tick <= 1 - least]
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(shown, [f"{tick:g}" for tick in shown])
+        axis.set_ticks(TICKS, list(map(str, TICKS)))
         axis.set_ticks([], minor=True)
 
 

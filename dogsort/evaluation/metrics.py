@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto, Truth
-from dogsort.records import LABELS, Label, Prediction, Record
+from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
+from dogsort.records import LABELS, Prediction, Record
 
-__all__ = ["Estimate", "Evaluation", "Share", "evaluate", "evaluate_groups", "log_loss", "roc_auc"]
+__all__ = ["Estimate", "Evaluation", "Share", "evaluate_groups", "log_loss", "roc_auc"]
 
 Z_95 = 1.959964  # two-sided 95% point of the normal distribution
 RESAMPLES = 1000  # of a bootstrap: enough for its 2.5% ends to be steady in the second digit
@@ -61,29 +61,6 @@ class Estimate(NamedTuple):
 Figure: TypeAlias = Share | Estimate
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What N labelled photos say about predictions; "pets" are the dogs and cats among them."""
-
-    photos: int  # N
-    accuracy: Share  # of pets, those on the right side of p_dog = 0.5
-    log_loss: Estimate  # of dog against cat, in nats, p_dog clipped as submissions are
-    roc_auc_dog: Estimate  # of p_dog, on pets
-    roc_auc_pet: Estimate  # of p_pet, on all photos
-    calibration_dog: Estimate  # calibration error of p_dog, on pets
-    calibration_pet: Estimate  # that of p_pet, on all photos
-    pets_labelled: Share  # of pets, those labelled dog or cat
-    neither_labelled: Share  # of the other photos, those labelled dog or cat
-    labelled_wrongly: Share  # of photos labelled dog or cat, those that are not it
-    right: Share  # of all photos, those labelled as they are; this and the next three sum to 1
-    wrong: Share  # of all photos, those labelled dog or cat that are not it
-    missed: Share  # of all photos, the pets labelled neither
-    unsure: Share  # of all photos, those labelled unsure
-    precision: dict[Truth, Share]  # of the photos labelled so, those that are
-    recall: dict[Truth, Share]  # of the photos that are, those labelled so
-    confusion: dict[Truth, dict[Label, int]]  # photos by what they are, then by their label
-
-
 def as_arrays(pairs: Sequence[Pair]) -> tuple[Any, Any, Floats, Floats]:
     """Return truth, label, p_dog and p_pet of N photos, each (N,)."""
     words = np.array([(photo.truth, said.label) for photo, said in pairs], str).reshape(-1, 2)
@@ -91,44 +68,52 @@ def as_arrays(pairs: Sequence[Pair]) -> tuple[Any, Any, Floats, Floats]:
     return words[:, 0], words[:, 1], numbers[:, 0], numbers[:, 1]
 
 
-def evaluate(pairs: Sequence[Pair], clip: float, brief: bool = False) -> Evaluation:
-    """Compare predictions, labels as they stand in them, with the truth.
+class Evaluation:
+    """What N labelled photos say about predictions; "pets" are the dogs and cats among them.
 
     Args:
         pairs: N photos and what was predicted of them.
         clip: bound that p_dog is clipped to for the log loss, 0..0.5.
         brief: without ROC AUC and calibration error, which take a second each to bootstrap.
     """
-    truth, label, p_dog, p_pet = as_arrays(pairs)
-    everything, is_pet = np.full(len(pairs), True), truth != "neither"
-    right, filed = label == truth, np.isin(label, ("dog", "cat"))
-    pets = p_dog[is_pet], truth[is_pet] == "dog"
 
-    def share(flags: Flags, of: Flags = everything) -> Share:
-        return Share(int((flags & of).sum()), int(of.sum()))
+    def __init__(self, pairs: Sequence[Pair], clip: float, brief: bool = False) -> None:
+        truth, label, p_dog, p_pet = as_arrays(pairs)
+        everything, is_pet = np.full(len(pairs), True), truth != "neither"
+        right, filed = label == truth, np.isin(label, ("dog", "cat"))
+        pets = p_dog[is_pet], truth[is_pet] == "dog"
 
-    def costly(statistic: Statistic, probabilities: Floats, outcomes: Flags) -> Estimate:
-        return Estimate() if brief else bootstrap(statistic, probabilities, outcomes, most=1.0)
+        def share(flags: Flags, of: Flags = everything) -> Share:
+            return Share(int((flags & of).sum()), int(of.sum()))
 
-    return Evaluation(
-        photos=len(pairs),
-        accuracy=share((p_dog > 0.5) == (truth == "dog"), is_pet),
-        log_loss=bootstrap(lambda p, y: log_loss(p, y, clip), *pets),
-        roc_auc_dog=costly(roc_auc, *pets),
-        roc_auc_pet=costly(roc_auc, p_pet, is_pet),
-        calibration_dog=costly(calibration_error, *pets),
-        calibration_pet=costly(calibration_error, p_pet, is_pet),
-        pets_labelled=share(filed, is_pet),
-        neither_labelled=share(filed, ~is_pet),
-        labelled_wrongly=share(~right, filed),
-        right=share(right),
-        wrong=share(filed & ~right),
-        missed=share(is_pet & (label == "neither")),
-        unsure=share(label == "unsure"),
-        precision={name: share(right, label == name) for name in TRUTHS},
-        recall={name: share(right, truth == name) for name in TRUTHS},
-        confusion={t: {n: share(label == n, truth == t).count for n in LABELS} for t in TRUTHS},
-    )
+        def costly(statistic: Statistic, probabilities: Floats, outcomes: Flags) -> Estimate:
+            return Estimate() if brief else bootstrap(statistic, probabilities, outcomes, most=1.0)
+
+        self.photos = len(pairs)
+        # Of dog against cat, on pets.
+        self.accuracy = share((p_dog > 0.5) == (truth == "dog"), is_pet)
+        self.log_loss = bootstrap(lambda p, y: log_loss(p, y, clip), *pets)
+        self.roc_auc_dog = costly(roc_auc, *pets)
+        self.calibration_dog = costly(calibration_error, *pets)
+        # Of pet or not, on all photos.
+        self.roc_auc_pet = costly(roc_auc, p_pet, is_pet)
+        self.calibration_pet = costly(calibration_error, p_pet, is_pet)
+        # Of what is labelled dog or cat.
+        self.pets_labelled = share(filed, is_pet)
+        self.neither_labelled = share(filed, ~is_pet)
+        self.labelled_wrongly = share(~right, filed)
+        # Of all photos: each is one of these.
+        self.right = share(right)
+        self.wrong = share(filed & ~right)
+        self.missed = share(is_pet & (label == "neither"))
+        self.unsure = share(label == "unsure")
+        # By label, and by truth; and the counts of both.
+        self.precision = {name: share(right, label == name) for name in TRUTHS}
+        self.recall = {name: share(right, truth == name) for name in TRUTHS}
+        self.confusion = {
+            one: {name: share(label == name, truth == one).count for name in LABELS}
+            for one in TRUTHS
+        }
 
 
 def evaluate_groups(
@@ -139,7 +124,7 @@ def evaluate_groups(
     for group, photo, record in records:
         if isinstance(record, Prediction):
             groups[group].append((photo, record))
-    return {group: evaluate(pairs, clip, brief=True) for group, pairs in groups.items()}
+    return {group: Evaluation(pairs, clip, brief=True) for group, pairs in groups.items()}
 
 
 def bootstrap(

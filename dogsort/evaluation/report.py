@@ -9,15 +9,7 @@ from typing import Any
 
 from dogsort.decision import ANSWERS, joint_probabilities
 from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
-from dogsort.evaluation.metrics import (
-    Evaluation,
-    Figure,
-    Pair,
-    Share,
-    as_arrays,
-    evaluate,
-    evaluate_groups,
-)
+from dogsort.evaluation.metrics import Evaluation, Figure, Pair, Share, as_arrays, evaluate_groups
 from dogsort.records import LABELS, Prediction, Record
 from dogsort.results.text import printable
 
@@ -119,7 +111,7 @@ def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip
     read = [(photo, said) for photo, said in pairs if isinstance(said, Prediction)]
     folders = evaluate_groups(((photo.group, photo, said) for photo, said in read), clip)
     several = dict(sorted(folders.items())) if len(folders) > 1 else {}
-    return Report(read, evaluate(read, clip), several)
+    return Report(read, Evaluation(read, clip), several)
 
 
 def figure_as_json(figure: Figure) -> dict[str, float] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["cores", "group_limit"]
@@ -17,17 +18,14 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def cores() -> int:
-    """Return how many CPU cores this process may use.
+    """Return how many CPU cores this process may use, at least 1.
 
     The least of what the machine has or the process is bound to, what its control groups (those
-    of its container) allow, and ``OMP_NUM_THREADS``; at least 1.
+    of its container) allow, and ``OMP_NUM_THREADS``.
     """
-    if hasattr(os, "sched_getaffinity"):
-        available = len(os.sched_getaffinity(0))
-    else:
-        available = os.cpu_count() or 1
-    limits = (group_limit(), _asked_for())
-    return max(1, min([available, *(limit for limit in limits if limit is not None)]))
+    affinity = getattr(os, "sched_getaffinity", None)
+    available = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(available, group_limit() or available, _asked_for() or available)
 
 
 def group_limit(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int | None:
@@ -47,41 +45,29 @@ def group_limit(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int | N
     shares = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers == "":  # version 2, alone or beside version 1
-            read, top = _share, groups
-        elif "cpu" in controllers.split(","):
-            read, top = _share_of_version_1, groups / "cpu"
-        else:
+        if controllers and "cpu" not in controllers.split(","):
             continue
+        top = groups / "cpu" if controllers else groups  # version 1, or 2, which names none
         # In a container, the path may be the one seen from outside: what is not there says nothing.
         group = top / path.lstrip("/")
         while group.is_relative_to(top):
-            shares.append(read(group))
+            shares.append(_share(group))
             group = group.parent
-    return min((math.ceil(share) for share in shares if share is not None), default=None)
+    return min((math.ceil(share) for share in shares if share), default=None)
 
 
 def _share(group: Path) -> float | None:
-    """Read ``cpu.max``: microseconds of CPU time, or ``max``, in a period of so many."""
-    try:
-        quota, period = (group / "cpu.max").read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
-
-
-def _share_of_version_1(group: Path) -> float | None:
-    """Read the same from two files, where -1 means no limit."""
-    try:
-        quota = int((group / "cpu.cfs_quota_us").read_text())
-        share = quota / int((group / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
-    return share if quota > 0 else None
+    """Read microseconds of CPU time in a period of so many; ``max`` and -1 mean no limit."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # versions 2 and 1
+        with suppress(OSError, ValueError, ZeroDivisionError):
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+            if int(quota) > 0:
+                return int(quota) / int(period)
+    return None
 
 
 def _asked_for() -> int | None:
     """Read ``OMP_NUM_THREADS``, by which programs that compute are told to leave room."""
     # It may be a list, for threads within threads; the first number is that of the outermost.
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) > 0 else None
+    return int(first) or None if first.isdecimal() else None

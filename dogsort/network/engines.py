@@ -6,6 +6,7 @@ torch is at home. Both compute the same numbers.
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -20,14 +21,7 @@ from dogsort.network.runtime import onnx_runtime
 from dogsort.network.weights import ONNX_NAME, Scaling, Weights, load_network
 from dogsort.records import DEVICES
 
-__all__ = [
-    "Engine",
-    "OnnxEngine",
-    "TorchEngine",
-    "open_engine",
-    "probabilities_of",
-    "torch_device",
-]
+__all__ = ["Engine", "OnnxEngine", "TorchEngine", "open_engine", "probabilities_of", "torch_device"]
 
 #: Photos at a time on a CPU of few cores: enough that at its end none is idle for long.
 LEAST_BATCH = 32
@@ -37,21 +31,13 @@ Probabilities = npt.NDArray[np.float32]  # (N, 2), columns p_dog and p_pet
 
 
 class Engine(Protocol):
-    """Runs the network.
+    """Runs the network."""
 
-    Attributes:
-        name: the library that computes, and its version.
-        device: ``cpu``, ``cuda`` or ``mps``, with the GPU's name where there is one.
-        reason: why this device was chosen.
-        advice: what would make it faster; empty if nothing is known to.
-        batch_size: how many photos at a time suit it.
-    """
-
-    name: str
-    device: str
-    reason: str
-    advice: str
-    batch_size: int
+    name: str  # of the library that computes, and its version
+    device: str  # cpu, cuda or mps, with the GPU's name where there is one
+    reason: str  # why this device was chosen
+    advice: str  # what would make it faster; empty if nothing is known to
+    batch_size: int  # how many photos at a time suit it
 
     def probabilities(self, pixels: Batch) -> Probabilities:
         """Compute (N, 2) probabilities of pixels (N, H, W, 3), uint8."""
@@ -82,8 +68,6 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
     """
     if device not in DEVICES:
         raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
-    if device == "cpu":
-        return OnnxEngine(weights, reason="asked for")
     if device == "auto" and missing("gpu"):
         engine = OnnxEngine(weights, reason="torch, which a GPU needs, is not installed")
         if cuda_devices() > 0:
@@ -93,10 +77,10 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
             )
         return engine
     chosen = torch_device(device)
+    asked = "asked for" if device != "auto" else ""
     if chosen == "cpu":
-        return OnnxEngine(weights, reason="no GPU that torch can use was found")
-    reason = "asked for" if device != "auto" else "the first GPU that torch found"
-    return TorchEngine(weights, chosen, reason)
+        return OnnxEngine(weights, asked or "no GPU that torch can use was found")
+    return TorchEngine(weights, chosen, asked or "the first GPU that torch found")
 
 
 def torch_device(device: str) -> str:
@@ -106,22 +90,15 @@ def torch_device(device: str) -> str:
         DeviceError: if it is not.
         MissingExtra: if torch is not installed, and is needed to tell.
     """
-    if device == "auto" and not may_have_gpu():
+    if device == "cpu" or (device == "auto" and not may_have_gpu()):
         return "cpu"
     check_extra("gpu", f"device {device}")
     import torch
 
-    gpus = [
-        name
-        for name, available in (
-            ("cuda", torch.cuda.is_available()),
-            ("mps", torch.backends.mps.is_available()),
-        )
-        if available
-    ]
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return gpus[0] if gpus else "cpu"
-    if device != "cpu" and device not in gpus:
+        return next((name for name in there if there[name]), "cpu")
+    if not there[device]:
         raise DeviceError(f"device {device}: torch finds none on this machine; use --device cpu")
     return device
 
@@ -129,18 +106,18 @@ def torch_device(device: str) -> str:
 class OnnxEngine:
     """ONNX Runtime on all the CPU cores this process may use.
 
-    Each core computes photos of its own. Cores that share the work of one layer wait for one
-    another at the end of each, and more so when others decode beside them. A single photo is
-    computed by one core. A process forked from this one must open an engine of its own.
+    Each core computes photos of its own: cores that share the work of one layer wait for one
+    another at its end, and more so when others decode beside them. A process forked from this one
+    must open an engine of its own.
     """
 
     #: Photos that a core computes at a time, at most: their maps stay in its cache.
     PART = 4
+    device = "cpu"
     advice = ""
 
     def __init__(self, weights: Weights, reason: str) -> None:
         onnxruntime = onnx_runtime()
-
         path = weights.checked_file(ONNX_NAME)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -151,27 +128,26 @@ class OnnxEngine:
             )
         except Exception as error:  # its own errors share no public base class
             raise WeightsError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-        size = weights.input_size
-        shape = self._session.get_inputs()[0].shape
-        if list(shape[1:]) != [size, size, 3]:
-            raise WeightsError(f"{path}: takes {shape[1:]}, the manifest says {size} x {size}")
-        self._weights = weights
-        self._input = self._session.get_inputs()[0].name
+        (pixels,) = self._session.get_inputs()
+        size, takes = weights.input_size, pixels.shape[1:]
+        if takes != [size, size, 3]:
+            raise WeightsError(f"{path}: takes {takes}, the manifest says {size} x {size}")
+        self._input = pixels.name
+        self._scaling = weights.scaling
         self._cores = cores()
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="dogsort-infer")
         self.batch_size = max(LEAST_BATCH, 2 * self.PART * self._cores)
         self.name = f"ONNX Runtime {onnxruntime.__version__}"
-        self.device = "cpu"
         self.reason = reason
 
     def probabilities(self, pixels: Batch) -> Probabilities:
         """See ``Engine.probabilities``."""
-        part = min(self.PART, -(-len(pixels) // self._cores)) or 1
-        parts = [pixels[first : first + part] for first in range(0, len(pixels), part)]
-        if not parts:
+        if not len(pixels):
             return np.empty((0, 2), np.float32)
+        part = min(self.PART, math.ceil(len(pixels) / self._cores))
+        parts = (pixels[first : first + part] for first in range(0, len(pixels), part))
         logits = np.concatenate(list(self._threads.map(self._logits, parts)))
-        return probabilities_of(logits, self._weights.scaling)
+        return probabilities_of(logits, self._scaling)
 
     def _logits(self, pixels: Batch) -> npt.NDArray[np.float32]:
         (logits,) = self._session.run(None, {self._input: pixels})
@@ -189,19 +165,18 @@ class TorchEngine:
         import torch
         from torch.nn.utils import convert_conv2d_weight_memory_format
 
-        self._device = torch.device(device)
         # Half precision is what CUDA's tensor cores are built for. Neither its gain nor its
         # error has been measured on a GPU yet; MPS keeps full precision until it is.
-        self._dtype = torch.float16 if device == "cuda" else torch.float32
+        dtype = torch.float16 if device == "cuda" else torch.float32
         try:
-            network = load_network(weights).to(self._device, self._dtype)
+            network = load_network(weights).to(device, dtype)
         except RuntimeError as error:
             raise DeviceError(f"device {device} cannot be used: {error}") from error
         self._network = convert_conv2d_weight_memory_format(network, torch.channels_last)
-        self._weights = weights
+        self._scaling = weights.scaling
+        self._device = device
+        self.device = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
         self.name = f"torch {torch.__version__}"
-        name = torch.cuda.get_device_name(self._device) if device == "cuda" else ""
-        self.device = f"{device} ({name})" if name else device
         self.reason = reason
 
     def probabilities(self, pixels: Batch) -> Probabilities:
@@ -213,28 +188,22 @@ class TorchEngine:
         import torch
 
         try:
-            logits = self._logits(pixels)
+            return probabilities_of(self._logits(pixels), self._scaling)
         except torch.OutOfMemoryError as error:
             if len(pixels) == 1:
                 raise DeviceError(
                     f"device {self.device}: too little memory; free some or use --device cpu"
                 ) from error
-            logits = None
-        if logits is None:  # outside of the block above, whose error holds on to memory
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
-            middle = (len(pixels) + 1) // 2
-            halves = (pixels[:middle], pixels[middle:])
-            return np.concatenate([self.probabilities(half) for half in halves])
-        return probabilities_of(logits, self._weights.scaling)
+        # Outside of the block above, whose error holds on to memory.
+        torch.cuda.empty_cache()  # does nothing on other devices
+        middle = (len(pixels) + 1) // 2
+        halves = (pixels[:middle], pixels[middle:])
+        return np.concatenate([self.probabilities(half) for half in halves])
 
     def _logits(self, pixels: Batch) -> npt.NDArray[np.float32]:
         import torch
 
-        batch = torch.from_numpy(pixels)
-        if self._device.type == "cuda":
-            batch = batch.pin_memory()
         with torch.inference_mode():
-            logits = self._network(batch.to(self._device, non_blocking=True))
+            logits = self._network(torch.from_numpy(pixels).to(self._device))
         values: npt.NDArray[np.float32] = logits.float().cpu().numpy()
         return values

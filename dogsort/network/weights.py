@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,42 +41,29 @@ MANIFEST_NAME = "manifest.json"
 SAFETENSORS_NAME = "dogsort.safetensors"
 ONNX_NAME = "dogsort.onnx"
 
+SMALLEST, LARGEST = 1e-6, 1e6  # of any number in a manifest: what is beyond is damage
+
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What makes probabilities of logits, before the sigmoid; the manifest's ``calibration``.
+    """What makes probabilities of logits, before the sigmoid; the manifest's ``calibration``."""
 
-    Attributes:
-        temperature_dog, temperature_pet: what each neuron's logit is divided by.
-        bias_dog: what is then added to that of dog against cat.
-    """
-
-    temperature_dog: float
-    temperature_pet: float
-    bias_dog: float
+    temperature_dog: float  # what the logit of dog against cat is divided by
+    temperature_pet: float  # and that of pet or not
+    bias_dog: float  # what is then added to that of dog against cat
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A checked manifest; the files beside it are checked when they are loaded.
+    """A checked manifest; the files beside it are checked when they are loaded."""
 
-    Attributes:
-        folder: where the manifest lies.
-        hidden: width of the dense layer.
-        input_size: side of the square the network sees, in pixels.
-        scaling: what makes probabilities of its logits.
-        thresholds: the default of what a label needs.
-        clip: submissions stay within [clip, 1 - clip].
-        manifest: the whole of it, for display.
-    """
-
-    folder: Path
-    hidden: int
-    input_size: int
+    folder: Path  # where the manifest lies
+    hidden: int  # width of the dense layer
+    input_size: int  # side of the square the network sees, in pixels
     scaling: Scaling
-    thresholds: Thresholds
-    clip: float
-    manifest: dict[str, Any]
+    thresholds: Thresholds  # the default of what a label needs
+    clip: float  # submissions stay within [clip, 1 - clip]
+    manifest: dict[str, Any]  # the whole of it, for display
 
     @property
     def identity(self) -> str:
@@ -125,76 +111,68 @@ def load_weights(location: str | os.PathLike[str] | None = None) -> Weights:
         WeightsError: if it is missing, damaged, or of another format.
     """
     path = bundled_folder() if location is None else Path(location)
-    folder = path if path.is_dir() else path.parent
     if not path.exists():
         raise WeightsError(f"{path}: no such weights file or folder")
+    folder = path if path.is_dir() else path.parent
     file = folder / MANIFEST_NAME
+    if not file.exists():
+        raise WeightsError(f"{path}: no dogsort weights: there is no {MANIFEST_NAME} in {folder}")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{path}: no dogsort weights: there is no {MANIFEST_NAME} in {folder}"
-        ) from None
     except OSError as error:
         raise WeightsError(f"{file}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{file}: damaged: {error}") from error
-    weights = _check_ranges(_parse(manifest, folder, file), file)
-    if path.is_file() and path.name != MANIFEST_NAME and path.name not in manifest["files"]:
+    weights = _parse(manifest, file)
+    if path.is_file() and path.name not in (MANIFEST_NAME, *manifest["files"]):
         raise WeightsError(f"{path}: not one of the weights files that {file} describes")
     return weights
 
 
-def _parse(manifest: Any, folder: Path, file: Path) -> Weights:
+def _parse(manifest: Any, file: Path) -> Weights:
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version != FORMAT_VERSION:
         raise WeightsError(
             f"{file}: format version {version}; this dogsort reads version {FORMAT_VERSION}"
         )
     try:
-        if manifest["architecture"]["name"] != ARCHITECTURE:
-            raise WeightsError(f"{file}: unknown architecture {manifest['architecture']['name']!r}")
-        if manifest["input"]["geometry"] != GEOMETRY:
+        architecture, shown = manifest["architecture"]["name"], manifest["input"]["geometry"]
+        if architecture != ARCHITECTURE:
+            raise WeightsError(f"{file}: unknown architecture {architecture!r}")
+        if shown != GEOMETRY:
             raise WeightsError(
                 f"{file}: made by another dogsort, which showed photos to the network otherwise: "
-                f"{manifest['input']['geometry']}; train them again"
+                f"{shown}; train them again"
             )
         for name in (SAFETENSORS_NAME, ONNX_NAME):
             str(manifest["files"][name]["sha256"])
+
+        def number(section: str, name: str, low: float, high: float) -> float:
+            value = float(manifest[section][name])
+            if not low <= value <= high:
+                raise WeightsError(f"{file}: damaged: {name} is out of its range")
+            return value
+
+        if not isinstance(manifest["figures"], dict):
+            raise WeightsError(f"{file}: damaged: figures are no figures")
         return Weights(
-            folder=folder,
-            hidden=int(manifest["architecture"]["hidden"]),
-            input_size=int(manifest["input"]["size"]),
+            folder=file.parent,
+            hidden=int(number("architecture", "hidden", 1, LARGEST)),
+            input_size=int(number("input", "size", 32, LARGEST)),  # the features shrink by 32
             scaling=Scaling(
-                *(float(manifest["calibration"][field.name]) for field in fields(Scaling))
+                number("calibration", "temperature_dog", SMALLEST, LARGEST),
+                number("calibration", "temperature_pet", SMALLEST, LARGEST),
+                number("calibration", "bias_dog", -LARGEST, LARGEST),
             ),
             thresholds=Thresholds(
-                float(manifest["thresholds"]["min_confidence"]),
-                float(manifest["thresholds"]["min_species"]),
+                number("thresholds", "min_confidence", 0, 1),
+                number("thresholds", "min_species", 0, 1),
             ),
-            clip=float(manifest["submission"]["clip"]),
+            clip=number("submission", "clip", 0, 0.5),
             manifest=manifest,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise WeightsError(f"{file}: damaged: {error!r} is missing or wrong") from error
-
-
-def _check_ranges(weights: Weights, file: Path) -> Weights:
-    in_range = {
-        "hidden": weights.hidden >= 1,
-        "size": weights.input_size >= 32,  # the features shrink by 32
-        "temperature_dog": 0 < weights.scaling.temperature_dog < math.inf,
-        "temperature_pet": 0 < weights.scaling.temperature_pet < math.inf,
-        "bias_dog": math.isfinite(weights.scaling.bias_dog),
-        "min_confidence": 0 <= weights.thresholds.confidence <= 1,
-        "min_species": 0 <= weights.thresholds.species <= 1,
-        "clip": 0 <= weights.clip < 0.5,
-        "figures": isinstance(weights.manifest.get("figures"), dict),
-    }
-    for name, right in in_range.items():
-        if not right:
-            raise WeightsError(f"{file}: damaged: {name} is out of its range")
-    return weights
 
 
 def load_network(weights: Weights) -> DogsortNet:
