@@ -27,7 +27,7 @@ Run = subprocess.CompletedProcess[bytes]
 
 
 def run_process(
-    *args: object, cwd: Path | None = None, stdin: bytes = b"", timeout: float = 120, **env: str
+    *args: object, cwd: Path | None = None, stdin: bytes = b"", timeout: float = 600, **env: str
 ) -> Run:
     """Run the command as a user does."""
     return subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runner import run_process as run_dogsort
+from runner import run_in_process
 
 from dogsort.evaluation.labelled import find_labelled
 from dogsort.evaluation.metrics import Share
@@ -31,7 +31,7 @@ def decoded(photos, size, folder) -> DecodedPhotos:
 
 @pytest.fixture(scope="module")
 def measured(data):
-    run = run_dogsort("eval", data / "val", "-o", "-", "--device", "cpu")
+    run = run_in_process("eval", data / "val", "-o", "-", "--device", "cpu")
     assert run.returncode == 0, run.stderr.decode()
     return json.loads(run.stdout)
 
@@ -154,7 +154,7 @@ def test_pictures_of_both_come_out_as_the_manifest_says(data, classifier, tmp_pa
 def test_packaging_tells_what_the_card_says(data):
     """Of changed copies: which animal, pets labelled, others labelled; and the change in points."""
     folders = [data / "val" / name for name in ("web", "neither/furry", "neither/other")]
-    run = run_dogsort("eval", *folders, "--robustness", "-o", "-", "--device", "cpu", timeout=900)
+    run = run_in_process("eval", *folders, "--robustness", "-o", "-", "--device", "cpu")
     assert run.returncode == 0, run.stderr.decode()
     measured = json.loads(run.stdout)
     text = (ROOT / "pretrained/MODEL_CARD.md").read_text()
