@@ -123,7 +123,7 @@ def classify(
                         planner.add(record)
         except KeyboardInterrupt as error:
             said = ["nothing was filed"] * (planner is not None) + [*map(str, error.args)]
-            if cache is not None and summary.total:
+            if cache is not None and not cache.trouble and summary.total:
                 said.append("the same command goes on from here")
             raise KeyboardInterrupt(*said) from None
         console.summary(summary, scan)

@@ -38,11 +38,11 @@ CREATE TABLE IF NOT EXISTS photos (
 CREATE TABLE IF NOT EXISTS tables (path BLOB PRIMARY KEY, digest TEXT, folders TEXT);
 """
 
-#: Photos in it. The oldest are forgotten; a million take about 100 MB.
+#: Photos in it after a run. The oldest are forgotten; a million take about 100 MB.
 MOST = 1_000_000
 
-#: Photos looked up at once, for each question takes its time.
-CHUNK = 256
+#: Photos looked up before the first of them goes on: few, for names may come slowly.
+CHUNK = 64
 
 #: Photos, and seconds, that a run that is killed may have to do again.
 FLUSH_PHOTOS, FLUSH_SECONDS = 512, 1.0
@@ -97,9 +97,9 @@ class Cache:
         self.path = folder / FILE_NAME
         self.trouble = ""
         self.recalled = 0
-        self._folders: dict[str, int] = {}  # numbers, by path as it was found
+        self._folders: dict[str, int | None] = {}  # numbers, by path as it was found
         self._under_way: dict[str, str] = {}  # stamps, by path
-        self._unwritten: list[tuple[int, bytes, int, str, float, float]] = []
+        self._unwritten: list[tuple[int | None, bytes, int, str, float, float]] = []
         self._written = monotonic()
         self._database: sqlite3.Connection | None = None
         try:
@@ -119,7 +119,8 @@ class Cache:
             self._give_up(error)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Keep what is not kept yet, and let go of the file."""
+        self._write()
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -130,14 +131,14 @@ class Cache:
         if engine is None:
             yield from classifier.predict_photos(photos)
             return
-        try:
-            for record in classifier.predict_photos(self._recall(photos, classifier, engine)):
-                stamp = self._under_way.pop(record.path, None)
-                if stamp is not None and isinstance(record, Prediction):
-                    self._keep(record, engine, stamp)
-                yield record
-        finally:
-            self._write()
+        for record in classifier.predict_photos(self._recall(photos, classifier, engine)):
+            stamp = self._under_way.pop(record.path, None)
+            if stamp is not None and isinstance(record, Prediction):
+                self._keep(record, engine, stamp)
+            yield record
+        self._write()
+        # Only now: a run over more photos would else forget what it is about to look up.
+        self._forget_oldest()
 
     def stamp(self, path: str) -> str | None:
         """Return the stamp that a photo had when it was classified last; None if not known."""
@@ -156,7 +157,11 @@ class Cache:
         """Return what a table was when it was written; None if that is not known."""
         query = "SELECT digest, folders FROM tables WHERE path = ?"
         found = self._ask(query, os.fsencode(os.path.realpath(path)))
-        return WrittenTable(found[0][0], json.loads(found[0][1])) if found else None
+        try:
+            return WrittenTable(found[0][0], json.loads(found[0][1])) if found else None
+        except (TypeError, ValueError) as error:  # which no damage to the file should bring
+            self._give_up(error)
+            return None
 
     def count(self) -> int:
         """Return how many photos are in it."""
@@ -183,11 +188,12 @@ class Cache:
 
     def _known(self, path: str, engine: int, stamp: str) -> tuple[float, float] | None:
         folder, name = os.path.split(path)
-        query = (
-            "SELECT stamp, p_dog, p_pet FROM photos WHERE folder = ? AND name = ? AND engine = ?"
+        query = (  # BETWEEN, for the file may be damaged
+            "SELECT p_dog, p_pet FROM photos WHERE folder = ? AND name = ? AND engine = ?"
+            " AND stamp = ? AND p_dog BETWEEN 0 AND 1 AND p_pet BETWEEN 0 AND 1"
         )
-        found = self._ask(query, self._number_of(folder), os.fsencode(name), engine)
-        return found[0][1:] if found and found[0][0] == stamp else None
+        found = self._ask(query, self._number_of(folder), os.fsencode(name), engine, stamp)
+        return found[0] if found else None
 
     def _keep(self, record: Prediction, engine: int, stamp: str) -> None:
         folder, name = os.path.split(record.path)
@@ -201,16 +207,28 @@ class Cache:
 
     def _write(self) -> None:
         self._written = monotonic()
-        self._ask("BEGIN IMMEDIATE")
-        for values in self._unwritten:
-            self._ask(
-                "INSERT OR REPLACE INTO photos (folder, name, engine, stamp, p_dog, p_pet)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                *values,
-            )
-        self._ask("DELETE FROM photos WHERE photo <= (SELECT max(photo) FROM photos) - ?", MOST)
-        self._ask("COMMIT")
+        if self._database is not None and self._unwritten:
+            try:
+                if not self._database.in_transaction:  # which an interrupt left unfinished
+                    self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO photos (folder, name, engine, stamp, p_dog, p_pet)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    self._unwritten,
+                )
+                self._database.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._give_up(error)
         self._unwritten.clear()
+
+    def _forget_oldest(self) -> None:
+        # Asked first, for a DELETE waits for other writers even if there is nothing to delete.
+        query = (
+            "SELECT last FROM (SELECT min(photo) AS first, max(photo) - ? AS last FROM photos)"
+            " WHERE first <= last"
+        )
+        for found in self._ask(query, MOST):
+            self._ask("DELETE FROM photos WHERE photo <= ?", *found)
 
     def _engine_of(self, classifier: Classifier) -> int | None:
         """Return the number of what computes: weights, decoders, engine; None if there is none."""
@@ -218,19 +236,30 @@ class Cache:
 
         engine = classifier.engine
         parts = classifier.weights.identity, decoder_version(), engine.name, engine.device
-        name = ", ".join(parts)
-        self._ask("INSERT OR IGNORE INTO engines (name) VALUES (?)", name)
-        found = self._ask("SELECT engine FROM engines WHERE name = ?", name)
-        return found[0][0] if found else None
+        return self._number(
+            "SELECT engine FROM engines WHERE name = ?",
+            "INSERT OR IGNORE INTO engines (name) VALUES (?)",
+            ", ".join(parts),
+        )
 
-    def _number_of(self, folder: str) -> int:
-        """Return the number of a folder, which it gets now if it has none; 0 in trouble."""
+    def _number_of(self, folder: str) -> int | None:
+        """Return the number of a folder; None, which no photo has, in trouble."""
         if folder not in self._folders:
             real = os.fsencode(os.path.realpath(folder or os.curdir))
-            self._ask("INSERT OR IGNORE INTO folders (path) VALUES (?)", real)
-            found = self._ask("SELECT folder FROM folders WHERE path = ?", real)
-            self._folders[folder] = found[0][0] if found else 0
+            self._folders[folder] = self._number(
+                "SELECT folder FROM folders WHERE path = ?",
+                "INSERT OR IGNORE INTO folders (path) VALUES (?)",
+                real,
+            )
         return self._folders[folder]
+
+    def _number(self, query: str, insertion: str, value: str | bytes) -> int | None:
+        # Asked first, for an INSERT waits for other writers even if there is nothing to insert.
+        found = self._ask(query, value)
+        if not found:
+            self._ask(insertion, value)
+            found = self._ask(query, value)
+        return found[0][0] if found else None
 
     def _ask(self, query: str, *values: Any) -> list[Any]:
         if self._database is None:
@@ -243,7 +272,9 @@ class Cache:
 
     def _give_up(self, error: Exception) -> None:
         self.trouble = str(error)
-        self.close()
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
 
 def _predictions(

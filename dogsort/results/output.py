@@ -60,9 +60,9 @@ def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[str]:
         if path != final:
             with writing(target), closing(Cache(cache_folder())) as cache:
                 _flush_to_disk(path)
+                digest = sha256_of(Path(path))
                 if not _is_ours(final, cache.table(final)):
                     os.rename(final, _kept_name(final))
-                digest = sha256_of(Path(path))
                 os.replace(path, final)
                 cache.note_table(final, digest, folders)
     finally:
