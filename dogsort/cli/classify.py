@@ -11,18 +11,18 @@ from typing import Any
 import click
 
 import dogsort
-from dogsort.cli.console import Console, console_options, rows_on_stdout
+from dogsort.cli.console import Console, console_options_with, rows_on_stdout
 from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.names import with_stdin
 from dogsort.cli.options import (
     FILE,
-    HELP,
     SOME_FAILED,
     EngineOptions,
     cache_option,
+    check_output,
+    command,
     engine_options,
-    examples,
     min_confidence_option,
     open_cache,
 )
@@ -31,9 +31,8 @@ from dogsort.filing.journal import filed_into, reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import Scan, check_paths
 from dogsort.records import Record
-from dogsort.results.output import check_not_input, check_writable
-from dogsort.results.tables import TABLE_SUFFIXES, check_table_name, csv_table, open_table
-from dogsort.results.text import Summary, printable
+from dogsort.results.tables import TABLE_SUFFIXES, csv_table, open_table
+from dogsort.results.text import Summary
 
 __all__ = ["classify"]
 
@@ -49,31 +48,24 @@ class MainCommand(click.Command):
             formatter.write_dl(rows)
 
 
-EXAMPLES = examples("dogsort photos -o predictions.csv", "dogsort photos --move --dry-run")
+EXAMPLES = "dogsort photos -o predictions.csv", "dogsort photos --move --dry-run"
 
 
-@click.command("dogsort", cls=MainCommand, context_settings=HELP, epilog=EXAMPLES)
+@command("dogsort", *EXAMPLES, cls=MainCommand)
 @click.version_option(dogsort.__version__)
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH...")
 @click.option(
-    "-o",
-    "--output",
-    type=FILE,
-    help="Write the table here: .csv, .jsonl or .parquet; - is stdout "
-    "[default: lines on a terminal, CSV in a pipe].",
+    "-o", "--output", type=FILE, help="Write the table here: .csv, .jsonl or .parquet; - is stdout."
 )
 @filing_options
 @min_confidence_option
 @click.option(
-    "--exclude",
-    multiple=True,
-    metavar="GLOB",
-    help="Leave out files and folders below PATH that match, as in .gitignore; may be given again.",
+    "--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as in .gitignore."
 )
 @click.option("--null", is_flag=True, help="With PATH -: names end in NUL instead of a line's end.")
 @cache_option
 @engine_options
-@console_options
+@console_options_with("Also name the engine, the weights, and each file that is filed.")
 def classify(
     paths: tuple[str, ...],
     output: str | None,
@@ -88,11 +80,11 @@ def classify(
     """Tell dogs from cats in folders of photos, offline, and file them.
 
     PATH is a file, a folder (walked recursively) or - for names on stdin. Each photo gets a row
-    with a label: dog, cat, neither or unsure. A path that has a command's name is given as
-    ./submit.
+    with a label, dog, cat, neither or unsure: CSV in a pipe, a line on a terminal. --exclude may
+    be given again. A path that has a command's name is given as ./submit.
     """
     dry_run: bool = filing["dry_run"]
-    _check_output(output, paths, dry_run, console)
+    check_output(output, (".csv",) if dry_run else TABLE_SUFFIXES, console, paths)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, the names on stdin")
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
@@ -154,19 +146,8 @@ def _not_moved(paths: Sequence[str], folder: str, console: Console) -> tuple[str
             if journal is None or os.path.lexists(path) or journal.moved_from(real) is None:
                 left.append(path)
             else:
-                console.say(f"{printable(path)}: moved by an earlier run")
+                console.say(f"{path}: moved by an earlier run")
     return tuple(left)
-
-
-def _check_output(
-    output: str | None, paths: Sequence[str], dry_run: bool, console: Console
-) -> None:
-    """Raise UsageError or OutputError, before any work, if rows could not be written."""
-    if output is not None and output != "-":
-        check_table_name(output, (".csv",) if dry_run else TABLE_SUFFIXES)
-        check_not_input(output, paths)
-        for line in check_writable(output):
-            console.say(line)
 
 
 @contextmanager

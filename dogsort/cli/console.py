@@ -4,54 +4,64 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, wraps
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
 from dogsort.errors import OutputError
 from dogsort.photos.scan import Scan
-from dogsort.records import Failure, Label, Photo, Prediction, Record
+from dogsort.records import Failure, Photo, Prediction, Record
 from dogsort.results.text import Summary, printable, record_line, scan_lines
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-__all__ = ["Console", "console_options", "rows_on_stdout"]
+__all__ = ["Console", "console_options", "console_options_with", "rows_on_stdout"]
 
 T = TypeVar("T")
 
 BAR_DELAY = 2.0  # seconds; what is done by then needs no bar
 
-#: Told apart without colour, too: each line begins with its label.
-STYLES: dict[Label, str] = {
+#: Labels are words, so they tell apart without colour, too.
+STYLES: dict[str, str] = {
     "dog": "cyan",
     "cat": "magenta",
     "neither": "bright_black",
     "unsure": "yellow",
 }
 
+UNLIMITED = 1_000_000  # letters in a line where no terminal sets an end
 
-def console_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add --quiet, --verbose and --no-progress; the command gets a ``console``."""
+Command: TypeAlias = Callable[..., int]
 
-    @wraps(command)
-    def with_console(*, quiet: bool, verbose: bool, no_progress: bool, **given: Any) -> int:
-        return command(console=Console(quiet, verbose, no_progress), **given)
 
-    for option in (
-        click.option("--no-progress", is_flag=True, help="No progress bar."),
-        click.option("-v", "--verbose", is_flag=True, help="Say more: engine, weights, each file."),
-        click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
-    ):
-        with_console = option(with_console)
-    return with_console
+def console_options_with(verbose: str) -> Callable[[Command], Command]:
+    """Add --quiet, --verbose, whose help is ``verbose``, and --no-progress, for a ``console``."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_console(*, quiet: bool, verbose: bool, no_progress: bool, **given: Any) -> int:
+            return command(console=Console(quiet, verbose, no_progress), **given)
+
+        for option in (
+            click.option("--no-progress", is_flag=True, help="No progress bar."),
+            click.option("-v", "--verbose", is_flag=True, help=verbose),
+            click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
+        ):
+            with_console = option(with_console)
+        return with_console
+
+    return decorate
+
+
+console_options = console_options_with("Also name the engine and the weights.")
 
 
 class Console:
-    """Everything that a command says."""
+    """Everything that a command says; control characters in it are made harmless."""
 
     def __init__(self, quiet: bool = False, verbose: bool = False, no_progress: bool = False):
         self.quiet, self.verbose = quiet, verbose and not quiet
@@ -63,36 +73,77 @@ class Console:
         """Whether a person reads stdout, and so gets lines instead of a table."""
         return _is_terminal(sys.stdout)
 
-    def say(self, text: str) -> None:
-        """Print a line, unless --quiet."""
+    def say(self, *lines: str) -> None:
+        """Print lines, unless --quiet."""
         if not self.quiet:
-            self._print(text)
+            self.warn(*lines)
 
-    def warn(self, text: str) -> None:
-        """Print a line even if --quiet: something did not go as asked."""
-        self._print(text)
+    def warn(self, *lines: str) -> None:
+        """Print lines even if --quiet: something did not go as asked."""
+        self._print(lines, sys.stderr)
 
-    def detail(self, text: str) -> None:
-        """Print a line if --verbose."""
+    def detail(self, *lines: str) -> None:
+        """Print lines if --verbose."""
         if self.verbose:
-            self._print(text)
+            self.warn(*lines)
 
-    def data(self, text: str) -> None:
-        """Print a line on stdout, above the bar if there is one."""
-        self._print(text, err=False)
+    def data(self, *lines: str) -> None:
+        """Print lines on stdout, above the bar if there is one."""
+        self._print(lines, sys.stdout)
 
     def record(self, record: Record) -> None:
-        """Print a photo's line on stdout, in the colour of its label; failures are on stderr."""
+        """Print a photo's line on stdout, its label in colour; failures are on stderr."""
         if isinstance(record, Prediction):
-            self._clear()
-            self._rich.print(record_line(record), style=STYLES[record.label], soft_wrap=True)
+            from rich.text import Text
 
-    def summary(self, summary: Summary, scan: Scan | None = None) -> None:
+            self._clear()
+            label, rest = record.label, record_line(record).removeprefix(record.label)
+            self._lines.print(Text.assemble((label, STYLES[label]), rest), soft_wrap=True)
+
+    def summary(self, summary: Summary, scan: Scan) -> None:
         """Say how many photos got which label, and what was not looked at."""
-        if scan is not None:
-            for line in scan_lines(scan):
-                self.say(line)
-        self.say(summary.text())
+        self.say(*scan_lines(scan))
+        if _is_terminal(sys.stderr) and summary.total:
+            self.table(summary.rows(), has_head=False, err=True)
+        else:
+            self.say(summary.text())
+
+    def table(
+        self,
+        rows: Sequence[Sequence[str]],
+        has_head: bool = True,
+        figures: bool = True,
+        err: bool = False,
+    ) -> None:
+        """Draw a table, labels in colour: within a terminal; elsewhere neither padded nor cut.
+
+        Args:
+            rows: one or more of the same length, safe to print.
+            has_head: whether the first one names the columns.
+            figures: whether all columns but the first hold figures, which stand on the right.
+            err: whether it goes to stderr, and nowhere if --quiet.
+        """
+        if err and self.quiet:
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        first, *others = [[Text(cell, STYLES.get(cell, "")) for cell in row] for row in rows]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=has_head)
+        for index, cell in enumerate(first):
+            right = figures and index > 0
+            table.add_column(cell, justify="right" if right else "left", overflow="fold")
+        for row in others if has_head else [first, *others]:
+            table.add_row(*row)
+        stream = sys.stderr if err else sys.stdout
+        if _is_terminal(stream):
+            self._clear()
+            _rich(stream).print(table)
+            return
+        console = _rich(stream, UNLIMITED)
+        with console.capture() as drawn:
+            console.print(table)
+        self._print(map(str.rstrip, drawn.get().splitlines()), stream)
 
     def watch(
         self, records: Iterable[Record], found: Iterable[Photo | Failure] | int | None
@@ -107,7 +158,7 @@ class Console:
         with self.bar("photo", found) as advance:
             for record in records:
                 if isinstance(record, Failure):
-                    self.warn(f"{printable(record.path)}: {printable(record.error)}")
+                    self.warn(f"{record.path}: {record.error}")
                 advance()
                 yield record
 
@@ -163,9 +214,10 @@ class Console:
         finally:
             click.echo("\r" + " " * len(text) + "\r", nl=False, err=True)
 
-    def _print(self, text: str, err: bool = True) -> None:
+    def _print(self, lines: Iterable[str], stream: IO[str]) -> None:
         self._clear()
-        click.echo(text, err=err)
+        for line in lines:
+            click.echo(printable(line), stream)
 
     def _clear(self) -> None:
         """Make room for a line; the bar is drawn again below it."""
@@ -173,10 +225,15 @@ class Console:
             self._bar.clear()
 
     @cached_property
-    def _rich(self) -> RichConsole:
-        from rich.console import Console as RichConsole
+    def _lines(self) -> RichConsole:
+        return _rich(sys.stdout)
 
-        return RichConsole(highlight=False, markup=False, emoji=False)
+
+def _rich(stream: IO[str], width: int | None = None) -> RichConsole:
+    from rich.console import Console as RichConsole
+
+    terminal = _is_terminal(stream)
+    return RichConsole(file=stream, width=width, force_terminal=terminal, highlight=False)
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,56 +12,44 @@ from dogsort.cli.console import Console, console_options
 from dogsort.cli.options import (
     FILE,
     FOLDER,
-    HELP,
     SOME_FAILED,
     EngineOptions,
+    check_output,
+    command,
     engine_options,
-    examples,
     min_confidence_option,
+    number,
 )
 from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
-from dogsort.results.output import check_writable, write_text
+from dogsort.results.output import write_text
 from dogsort.results.tables import check_table_name
-from dogsort.results.text import program_folder_lines
+from dogsort.results.text import printable, program_folder_lines
+
+if TYPE_CHECKING:
+    from dogsort.evaluation.report import Report
 
 __all__ = ["evaluate"]
 
 
-@click.command(
+@command(
     "eval",
-    context_settings=HELP,
-    epilog=examples(
-        "dogsort eval labelled", "dogsort eval labelled -o figures.json --report report.html"
-    ),
+    "dogsort eval labelled",
+    "dogsort eval labelled -o figures.json --report report.html",
     short_help="Measure on labelled photos.",
 )
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
 @click.option(
-    "--worst",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="How many of the worst photos to name.",
+    "--worst", type=number(0), default=10, show_default=True, help="How many bad photos to name."
 )
 @min_confidence_option
 @click.option(
-    "--robustness",
-    is_flag=True,
-    help="Also evaluate changed copies: squashed, blurred, dark ... (takes many times as long).",
+    "--robustness", is_flag=True, help="Also evaluate changed copies: blurred, dark ... (slow)."
 )
 @click.option(
-    "-o",
-    "--output",
-    type=FILE,
-    help="Write the figures as JSON; - is stdout, and the report goes to stderr.",
+    "-o", "--output", type=FILE, help="Write the figures as JSON; - is stdout, not the report."
 )
-@click.option(
-    "--report",
-    type=FILE,
-    help="Write a page with charts and the worst photos: one .html file.",
-)
+@click.option("--report", type=FILE, help="Write a page with charts and photos: one .html file.")
 @engine_options
 @console_options
 def evaluate(
@@ -73,14 +62,21 @@ def evaluate(
     engine: EngineOptions,
     console: Console,
 ) -> int:
-    """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg."""
+    """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg.
+
+    With -o, the figures are keys of a JSON object: photos; accuracy, log_loss, roc_auc_dog and
+    calibration_dog of dog against cat; roc_auc_pet and calibration_pet of pet or not;
+    pets_labelled, neither_labelled and labelled_wrongly; right, wrong, missed and unsure, of all
+    photos; precision and recall, of dog, cat and neither each; confusion, the number of photos by
+    what they are and what they are labelled; folders, and with --robustness changed, some of the
+    same for each. A figure has its value, low and high, the ends of its 95% interval, and if it
+    is a share, count and total; a figure of nothing is null.
+    """
     check_paths(folders)
-    for target, suffix in ((output, ".json"), (report, ".html")):
-        if target is not None and (target, suffix) != ("-", ".json"):
-            check_table_name(target, (suffix,))
-            for line in check_writable(target):
-                console.say(line)
+    check_output(output, (".json",), console)
     if report is not None:
+        check_table_name(report, (".html",))  # so not stdout
+        check_output(report, (".html",), console)
         check_extra("report", "--report")
     from dogsort.evaluation.labelled import find_labelled
     from dogsort.evaluation.metrics import evaluate_groups
@@ -88,8 +84,7 @@ def evaluate(
     from dogsort.evaluation.robustness import CHANGES, predict_changed
 
     photos, program_folders = find_labelled(folders)
-    for line in program_folder_lines(program_folders):
-        console.say(line)
+    console.say(*program_folder_lines(program_folders))
     classifier = engine.open(console, min_confidence)
     paths = [photo.path for photo in photos]
     records = list(console.watch(classifier.predict(paths), len(paths)))
@@ -99,9 +94,7 @@ def evaluate(
         copies = predict_changed(read, classifier)
         counted = console.count(copies, len(CHANGES) * len(read), "changed copies")
         made.changed = evaluate_groups(counted, classifier.weights.clip)
-    tell = console.say if output == "-" else console.data
-    for line in made.lines(worst):
-        tell(line)
+    _show(made, worst, console, err=output == "-")
     if output is not None:
         write_text(output, json.dumps(made.as_json(), indent=2) + "\n")
     if report is not None:
@@ -113,3 +106,22 @@ def evaluate(
     if failed:
         console.warn(f"{failed} could not be read and count for nothing")
     return SOME_FAILED if failed else 0
+
+
+def _show(report: Report, worst: int, console: Console, err: bool) -> None:
+    """Print a report, with the ``worst`` worst photos, on stderr if ``err``."""
+    from dogsort.evaluation.report import LEGEND
+
+    tell = console.say if err else console.data
+    tell(*LEGEND)
+    for table in report.tables():
+        tell("")
+        console.table(table, err=err)
+    head = ("truth's chance", "truth", "label", "the worst photos")
+    rows = [
+        (f"{chance:.6f}", photo.truth, said.label, printable(photo.path))
+        for chance, photo, said in report.worst(worst)
+    ]
+    if rows:
+        tell("")
+        console.table([head, *rows], figures=False, err=err)

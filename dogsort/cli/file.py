@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from dogsort.cli.console import Console, console_options
+from dogsort.cli.console import Console, console_options_with
 from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
-from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, examples, open_cache
+from dogsort.cli.options import FILE, FOLDER, SOME_FAILED, check_output, command, open_cache
 from dogsort.errors import UsageError
 from dogsort.filing.from_table import GONE, MOVED, check_below, photos_of, walked
 from dogsort.filing.journal import reading
@@ -20,22 +20,17 @@ from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Label
 from dogsort.results.cache import Cache
-from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.reading import read_table
-from dogsort.results.tables import check_table_name
-from dogsort.results.text import passed_over_lines, printable, program_folder_lines
+from dogsort.results.text import passed_over_lines, program_folder_lines
 
 __all__ = ["file"]
 
 
-@click.command(
+@command(
     "file",
-    context_settings=HELP,
+    "dogsort file predictions.csv --move --dry-run",
+    "dogsort file predictions.csv --copy --to sorted",
     short_help="File photos by the labels in a table.",
-    epilog=examples(
-        "dogsort file predictions.csv --move --dry-run",
-        "dogsort file predictions.csv --copy --to sorted",
-    ),
 )
 @click.argument("table", type=FILE, metavar="TABLE")
 @click.option(
@@ -45,13 +40,9 @@ __all__ = ["file"]
 )
 @click.option("-o", "--output", type=FILE, help="With --dry-run: write the plan here, .csv.")
 @filing_options
-@console_options
+@console_options_with("Also name each file that is filed, or was moved earlier.")
 def file(
-    table: str,
-    photos: str | None,
-    output: str | None,
-    console: Console,
-    **filing: Any,
+    table: str, photos: str | None, output: str | None, console: Console, **filing: Any
 ) -> int:
     """File photos by the labels in a table, such as a corrected one, without classifying again.
 
@@ -62,11 +53,7 @@ def file(
     dry_run: bool = filing["dry_run"]
     if output is not None and not dry_run:
         raise UsageError("--output needs --dry-run, whose plan it takes")
-    if output is not None and output != "-":
-        check_table_name(output, (".csv",))
-        check_not_input(output, [table])
-        for line in check_writable(output):
-            console.say(line)
+    check_output(output, (".csv",), console, [table])
     rows = read_table(table)
     below = photos or os.path.dirname(table) or os.curdir
     check_below(rows, below)
@@ -80,12 +67,9 @@ def file(
         planner = Planner(options)
         journal = stack.enter_context(open_journal(options, console, dry_run))
         found = walked(rows, roots or [below])
-        for line in program_folder_lines(found.program_folders, "with --photos"):
-            console.say(line)
-        for line in passed_over_lines(found.passed_over):
-            console.say(line)
-        for folder in found.passed_over:
-            console.detail(f"{printable(folder)}: passed over")
+        console.say(*program_folder_lines(found.program_folders, "with --photos"))
+        console.say(*passed_over_lines(found.passed_over))
+        console.detail(*(f"{folder}: passed over" for folder in found.passed_over))
         earlier = stack.enter_context(reading(options.folder))
         classified = _not_known if cache is None else cache.stamp
         moved = _not_known if earlier is None else earlier.moved_from
@@ -123,10 +107,10 @@ def _take_up(
     for photo in photos:
         seen += 1
         if isinstance(photo, Failure) and photo.error == MOVED:
-            console.detail(f"{printable(photo.path)}: {MOVED}")
+            console.detail(f"{photo.path}: {MOVED}")
             moved += 1
         elif isinstance(photo, Failure):
-            console.warn(f"{printable(photo.path)}: not filed: {printable(photo.error)}")
+            console.warn(f"{photo.path}: not filed: {photo.error}")
             failed += 1
             gone += photo.error.startswith(GONE)
         else:

@@ -1,9 +1,8 @@
-"""Filing and undo as they are done and told, for all commands that file."""
+"""Filing as it is done and told, for all commands that file."""
 
 from __future__ import annotations
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,18 +14,11 @@ from dogsort.filing.journal import Journal, filed_into
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action, FilingOptions
 from dogsort.filing.plan import Planner
-from dogsort.records import Label
 from dogsort.results.output import complete_file, writing
 from dogsort.results.tables import CsvRows, open_text
-from dogsort.results.text import printable, size_text
+from dogsort.results.text import printable, quoted, size_text
 
-__all__ = [
-    "counted",
-    "file_photos",
-    "open_journal",
-    "show_plan",
-    "write_rows",
-]
+__all__ = ["counted", "file_photos", "open_journal", "show_plan", "write_rows"]
 
 PAST: dict[Action, str] = {
     "move": "moved",
@@ -56,7 +48,7 @@ def open_journal(
         return
     with at_work(options.folder) as (journal, found):
         for line in found:
-            console.warn(f"{printable(options.folder)}: {printable(line)}")
+            console.warn(f"{options.folder}: {line}")
         yield journal
 
 
@@ -64,17 +56,17 @@ def show_plan(planner: Planner, output: str | None, console: Console) -> None:
     """Say what would be done: how much, to stderr; each step, as the table of this run."""
     filings, action = planner.filings(), planner.options.action
     sizes = [_size_of(filing) for filing in filings]
-    rows = (
-        (action, filing.source, filing.target, filing.label, filing.belongs_to, size)
-        for filing, size in zip(filings, sizes, strict=True)
-    )
     if output is None and console.shows_lines:
         for filing in filings:
-            console.data(f"{action} {printable(filing.source)} -> {printable(filing.target)}")
+            console.data(f"{action} {filing.source} -> {filing.target}")
     else:
+        rows = (
+            (action, filing.source, filing.target, filing.label, filing.belongs_to, size)
+            for filing, size in zip(filings, sizes, strict=True)
+        )
         write_rows(output, PLAN_COLUMNS, rows)
     _say_what_stays(planner, console)
-    counts = Counter(_kind(filing) for filing in filings)
+    counts = Counter(map(_kind, filings))
     console.say(f"would be {PAST[action]}: {counted(counts)}, {size_text(sum(sizes))}")
 
 
@@ -111,24 +103,16 @@ def file_photos(planner: Planner, journal: Journal, console: Console) -> int:
     if not filings:
         console.say(f"{past}: nothing")
         return 0
-    undo = f"dogsort undo {shlex.quote(printable(options.folder))}"
-    done: Counter[str] = Counter()
-    labels: set[Label] = set()
-    failed = 0
+    undo = f"dogsort undo {quoted(printable(options.folder))}"
+    done: list[Filing] = []
     try:
         with console.bar("file", len(filings)) as advance:
             for filing, error in carry_out(filings, options.action, journal):
-                if error is not None:
-                    source = printable(filing.source)
-                    console.warn(f"{source}: not filed: {printable(str(error))}")
-                    failed += 1
-                    advance()
-                    continue
-                done[_kind(filing)] += 1
-                labels.add(filing.label)
-                if console.verbose:
-                    source, target = printable(filing.source), printable(filing.target)
-                    console.detail(f"{options.action} {source} -> {target}")
+                if error is None:
+                    done.append(filing)
+                    console.detail(f"{options.action} {filing.source} -> {filing.target}")
+                else:
+                    console.warn(f"{filing.source}: not filed: {error}")
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -136,9 +120,11 @@ def file_photos(planner: Planner, journal: Journal, console: Console) -> int:
         ) from None
     except FilingError as error:
         raise type(error)(f"{error}; to take back what was {past}: {undo}") from error
-    folders = sorted(printable(options.folders()[label]) for label in labels)
-    where = f", into {' and '.join(folders)}" if folders else ""
-    console.say(f"{past}: {counted(done)}{where}" + (f"; {failed} could not be" if failed else ""))
+    failed = len(filings) - len(done)
+    folders = sorted({options.folders()[filing.label] for filing in done})
+    where = f", into {' and '.join(folders)}" if done else ""
+    rest = f"; {failed} could not be" if failed else ""
+    console.say(f"{past}: {counted(Counter(map(_kind, done)))}{where}{rest}")
     if done:
         console.say(f"to take it back: {undo}")
     return failed
@@ -151,22 +137,20 @@ def counted(counts: Counter[str]) -> str:
 
 def _say_what_stays(planner: Planner, console: Console) -> None:
     for target, link in planner.links.items():
-        console.say(f"{printable(link)}: a link to {printable(target)}; both stay where they are")
+        console.say(f"{link}: a link to {target}; both stay where they are")
     for path in planner.shared:
-        console.say(f"{printable(path)}: stays, since not all photos of its name go the same way")
+        console.say(f"{path}: stays, since not all photos of its name go the same way")
     for path in planner.unclear:
-        console.say(f"{printable(path)}: stays, since it may belong to photos of several names")
+        console.say(f"{path}: stays, since it may belong to photos of several names")
     if planner.in_place:
         console.say(f"in the folder of their label already: {planner.in_place}")
     for source, name in planner.already.items():
-        console.detail(f"{printable(source)}: already there as {printable(name)}")
-    if planner.already:
-        count = len(planner.already)
+        console.detail(f"{source}: already there as {name}")
+    if count := len(planner.already):
         console.say(f"already there, or the same as another one, so not filed again: {count}")
     for source, name in planner.conflicts.items():
-        console.detail(f"{printable(source)}: another file has the name {printable(name)}")
-    if planner.conflicts:
-        count = len(planner.conflicts)
+        console.detail(f"{source}: another file has the name {name}")
+    if count := len(planner.conflicts):
         console.say(f"names that another file has, so filed under other names: {count}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import click
 
@@ -14,46 +14,35 @@ from dogsort.filing.options import FILED, Action, FilingOptions
 
 __all__ = ["filing_options", "read_filing_options"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 ONE_OF = ", ".join(f"--{action}" for action in get_args(Action))
 
+#: In the order of the help: names, what click is to know of them, and their help.
+OPTIONS: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
+    (("--move",), {"is_flag": True}, "Move dogs into dog/ and cats into cat/."),
+    (("--copy",), {"is_flag": True}, "Copy them there instead."),
+    (("--link",), {"is_flag": True}, "Make symbolic links there instead."),
+    (("--hardlink",), {"is_flag": True}, "Make hard links there instead."),
+    (
+        ("--to",),
+        {"type": FOLDER},
+        "Where dog/ and cat/ are [default: the folder of photos itself].",
+    ),
+    (("-n", "--dry-run"), {"is_flag": True}, "File nothing; the table is then what would be done."),
+    (("--unsure-to",), {"metavar": "NAME"}, "Also file unsure photos, into NAME/."),
+    (("--neither-to",), {"metavar": "NAME"}, "Also file the others, into NAME/."),
+    (("--keep-tree",), {"is_flag": True}, "Keep sub-folders below dog/ and cat/."),
+]
 
-def filing_options(command: F) -> F:
+
+def filing_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that say what is filed, where and how."""
-    for option in reversed(
-        (
-            click.option("--move", is_flag=True, help="Move dogs into dog/ and cats into cat/."),
-            click.option("--copy", is_flag=True, help="Copy them there instead."),
-            click.option("--link", is_flag=True, help="Make symbolic links there instead."),
-            click.option("--hardlink", is_flag=True, help="Make hard links there instead."),
-            click.option(
-                "--to",
-                type=FOLDER,
-                help="Where dog/ and cat/ are [default: the folder of photos itself].",
-            ),
-            click.option(
-                "-n",
-                "--dry-run",
-                is_flag=True,
-                help="File nothing; the table is then what would be done.",
-            ),
-            click.option(
-                "--unsure-to", metavar="NAME", help="Also file unsure photos, into NAME/."
-            ),
-            click.option("--neither-to", metavar="NAME", help="Also file the others, into NAME/."),
-            click.option("--keep-tree", is_flag=True, help="Keep sub-folders below dog/ and cat/."),
-        )
-    ):
-        command = option(command)
+    for names, settings, text in reversed(OPTIONS):
+        command = click.option(*names, **settings, help=text)(command)
     return command
 
 
 def read_filing_options(
-    options: Mapping[str, Any],
-    default: str | None,
-    roots: Sequence[str],
-    unless: str,
+    options: Mapping[str, Any], default: str | None, roots: Sequence[str], unless: str
 ) -> FilingOptions | None:
     """Return what is asked for, after looking whether it can be done.
 
@@ -83,12 +72,9 @@ def read_filing_options(
     unsure_to, neither_to = options["unsure_to"], options["neither_to"]
     _check_name("--unsure-to", unsure_to, FILED)
     _check_name("--neither-to", neither_to, [*FILED, unsure_to])
+    tree = roots if options["keep_tree"] else None
     chosen = FilingOptions(
-        action,
-        folder,
-        unsure_to=unsure_to,
-        neither_to=neither_to,
-        keep_tree=roots if options["keep_tree"] else None,
+        action, folder, unsure_to=unsure_to, neither_to=neither_to, keep_tree=tree
     )
     _check_folders(folder, chosen.folders().values())
     return chosen
@@ -118,11 +104,11 @@ def _check_name(option: str, name: str | None, taken: Sequence[str | None]) -> N
 
 
 def _check_folders(folder: str, below: Iterable[str]) -> None:
+    inside = os.path.join(os.path.realpath(folder), "")
     for place in (folder, *below):
         if os.path.lexists(place) and not os.path.isdir(place):
             raise FilingError(f"{place}: is not a folder, so nothing can be filed into it")
         if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
             raise FilingError(f"{place}: no permission to write into it")
-        inside = os.path.join(os.path.realpath(folder), "")
         if place != folder and not os.path.realpath(place).startswith(inside):
             raise FilingError(f"{place}: is a link that leads out of {folder}")

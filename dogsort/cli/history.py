@@ -11,27 +11,28 @@ import click
 
 from dogsort.cli.console import Console
 from dogsort.cli.filing import counted, write_rows
-from dogsort.cli.options import FILE, FOLDER, HELP, examples
+from dogsort.cli.options import FILE, FOLDER, check_output, command
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, Journal, Run
 from dogsort.photos.scan import check_paths
-from dogsort.results.output import check_writable
-from dogsort.results.tables import check_table_name
-from dogsort.results.text import printable
 
-__all__ = ["history", "open_existing"]
+__all__ = ["history", "open_existing", "run_option"]
 
 COLUMNS = ("source", "target", "label", "state")
 
+run_option = click.option(
+    "--run", "number", type=int, metavar="N", help="Which run [default: the last]."
+)
 
-@click.command(
+
+@command(
     "history",
-    context_settings=HELP,
+    "dogsort history photos",
+    "dogsort history photos --run 1 -o run.csv",
     short_help="Tell what was filed into a folder, run by run.",
-    epilog=examples("dogsort history photos", "dogsort history photos --run 1 -o run.csv"),
 )
 @click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
-@click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
+@run_option
 @click.option("-o", "--output", type=FILE, help="Write the run's table here: .csv.")
 def history(folder: str, number: int | None, output: str | None) -> int:
     """Tell what was filed into FOLDER: on a terminal which runs there were, the oldest first.
@@ -40,26 +41,20 @@ def history(folder: str, number: int | None, output: str | None) -> int:
     went, its label, and whether that is done or undone. FOLDER is the current one by default.
     """
     console = Console()
-    if output is not None and output != "-":
-        check_table_name(output, (".csv",))
-        for line in check_writable(output):
-            console.say(line)
+    check_output(output, (".csv",), console)
     with open_existing(folder) as journal:
         runs = {run.number: run for run in journal.runs()}
         on_terminal = output is None and console.shows_lines
         if on_terminal and number is None:
-            for run in runs.values():
-                console.data(_described(journal, run))
+            console.data(*(_described(journal, run) for run in runs.values()))
             return 0
         if number is not None and number not in runs:
             raise UsageError(f"--run {number}: the runs are {', '.join(map(str, runs))}")
-        run = runs[max(runs) if number is None else number]
-        steps = journal.steps(run)[::-1]
-        rows = ((step.source, step.target, step.label, step.state) for step in steps)
+        steps = journal.steps(runs[max(runs) if number is None else number])[::-1]
         if on_terminal:
-            for source, target, _, state in rows:
-                console.data(f"{printable(source)} -> {printable(target)}  {state}")
+            console.data(*(f"{step.source} -> {step.target}  {step.state}" for step in steps))
         else:
+            rows = ((step.source, step.target, step.label, step.state) for step in steps)
             write_rows(output, COLUMNS, rows)
     return 0
 
@@ -75,8 +70,7 @@ def open_existing(folder: str) -> Iterator[Journal]:
     check_paths([folder])
     if not os.path.isdir(folder):
         raise FilingError(f"{folder}: is not a folder; name the one that was filed into")
-    place = os.path.join(folder, FOLDER_NAME)
-    if not os.path.lexists(os.path.join(place, FILE_NAME)):
+    if not os.path.lexists(os.path.join(folder, FOLDER_NAME, FILE_NAME)):
         raise FilingError(
             f"{folder}: nothing was filed into it; name the folder of photos, or what --to named"
         )

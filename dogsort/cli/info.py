@@ -1,58 +1,89 @@
-"""``dogsort info``: version, weights and their figures, device, engine, readable formats."""
+"""``dogsort info``: version, weights and their figures, device, engine, formats, cache."""
 
 from __future__ import annotations
 
+import json
 import platform
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import click
 
 import dogsort
-from dogsort.cli.options import HELP, device_option, examples, weights_option
+from dogsort.cli.console import Console
+from dogsort.cli.options import command, device_option, weights_option
+from dogsort.results.cache import Cache, cache_folder
+from dogsort.results.output import write_text
+from dogsort.results.text import printable, size_text
 
 __all__ = ["info"]
 
+SUMMARY = "Show version, weights, device, readable formats and the cache."
 
-@click.command(
-    "info",
-    context_settings=HELP,
-    epilog=examples("dogsort info", "dogsort info --device cpu"),
-    short_help="Show version, weights, device and readable formats.",
-)
+
+@command("info", "dogsort info", "dogsort info --device cpu --json", short_help=SUMMARY)
 @weights_option
 @device_option
-def info(weights: str | None, device: str) -> int:
-    """Show the version, the weights and their figures, the device, and readable formats."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+@click.option("--json", "as_json", is_flag=True, help="Print the same as JSON, for programs.")
+def info(weights: str | None, device: str, as_json: bool) -> int:
+    """Show the version, the weights and their figures, the device, formats, and the cache."""
     from dogsort.classifier import Classifier
     from dogsort.photos.decode import readable_formats
     from dogsort.photos.limits import MAX_PIXELS
 
     classifier = Classifier(weights, device)
     loaded, engine = classifier.weights, classifier.engine
-    manifest = loaded.manifest
-    table = Table.grid(padding=(0, 2))
-    rows = {
-        "dogsort": f"{dogsort.__version__} (Python {platform.python_version()})",
+    with closing(Cache(cache_folder())) as cache:
+        photos = cache.count()
+    size = cache.path.stat().st_size if cache.path.is_file() else 0
+    kept = {"path": str(cache.path), "photos": photos, "bytes": size, "trouble": cache.trouble}
+    known = {
+        "dogsort": dogsort.__version__,
+        "python": platform.python_version(),
         "weights": str(loaded.folder),
-        "network": f"{manifest['architecture']['name']}, dense layer of {loaded.hidden}, "
-        f"input {loaded.input_size} x {loaded.input_size}",
-        "thresholds": f"a label needs {loaded.thresholds.confidence:g} confidence, and "
-        f"{loaded.thresholds.species:g} of dog against cat or cat against dog",
-        "clipping": f"submissions stay within {loaded.clip:g} and {1 - loaded.clip:g}",
-        "figures": _figures(manifest["figures"]),
-        "device": f"{engine.device}: {engine.reason}",
+        "network": loaded.manifest["architecture"]["name"],
+        "hidden": loaded.hidden,
+        "input_size": loaded.input_size,
+        "thresholds": loaded.thresholds._asdict(),
+        "clip": loaded.clip,
+        "figures": loaded.manifest["figures"],
+        "device": engine.device,
+        "reason": engine.reason,
         "engine": engine.name,
-        "decoding": f"{classifier.workers} threads, photos up to {MAX_PIXELS // 10**6} megapixels",
-        "formats": ", ".join(readable_formats()),
+        "workers": classifier.workers,
+        "max_pixels": MAX_PIXELS,
+        "formats": readable_formats(),
+        "cache": kept,
     }
-    for name, value in rows.items():
-        table.add_row(Text(name, style="bold"), Text(value))
-    Console(soft_wrap=True).print(table)
+    if as_json:
+        write_text("-", json.dumps(known, indent=2) + "\n")
+    else:
+        Console().table([*_rows(known)], has_head=False, figures=False)
     return 0
+
+
+def _rows(known: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the same in words."""
+    size, thresholds, clip = known["input_size"], known["thresholds"], known["clip"]
+    cache, megapixels = known["cache"], known["max_pixels"] // 10**6
+    content = f"{cache['photos']} photos, {size_text(cache['bytes'])}"
+    trouble = f"cannot be used: {cache['trouble']}"
+    yield "dogsort", f"{known['dogsort']} (Python {known['python']})"
+    yield "weights", printable(known["weights"])
+    yield "network", f"{known['network']}, dense layer of {known['hidden']}, input {size} x {size}"
+    yield (
+        "thresholds",
+        f"a label needs {thresholds['confidence']:g} confidence, and "
+        f"{thresholds['species']:g} of dog against cat or cat against dog",
+    )
+    yield "clipping", f"submissions stay within {clip:g} and {1 - clip:g}"
+    yield "figures", _figures(known["figures"])
+    yield "device", f"{known['device']}: {known['reason']}"
+    yield "engine", known["engine"]
+    yield "decoding", f"{known['workers']} threads, photos up to {megapixels} megapixels"
+    yield "formats", ", ".join(known["formats"])
+    yield "cache", printable(f"{cache['path']}: {trouble if cache['trouble'] else content}")
 
 
 def _figures(figures: dict[str, Any]) -> str:
@@ -60,7 +91,6 @@ def _figures(figures: dict[str, Any]) -> str:
     said = [f"on {figures['photos']} photos"] if "photos" in figures else []
     for name, figure in figures.items():
         if isinstance(figure, dict) and isinstance(figure.get("value"), float):
-            value = figure["value"]
-            shown = f"{value:.2%}" if "count" in figure else f"{value:.4f}"
+            shown = f"{figure['value']:{'.2%' if 'count' in figure else '.4f'}}"
             said.append(f"{name.replace('_', ' ')} {shown}")
     return "; ".join(said)

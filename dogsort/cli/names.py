@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ def with_stdin(paths: Iterable[str], null: bool) -> Iterator[str]:
         null: whether names end in NUL instead of a line's end.
 
     Raises:
-        UsageError: if stdin is closed.
+        UsageError: if stdin is closed, or in UTF-16.
     """
     for path in paths:
         if path == "-":
@@ -31,12 +32,14 @@ def with_stdin(paths: Iterable[str], null: bool) -> Iterator[str]:
 def _names_on_stdin(separator: bytes) -> Iterator[str]:
     if sys.stdin is None:
         raise UsageError("standard input is closed; PATH - reads names from it")
-    rest = b""
+    # The first bytes may be a mark of the byte order, which no name begins with.
+    rest = os.read(sys.stdin.fileno(), 3).removeprefix(codecs.BOM_UTF8)
+    if rest.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # > writes so in PowerShell
+        raise UsageError("the names on standard input are in UTF-16; write them in UTF-8")
     while block := os.read(sys.stdin.fileno(), 1 << 16):
         *names, rest = (rest + block).split(separator)
         yield from (_name(name, separator) for name in names if name)
-    if rest:
-        yield _name(rest, separator)
+    yield from (_name(name, separator) for name in rest.split(separator) if name)
 
 
 def _name(name: bytes, separator: bytes) -> str:

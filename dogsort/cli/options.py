@@ -1,11 +1,11 @@
-"""Options that several commands share, each group as one value."""
+"""What several commands share: how they are made, options, and what is looked at before work."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from dogsort.errors import UnreadablePhoto
 from dogsort.extras import check_extra
 from dogsort.records import DEVICES
 from dogsort.results.cache import Cache, cache_folder
-from dogsort.results.text import printable
+from dogsort.results.output import check_not_input, check_writable
+from dogsort.results.tables import check_table_name
 
 if TYPE_CHECKING:
     from dogsort.classifier import Classifier
@@ -28,10 +29,13 @@ __all__ = [
     "SOME_FAILED",
     "EngineOptions",
     "cache_option",
+    "check_output",
+    "command",
     "device_option",
     "engine_options",
     "examples",
     "min_confidence_option",
+    "number",
     "open_cache",
     "weights_option",
 ]
@@ -54,12 +58,47 @@ class _Typed(click.Path):
         return value
 
 
+def number(least: int, most: int | None = None) -> click.IntRange:
+    """Return the type of whole numbers within bounds."""
+    kind = click.IntRange(least, most)
+    kind.name = "N"  # what help calls it
+    return kind
+
+
 FILE, FOLDER = _Typed("FILE"), _Typed("FOLDER", file_okay=False)
 
 
 def examples(*calls: str) -> str:
     """Return the end of a command's help: calls of it, each in a line."""
     return "\n".join(["\b", "Examples:", *(f"  {call}" for call in calls)])
+
+
+def command(
+    name: str, *calls: str, **settings: Any
+) -> Callable[[Callable[..., int]], click.Command]:
+    """Make a command, whose help ends with examples."""
+    return click.command(name, context_settings=HELP, epilog=examples(*calls), **settings)
+
+
+def check_output(
+    target: str | None, suffixes: tuple[str, ...], console: Console, inputs: Iterable[str] = ()
+) -> None:
+    """Find out, before any work, whether a file can be written, and say what is kept there.
+
+    Args:
+        target: its name. Without one, and with ``-``, which is stdout, there is nothing to see.
+        suffixes: one of which it must have.
+        console: to say it on.
+        inputs: files that it must not be.
+
+    Raises:
+        UsageError: for another suffix, or one of the inputs.
+        OutputError: if it cannot be written.
+    """
+    if target not in (None, "-"):
+        check_table_name(target, suffixes)
+        check_not_input(target, inputs)
+        console.say(*check_writable(target))
 
 
 def _check_device(_context: click.Context, _option: click.Parameter, device: str) -> str:
@@ -80,6 +119,12 @@ device_option = click.option(
     callback=_check_device,
     help="Where the network runs.",
 )
+batch_option = click.option(
+    "--batch-size", type=number(1), help="Photos at a time [default: what suits the device]."
+)
+workers_option = click.option(
+    "--workers", type=number(1), help="Threads that decode [default: one per CPU core]."
+)
 min_confidence_option = click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
@@ -87,9 +132,7 @@ min_confidence_option = click.option(
     help="Least confidence that earns a label [default: kept with the weights].",
 )
 cache_option = click.option(
-    "--no-cache",
-    is_flag=True,
-    help="Classify all photos anew; take nothing from the cache, and keep nothing in it.",
+    "--no-cache", is_flag=True, help="Classify all photos anew, and keep nothing in the cache."
 )
 
 
@@ -109,13 +152,7 @@ class EngineOptions:
         with console.status("loading the network ..."):
             from dogsort.classifier import Classifier
 
-            classifier = Classifier(
-                self.weights,
-                self.device,
-                min_confidence=min_confidence,
-                batch_size=self.batch_size,
-                workers=self.workers,
-            )
+            classifier = Classifier(**asdict(self), min_confidence=min_confidence)
         engine = classifier.engine
         # Who asks for a device wants to know what came of it.
         tell = console.detail if self.device == "auto" else console.say
@@ -130,32 +167,11 @@ def engine_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add --weights, --device, --batch-size and --workers; the command gets an ``engine``."""
 
     @wraps(command)
-    def with_engine(
-        *,
-        weights: str | None,
-        device: str,
-        batch_size: int | None,
-        workers: int | None,
-        **given: Any,
-    ) -> int:
-        return command(engine=EngineOptions(weights, device, batch_size, workers), **given)
+    def with_engine(**given: Any) -> int:
+        own = {field.name: given.pop(field.name) for field in fields(EngineOptions)}
+        return command(engine=EngineOptions(**own), **given)
 
-    for option in (
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Threads that decode [default: one per CPU core].",
-        ),
-        click.option(
-            "--batch-size",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Photos at a time [default: what suits the device].",
-        ),
-        device_option,
-        weights_option,
-    ):
+    for option in (workers_option, batch_option, device_option, weights_option):
         with_engine = option(with_engine)
     return with_engine
 
@@ -172,6 +188,6 @@ def open_cache(no_cache: bool, console: Console) -> Iterator[Cache | None]:
             console.detail(f"known from earlier runs: {cache.recalled}")
         if cache.trouble:
             console.warn(
-                f"{printable(str(cache.path))}: the cache cannot be used, so nothing is kept: "
-                f"{printable(cache.trouble)}; delete it, or set DOGSORT_CACHE to another folder"
+                f"{cache.path}: the cache cannot be used, so nothing is kept: {cache.trouble}; "
+                "delete it, or set DOGSORT_CACHE to another folder"
             )

@@ -8,30 +8,34 @@ from dogsort.cli.console import Console, console_options
 from dogsort.cli.options import (
     FILE,
     FOLDER,
-    HELP,
     SOME_FAILED,
     EngineOptions,
     cache_option,
+    check_output,
+    command,
     engine_options,
-    examples,
     open_cache,
 )
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Photo
-from dogsort.results.kaggle import numbered_photos, submission_label, write_submission
-from dogsort.results.output import check_writable
+from dogsort.results.kaggle import (
+    missing_ids,
+    numbered_photos,
+    submission_label,
+    upload_command,
+    write_submission,
+)
 from dogsort.results.tables import check_table_name
 from dogsort.results.text import program_folder_lines
 
 __all__ = ["submit"]
 
 
-@click.command(
+@command(
     "submit",
-    context_settings=HELP,
-    epilog=examples(
-        "dogsort submit test1 -o submission.csv", "dogsort submit test1 -o submission.csv --hard"
-    ),
+    "dogsort submit test1 -o submission.csv",
+    "dogsort submit test1 -o submission.csv --hard",
+    short_help="Write a file for Kaggle's Dogs vs. Cats.",
 )
 @click.argument("folder", type=FOLDER, metavar="DIR")
 @click.option("-o", "--output", required=True, type=FILE, help="The CSV to write.")
@@ -42,23 +46,24 @@ __all__ = ["submit"]
 @engine_options
 @console_options
 def submit(
-    folder: str,
-    output: str,
-    hard: bool,
-    no_cache: bool,
-    engine: EngineOptions,
-    console: Console,
+    folder: str, output: str, hard: bool, no_cache: bool, engine: EngineOptions, console: Console
 ) -> int:
-    """Write a Kaggle submission for the test photos in DIR.
+    """Write a submission for Kaggle's Dogs vs. Cats, of the test photos in DIR.
 
-    Rows are `id,label`, sorted by id; label is the probability of dog, clipped to the bound
-    kept with the weights. A photo that cannot be read gets 0.5.
+    That is a file for the Redux edition, or with --hard for the competition of 2013; what sends it
+    in is said in the end. Rows are `id,label`, sorted by id; label is the probability of dog,
+    clipped to the bound kept with the weights. A photo that cannot be read gets 0.5.
     """
     check_paths([folder])
-    check_table_name(output, (".csv",))
+    check_table_name(output, (".csv",))  # so not stdout
+    check_output(output, (".csv",), console)
     ids, program_folders = numbered_photos(folder)
-    for line in (*program_folder_lines(program_folders), *check_writable(output)):
-        console.say(line)
+    console.say(*program_folder_lines(program_folders))
+    if missing := missing_ids(ids.values()):
+        last = max(ids.values())
+        console.warn(
+            f"{folder}: Kaggle wants all ids; of 1 to {last}, these are missing: {missing}"
+        )
     classifier = engine.open(console)
     clip = classifier.weights.clip
     labels: dict[int, float] = {}
@@ -77,7 +82,9 @@ def submit(
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{output} was not written") from None
     write_submission(output, labels, hard)
-    console.say(f"{output}: {len(labels)} rows")
+    rows = "1 row" if len(labels) == 1 else f"{len(labels)} rows"
+    console.say(f"{output}: {rows}, a file for Kaggle; this uploads it:")
+    console.say(upload_command(output, hard))
     if failed:
         console.warn(f"{failed} could not be read and got 0.5")
         return SOME_FAILED

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import groupby
+from dataclasses import asdict, replace
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from dogsort.cli.console import Console, console_options
-from dogsort.cli.options import FILE, FOLDER, HELP, SOME_FAILED, examples
+from dogsort.cli.console import Console, console_options_with
+from dogsort.cli.options import FILE, FOLDER, SOME_FAILED, command, number
 from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
 from dogsort.records import DEVICES, Failure
-from dogsort.results.text import printable, program_folder_lines
+from dogsort.results.text import program_folder_lines, quoted
 from dogsort.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,57 +25,34 @@ __all__ = ["train"]
 USUAL = Recipe()
 
 
-@click.command(
+@command(
     "train",
-    context_settings=HELP,
-    epilog=examples(
-        "dogsort train labelled -o my-weights",
-        "dogsort train labelled -o my-weights --val more --epochs 3",
-    ),
+    "dogsort train labelled -o my-weights",
+    "dogsort train labelled -o my-weights --val more --epochs 3",
+    short_help="Fine-tune the network on labelled photos.",
 )
 @click.argument("data", type=FOLDER, metavar="DATA")
 @click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=FOLDER,
-    help="The weights folder to make; a stopped run in it goes on.",
+    "-o", "--output", required=True, type=FOLDER, help="Weights folder to make, or to go on with."
 )
 @click.option(
-    "--val",
-    "validation",
-    type=FOLDER,
-    help="Labelled photos to calibrate on [default: every tenth of DATA, held out].",
+    "--val", "validation", type=FOLDER, help="Calibrate on these photos [default: a tenth of DATA]."
 )
-@click.option(
-    "--start",
-    type=FILE,
-    help="Starting weights: dogsort's, or a MobileNetV2's features as .safetensors "
-    "[default: the bundled weights].",
-)
-@click.option(
-    "--teacher",
-    type=FILE,
-    help="An ONNX network, pixels to class logits; what it says of the photos is learned, too.",
-)
+@click.option("--start", type=FILE, help="Weights to start from [default: the bundled ones].")
+@click.option("--teacher", type=FILE, help="A network that is learned from, too.")
 @click.option(
     "--epochs",
-    type=click.IntRange(min=0),
-    metavar="N",
+    type=number(0),
     help="Epochs; 0 only calibrates the starting weights on the validation photos "
     f"[default: {USUAL.epochs}, or what --recipe says].",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0, max=2**31 - 1),
-    metavar="N",
+    type=number(0, 2**31 - 1),
     help=f"Another outcome of the same recipe [default: {USUAL.seed}, or what --recipe says].",
 )
 @click.option(
-    "--recipe",
-    "recipe_file",
-    type=FILE,
-    help="Other values for the recipe, as JSON; or the manifest.json of weights, to train alike.",
+    "--recipe", "recipe_file", type=FILE, help="Other values: JSON, or a manifest.json of weights."
 )
 @click.option(
     "--device",
@@ -85,14 +62,9 @@ USUAL = Recipe()
     help="Where to train.",
 )
 @click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Processes that change photos at random.",
+    "--workers", type=number(0), default=1, show_default=True, help="Processes that change photos."
 )
-@console_options
+@console_options_with("Also name the device, and all values of the recipe.")
 def train(
     data: str,
     output: str,
@@ -109,6 +81,8 @@ def train(
     """Fine-tune the network on the labelled photos in DATA.
 
     Labels are read off folders named dog, cat and neither, at any depth, or off Kaggle's names.
+    --start takes dogsort's weights, or a MobileNetV2's features as .safetensors; --teacher an ONNX
+    network, pixels to class logits.
     """
     given = (data, validation, start, teacher, recipe_file)
     check_paths(path for path in given if path is not None)
@@ -134,31 +108,25 @@ def train(
             console.warn(
                 f"{shared} photos of {validation} are trained on, too: figures will flatter"
             )
-    for line in program_folder_lines(program_folders):
-        console.say(line)
+    console.say(*program_folder_lines(program_folders))
     changes: dict[str, Any] = {"epochs": epochs, "seed": seed}
     recipe = replace(
         Recipe() if recipe_file is None else read_recipe(recipe_file),
         **{name: value for name, value in changes.items() if value is not None},
     )
+    place = torch_device(device)
+    console.detail(
+        f"training on {place}", *(f"{n}: {value}" for n, value in asdict(recipe).items())
+    )
+    begun = read_start(start, recipe)
+    taught_by = None if teacher is None else Teacher(teacher)
     try:
-        failed = _show(
-            console,
-            fine_tune(
-                photos,
-                held_out,
-                read_start(start, recipe),
-                None if teacher is None else Teacher(teacher),
-                output,
-                recipe,
-                torch_device(device),
-                workers,
-            ),
-        )
+        events = fine_tune(photos, held_out, begun, taught_by, output, recipe, place, workers)
+        failed = _show(console, events)
     except KeyboardInterrupt:
         kept = f"the same command goes on after the last whole epoch that {output} keeps"
         raise KeyboardInterrupt(kept) from None
-    console.say(f"weights are in {output}: dogsort --weights {output} ...")
+    console.say(f"weights are in {output}: dogsort --weights {quoted(output)} ...")
     if failed:
         console.say(f"{failed} photos could not be read and were left out")
         return SOME_FAILED
@@ -178,10 +146,9 @@ def _show(console: Console, events: Iterator[Event]) -> int:
         for event in row:
             if isinstance(event, Failure):
                 failed += 1
-                console.warn(f"left out: {printable(event.path)}: {printable(event.error)}")
+                console.warn(f"left out: {event.path}: {event.error}")
             elif isinstance(event, Comparison):
-                for line in event.lines():
-                    console.say(line)
+                console.say(*event.lines())
             elif isinstance(event, dict):
                 console.say("  ".join(f"{name} {value}" for name, value in event.items()))
     return failed
@@ -190,9 +157,8 @@ def _show(console: Console, events: Iterator[Event]) -> int:
 def _draw(console: Console, stage: str, row: Iterator[Progress]) -> None:
     """Draw the bar of a stage."""
     first = next(row)
+    done = 0
     with console.bar("step", first.total, stage) as advance:
-        advance(first.done)
-        done = first.done
-        for event in row:
+        for event in chain([first], row):
             advance(event.done - done)
             done = event.done

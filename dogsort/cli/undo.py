@@ -6,9 +6,9 @@ import os
 
 import click
 
-from dogsort.cli.console import Console, console_options
-from dogsort.cli.history import open_existing
-from dogsort.cli.options import FOLDER, HELP, SOME_FAILED, examples
+from dogsort.cli.console import Console, console_options_with
+from dogsort.cli.history import open_existing, run_option
+from dogsort.cli.options import FOLDER, SOME_FAILED, command
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.execute import STRANGE, at_work, put_back
 from dogsort.filing.journal import Journal, Run
@@ -17,24 +17,18 @@ from dogsort.results.text import printable
 __all__ = ["undo"]
 
 
-@click.command(
+@command(
     "undo",
-    context_settings=HELP,
+    "dogsort undo photos --dry-run --verbose",
+    "dogsort undo photos",
     short_help="Put back what the last run filed.",
-    epilog=examples("dogsort undo photos --dry-run --verbose", "dogsort undo photos"),
 )
 @click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
 @click.option("-n", "--dry-run", is_flag=True, help="Put nothing back; say what would be.")
-@click.option("--run", "number", type=int, metavar="N", help="This run [default: the last].")
+@run_option
 @click.option("-y", "--yes", is_flag=True, help="Also undo what somebody else's dogsort filed.")
-@console_options
-def undo(
-    folder: str,
-    dry_run: bool,
-    number: int | None,
-    yes: bool,
-    console: Console,
-) -> int:
+@console_options_with("Also name each file that is put back, or would be.")
+def undo(folder: str, dry_run: bool, number: int | None, yes: bool, console: Console) -> int:
     """Put back what the last --move, --copy, --link or --hardlink into FOLDER filed.
 
     FOLDER is the current one by default. Once more goes back to the run before. A file that was
@@ -44,12 +38,14 @@ def undo(
     with open_existing(folder) as journal:
         run = _run_to_undo(journal, number)
         if dry_run:
-            _say_what_would_be(journal, run, console)
+            steps = journal.steps(run, "planned", "done", "returning")
+            console.detail(*(f"{step.target} -> {step.source}" for step in steps))
+            files = _files(len(steps))
+            console.say(f"Would put back {files} of the run begun {run.started} ({run.action}).")
             return 0
         trusted = run if yes or _confirmed(journal, run) else None
     with at_work(folder, trusted) as (journal, found):
-        for line in found:
-            console.warn(f"{printable(folder)}: {printable(line)}")
+        console.warn(*(f"{folder}: {line}" for line in found))
         left = _put_back(journal, _run_to_undo(journal, number), console)
     return SOME_FAILED if left else 0
 
@@ -93,26 +89,15 @@ def _put_back(journal: Journal, run: Run, console: Console) -> int:
             for step, error in put_back(journal, run):
                 if error is None:
                     back += 1
-                    if console.verbose:
-                        console.detail(f"{printable(step.target)} -> {printable(step.source)}")
+                    console.detail(f"{step.target} -> {step.source}")
                 else:
                     left += 1
-                    reason = printable(str(error))
-                    console.warn(f"{printable(step.target)}: not put back: {reason}")
+                    console.warn(f"{step.target}: not put back: {error}")
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what was put back stays so; the same command goes on") from None
     console.say(f"Put back {_files(back)}." + (f" {left} could not be." if left else ""))
     return left
-
-
-def _say_what_would_be(journal: Journal, run: Run, console: Console) -> None:
-    steps = journal.steps(run, "planned", "done", "returning")
-    for step in steps:
-        console.detail(f"{printable(step.target)} -> {printable(step.source)}")
-    console.say(
-        f"Would put back {_files(len(steps))} of the run begun {run.started} ({run.action})."
-    )
 
 
 def _files(count: int) -> str:

@@ -37,7 +37,6 @@ LEGEND = (
 )
 
 HERE = "directly in it"  # what photos in no folder of their own are listed under
-LINE = 119  # letters, for terminals of 120: a name that leaves its figures no room is cut
 
 
 @dataclass(slots=True)
@@ -72,16 +71,6 @@ class Report:
                 table.append([name, *(_change(share, before) for share, before in shares)])
             yield table
 
-    def lines(self, worst: int) -> Iterator[str]:
-        """Yield the report as text, with the ``worst`` worst photos."""
-        yield from LEGEND
-        for table in self.tables():
-            yield from ("", *_aligned(table))
-        if rows := self.worst(worst):
-            yield from ("", "worst: chance given to the truth, the truth, label, photo")
-        for chance, photo, said in rows:
-            yield f"{chance:9.6f}  {photo.truth:<8}{said.label:<8}{printable(photo.path)}"
-
     def worst(self, count: int) -> list[tuple[float, LabelledPhoto, Prediction]]:
         """Return the ``count`` surest and wrong: chance of the truth (0..1), photo, prediction."""
         joint = joint_probabilities(*as_arrays(self.pairs)[2:]).tolist()
@@ -93,7 +82,10 @@ class Report:
         return sorted(wrong, key=lambda row: (row[0], row[1].path))[:count]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON takes them; a figure of nothing is null."""
+        """Return the figures as JSON takes them; a figure of nothing is null.
+
+        ``dogsort eval --help`` names the keys; each figure is as ``figure_as_json`` returns it.
+        """
         of_folder = ("accuracy", "log_loss", *OUTCOMES)
         changed = {n: _as_json(part, (*PACKAGING, "log_loss")) for n, part in self.changed.items()}
         return {
@@ -144,13 +136,3 @@ def _change(share: Share, before: Share) -> str:
     """Return such as ``97.10% (-1.60)``, in brackets the difference in points."""
     points = 100 * (share.value - before.value)
     return f"{_text(share, interval=False)} ({points:+.2f})" if share.total else "-"
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield rows as lines: the first cell on the left, cut if too long, others on the right."""
-    first, *widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    first = min(first, LINE - sum(width + 2 for width in widths))
-    for name, *cells in table:
-        shown = name if len(name) <= first else f"...{name[3 - first :]}"
-        right = (f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-        yield f"{shown:<{first}}{''.join(right)}".rstrip()

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterable
+from itertools import pairwise
 
 from dogsort.errors import DataError
 from dogsort.photos.scan import Scan
 from dogsort.records import DECIMALS, Failure, Record
 from dogsort.results.output import complete_file, writing
 from dogsort.results.tables import open_text
+from dogsort.results.text import quoted
 
-__all__ = ["UNKNOWN", "numbered_photos", "submission_label", "write_submission"]
+__all__ = [
+    "UNKNOWN",
+    "missing_ids",
+    "numbered_photos",
+    "submission_label",
+    "upload_command",
+    "write_submission",
+]
 
 #: What an unreadable picture gets, so that the file stays valid.
 UNKNOWN = 0.5
+
+#: Gaps in the ids that are named; more are counted together.
+MOST_GAPS = 8
 
 
 def numbered_photos(folder: str) -> tuple[dict[str, int], list[str]]:
@@ -50,6 +63,20 @@ def numbered_photos(folder: str) -> tuple[dict[str, int], list[str]]:
     if not ids:
         raise DataError(f"{folder}: no photos found; a test folder holds 1.jpg, 2.jpg, ...")
     return ids, scan.program_folders
+
+
+def missing_ids(ids: Iterable[int]) -> str:
+    """Say which ids from 1 to the highest are not there, such as ``3, 7-9``; empty if none."""
+    gaps = [(low + 1, high - 1) for low, high in pairwise([0, *sorted(ids)]) if high - low > 1]
+    named = [str(low) if low == high else f"{low}-{high}" for low, high in gaps[:MOST_GAPS]]
+    others = sum(high - low + 1 for low, high in gaps[MOST_GAPS:])
+    return ", ".join(named + [f"and {others} others"] * bool(others))
+
+
+def upload_command(path: str, hard: bool) -> str:
+    """Return the call of Kaggle's own program that sends a submission in."""
+    competition = "dogs-vs-cats" if hard else "dogs-vs-cats-redux-kernels-edition"
+    return f"kaggle competitions submit -c {competition} -f {quoted(path)} -m dogsort"
 
 
 def submission_label(record: Record, clip: float, hard: bool) -> float:

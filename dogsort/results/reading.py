@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import os
@@ -56,6 +57,8 @@ def read_table(table: str) -> list[Row]:
             found[row.path] = row
     except OSError as error:
         raise DataError(f"{table}: cannot be read: {error.strerror or error}") from error
+    except UnicodeError as error:  # which UTF-16 that is cut off raises
+        raise DataError(f"{table}: cannot be read: {error}") from error
     return list(found.values())
 
 
@@ -80,10 +83,9 @@ def _is_name(path: str) -> bool:
 
 
 def _csv_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    # surrogateescape: a name that is no valid UTF-8 keeps its bytes. Spreadsheets begin with a
-    # mark of the byte order.
-    with open(table, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        head = file.readline().removeprefix("\ufeff").rstrip("\r\n")
+    encoding, errors = _encoding_of(table)
+    with open(table, encoding=encoding, errors=errors, newline="") as file:
+        head = file.readline().rstrip("\r\n")
         separator = max(SEPARATORS, key=head.count)
         columns = next(csv.reader([head], delimiter=separator), [])
         _check_columns(columns, table)
@@ -95,6 +97,19 @@ def _csv_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield line, dict(zip(columns, values, strict=False))
         except csv.Error as error:
             raise DataError(f"{table}: line {reader.line_num + 1}: {error}") from error
+
+
+def _encoding_of(table: str) -> tuple[str, str]:
+    """Return the encoding of a table, and what is done where it does not hold.
+
+    Spreadsheets begin with a mark of the byte order. What they call Unicode text is UTF-16; all
+    else is UTF-8, and a name that is no valid UTF-8 keeps its bytes.
+    """
+    with open(table, "rb") as file:
+        start = file.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16", "surrogatepass"
+    return "utf-8-sig", "surrogateescape"
 
 
 def _json_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:

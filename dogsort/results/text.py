@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -14,6 +16,7 @@ __all__ = [
     "passed_over_lines",
     "printable",
     "program_folder_lines",
+    "quoted",
     "record_line",
     "scan_lines",
     "size_text",
@@ -49,9 +52,14 @@ class Summary:
         """Return one line, such as ``80 photos: 30 dog, 29 cat, 16 neither, 5 unreadable``."""
         if not self.total:
             return "no photos found"
-        named = [name for name in (*LABELS, UNREADABLE) if self.counts[name]]
-        counts = ", ".join(f"{self.counts[name]} {name}" for name in named)
-        return f"{self.total} photo{'' if self.total == 1 else 's'}: {counts}"
+        *rows, (photos, total, _) = self.rows()
+        return f"{total} {photos}: {', '.join(f'{count} {name}' for name, count, _ in rows)}"
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return a row for each label that there is: its name, count and share; last, of all."""
+        named = [(name, self.counts[name]) for name in (*LABELS, UNREADABLE) if self.counts[name]]
+        rows = [(name, str(count), f"{count / self.total:.1%}") for name, count in named]
+        return [*rows, ("photo" if self.total == 1 else "photos", str(self.total), "")]
 
 
 def record_line(record: Record) -> str:
@@ -118,3 +126,13 @@ def printable(text: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
     )
+
+
+def quoted(word: str, windows: bool = os.name == "nt") -> str:
+    """Return a word as a shell of this system takes it in a command."""
+    if not windows:
+        return shlex.quote(word)
+    # No name there holds a quotation mark, and only before one a backslash is more than itself.
+    if re.fullmatch(r"[\w.:\\/-]+", word):
+        return word
+    return f'"{word}{word[len(word.rstrip(chr(92))) :]}"'
