@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from dogsort.errors import DataError, OutputError
 from dogsort.evaluation.labelled import LabelledPhoto
+from dogsort.results.output import writing
 from dogsort.training.recipe import Recipe
 
 __all__ = ["alone_in", "identity_of", "load_checkpoint", "save_checkpoint", "write_history"]
@@ -119,8 +120,9 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Write the figures of every epoch as CSV; raises OSError."""
-    with (folder / HISTORY_NAME).open("w", newline="", encoding="utf-8") as file:
+    """Write the figures of every epoch as CSV; raises OutputError."""
+    path = folder / HISTORY_NAME
+    with writing(str(path)), path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(history)

@@ -20,6 +20,7 @@ from dogsort.errors import DataError, OutputError, UnreadablePhoto
 from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
 from dogsort.photos.decode import Pixels, decode_file
 from dogsort.records import Failure
+from dogsort.results.output import writing
 
 __all__ = [
     "DecodedPhotos",
@@ -111,10 +112,14 @@ def decode_photos(
 
     Yields:
         Each photo that was read, a Failure for each that could not be, and all of them in the end.
+
+    Raises:
+        OutputError: if the file cannot be written.
     """
     read: list[LabelledPhoto] = []
     shape = (len(photos), size, size, 3)
-    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    with writing(str(file)):
+        pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
 
     def decode(photo: LabelledPhoto) -> Pixels | Failure:
         try:
@@ -133,7 +138,8 @@ def decode_photos(
                     pixels[len(read)] = decoded
                     read.append(photo)
                     yield photo
-    pixels.flush()
+    with writing(str(file)):
+        pixels.flush()
     yield DecodedPhotos(read, file)
 
 

@@ -82,7 +82,10 @@ def export(
         text = json.dumps(manifest, indent=2) + "\n"
         (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{folder}: weights cannot be written: {error.strerror}") from error
+        what = error.filename or folder
+        raise OutputError(
+            f"{what}: weights cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:

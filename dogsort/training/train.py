@@ -18,10 +18,11 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from dogsort.errors import OutputError
+from dogsort.errors import DogsortError
 from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.network.architecture import DOG, PET
 from dogsort.records import Failure
+from dogsort.results.output import writing
 from dogsort.training.checkpoint import (
     alone_in,
     identity_of,
@@ -92,7 +93,8 @@ def train(
     Raises:
         DataError: if a class is missing or nothing can be read, a checkpoint is of another run,
             or there are too few validation photos to calibrate a new head on.
-        OutputError: if the output folder cannot be written.
+        OutputError: if a file in the output folder cannot be written.
+        DogsortError: if the system refuses something else that training needs, such as memory.
     """
     check_calibration(start, validation)
     keep_freed_memory()
@@ -105,8 +107,9 @@ def train(
         try:
             shutil.rmtree(decoded, ignore_errors=True)  # of a run that was killed
             pixels = (len(photos) + len(validation)) * recipe.input_size**2 * 3
-            check_room(folder, ROOM_FOR_WEIGHTS + pixels)
-            decoded.mkdir()
+            with writing(str(decoded)):
+                check_room(folder, ROOM_FOR_WEIGHTS + pixels)
+                decoded.mkdir()
             training = yield from _decode("training", photos, recipe, decoded)
             held_out = yield from _decode("validation", validation, recipe, decoded)
             taught = yield from _ask(teacher, training)
@@ -122,9 +125,9 @@ def train(
                 "teacher": teacher.name if teacher else None,
             }
             yield finish(start, held_out, folder, made, device)
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"{folder}: cannot be written: {reason}") from error
+        except OSError as error:  # of what is not written: memory, processes, shared files
+            named = f"{error.filename}: " if error.filename else ""
+            raise DogsortError(f"training stopped: {named}{error.strerror or error}") from error
         finally:
             shutil.rmtree(decoded, ignore_errors=True)
 
