@@ -112,7 +112,7 @@ def classify(
                     write(record)
                     summary.add(record)
                     if planner is not None:
-                        planner.add(record)
+                        planner.add_record(record)
         except KeyboardInterrupt as error:
             said = ["nothing was filed"] * (planner is not None) + [*map(str, error.args)]
             if cache is not None and not cache.trouble and summary.total:

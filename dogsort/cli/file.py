@@ -114,7 +114,7 @@ def _take_up(
             failed += 1
             gone += photo.error.startswith(GONE)
         else:
-            planner.add_labelled(*photo)
+            planner.add(*photo)
     if gone and gone == seen:
         console.warn("none of them is there: paths in a table count from the current folder")
     if moved:

@@ -47,7 +47,7 @@ def file_photos(records: Iterable[Record], options: FilingOptions) -> list[Filed
     """
     planner = Planner(options)
     for record in records:
-        planner.add(record)
+        planner.add_record(record)
     with at_work(options.folder) as (journal, _):
         return [
             Filed(filing.source, filing.target, filing.label, _text(error))

@@ -50,11 +50,11 @@ class Planner:
         self.shared: list[str] = []
         self.unclear: list[str] = []
 
-    def add(self, record: Record) -> None:
+    def add_record(self, record: Record) -> None:
         """Take up one photo, whether it is to be filed or not: what belongs to it asks for it."""
-        self.add_labelled(record.path, None if isinstance(record, Failure) else record.label)
+        self.add(record.path, None if isinstance(record, Failure) else record.label)
 
-    def add_labelled(self, path: str, label: Label | None) -> None:
+    def add(self, path: str, label: Label | None) -> None:
         """Take up one photo of a label; None if it could not be read.
 
         That, photos of a label that is not filed, and those in their folder already stay.
