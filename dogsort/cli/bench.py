@@ -8,23 +8,24 @@ from typing import Any
 import click
 
 from dogsort.cli.console import Console, console_options
-from dogsort.cli.options import FILE, HELP, SOME_FAILED, EngineOptions, engine_options, examples
+from dogsort.cli.options import FILE, SOME_FAILED, EngineOptions, command, engine_options
 from dogsort.errors import DataError
 from dogsort.photos.scan import Scan, check_paths
 from dogsort.records import Failure, Photo
-from dogsort.results.text import printable, scan_lines, size_text
+from dogsort.results.output import write_text
+from dogsort.results.text import scan_lines, size_text
 
 __all__ = ["bench"]
 
 
-@click.command(
+@command(
     "bench",
-    context_settings=HELP,
-    epilog=examples("dogsort bench photos", "dogsort bench photos --batch-size 8 --json"),
+    "dogsort bench photos",
+    "dogsort bench photos --batch-size 8 --json",
     short_help="Measure the speed on this machine.",
 )
 @click.argument("path", type=FILE, metavar="PATH")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @engine_options
 @console_options
 def bench(path: str, as_json: bool, engine: EngineOptions, console: Console) -> int:
@@ -39,41 +40,34 @@ def bench(path: str, as_json: bool, engine: EngineOptions, console: Console) -> 
 
     scan = Scan([path])
     found = list(scan)
-    for line in scan_lines(scan):
-        console.say(line)
+    console.say(*scan_lines(scan))
     with console.status("measuring ..."):
         sample = take_sample(classifier, [item for item in found if isinstance(item, Photo)])
         figures = measure(classifier, sample) if sample.photos else None
     failures = [item for item in found if isinstance(item, Failure)] + sample.failures
-    for failure in failures:
-        console.warn(f"{printable(failure.path)}: {printable(failure.error)}")
+    console.warn(*(f"{failure.path}: {failure.error}" for failure in failures))
     if figures is None:
         raise DataError(f"{path}: has no photo that can be read, so there is nothing to measure")
     if as_json:
-        console.data(json.dumps(figures, indent=2))
+        write_text("-", json.dumps(figures, indent=2) + "\n")
     else:
         _show(figures, console)
     return SOME_FAILED if failures else 0
 
 
 def _show(figures: dict[str, Any], console: Console) -> None:
-    from rich.console import Console as RichConsole
-    from rich.table import Table
-
     here = figures["machine"]
-    console.data(", ".join([here["cpu"], f"{here['cores']} cores", *filter(None, [here["gpu"]])]))
-    numbers = ", ".join(f"{name} {number}" for name, number in figures["versions"].items())
-    console.data(f"{figures['date']}: {numbers}")
     console.data(
+        ", ".join([here["cpu"], f"{here['cores']} cores", *filter(None, [here["gpu"]])]),
+        f"{figures['date']}: "
+        + ", ".join(f"{name} {v}" for name, v in figures["versions"].items()),
         f"{figures['engine']} on {figures['device']}, batch size {figures['batch_size']}, "
-        f"workers {figures['workers']}"
+        f"workers {figures['workers']}",
+        f"{figures['photos']:,} photos, {size_text(figures['mean_bytes'])} on average",
     )
-    console.data(f"{figures['photos']:,} photos, {size_text(figures['mean_bytes'])} on average")
-    table = Table("", box=None, pad_edge=False)
-    for head in ("photos/s", "ms a photo"):
-        table.add_column(head, justify="right", no_wrap=True)
+    rows = [("", "photos/s", "ms a photo")]
     for stage, speed in figures["stages"].items():
         photos, time = speed["photos_per_second"], speed["milliseconds"]
-        table.add_row(stage, f"{photos:,.1f}", f"{time:,.2f}")
-    RichConsole(width=80).print(table)  # on a pipe, too, where it is plain text
+        rows.append((stage, f"{photos:,.1f}", f"{time:,.2f}"))
+    console.table(rows)
     console.data(f"bottleneck: {figures['bottleneck']}")
