@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ def test_json_holds_the_figures_and_what_they_depend_on(dogsort, album, quick):
     assert files_below(album) == before
     assert "broken.jpg: not an image" in run.stderr.decode()
     figures = json.loads(run.stdout)
+    words = set(re.findall(r"\w+", dogsort("bench", "--help").stdout.decode()))
+    assert {*figures, *figures["machine"], *figures["stages"], *figures["stages"]["read"]} <= words
     assert time.strptime(figures.pop("date"), "%Y-%m-%d")
     machine, versions = figures.pop("machine"), figures.pop("versions")
     assert set(machine) == {"cpu", "cores", "gpu"}
