@@ -1,4 +1,4 @@
-"""Two ways to run the command: as a process, and in this one, which takes a fraction of the time.
+"""Ways to run the command: as a process, and in this one, which takes a fraction of the time.
 
 Both give the same bytes and exit code. A process of its own is for what one process cannot tell:
 signals, pipes that break, time limits, memory, what is imported, variables read at start.
@@ -12,7 +12,8 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -39,6 +40,38 @@ def run_process(
         timeout=timeout,
         check=False,
     )
+
+
+def run_on_terminal(*args: object, columns: int = 80, cwd: Path | None = None, **env: str) -> Run:
+    """Run the command as a user does, stdout and stderr each on a terminal of its own."""
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    sides = [pty.openpty() for _ in range(2)]
+    for main, _ in sides:
+        termios.tcsetwinsize(main, (24, columns))
+    usual = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "dogsort", *map(str, args)],
+        stdin=subprocess.DEVNULL,
+        stdout=sides[0][1],
+        stderr=sides[1][1],
+        cwd=cwd,
+        env={**usual, "TERM": "xterm", **env},
+    ) as process:
+        for _, side in sides:
+            os.close(side)
+        with ThreadPoolExecutor() as executor:
+            texts = executor.map(_read_all, [main for main, _ in sides])
+            out, err = (text.replace(b"\r\n", b"\n") for text in texts)
+    return Run(process.args, process.wait(), out, err)
+
+
+def _read_all(terminal: int) -> bytes:
+    """Read until nobody has the other side open, and close this one."""
+    with open(terminal, "rb", 0) as file, suppress(OSError):  # which is how Linux tells the end
+        text = b""
+        while block := file.read(1 << 16):
+            text += block
+    return text
 
 
 def run_in_process(*args: object, cwd: Path | None = None, stdin: bytes = b"", **env: str) -> Run:

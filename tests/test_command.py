@@ -250,9 +250,16 @@ def test_submit(dogsort, tmp_path):
     shutil.copy(EXAMPLES / "kitten.jpeg", folder / "10.jpg")
     shutil.copy(EXAMPLES / "running_dog.jpeg", folder / "9.jpg")
     (folder / "100.jpg").write_bytes(b"broken")
-    run = dogsort("submit", folder, "-o", tmp_path / "s.csv")
+    run = dogsort("submit", folder, "-o", "s.csv", cwd=tmp_path)
     assert run.returncode == 3
-    assert "100.jpg" in run.stderr.decode()
+    missing, broken, *upload, failed = run.stderr.decode().splitlines()
+    assert missing.endswith("Kaggle wants all ids; of 1 to 100, these are missing: 1-8, 11-99")
+    assert "100.jpg: not an image" in broken
+    assert upload == [
+        "s.csv: 3 rows, a file for Kaggle; this uploads it:",
+        "kaggle competitions submit -c dogs-vs-cats-redux-kernels-edition -f s.csv -m dogsort",
+    ]
+    assert failed == "1 could not be read and got 0.5"
     header, *lines = (tmp_path / "s.csv").read_text().splitlines()
     assert header == "id,label"
     values = [(int(i), float(v)) for i, v in (line.split(",") for line in lines)]
@@ -260,7 +267,8 @@ def test_submit(dogsort, tmp_path):
     assert values[0][1] > 0.9
     assert values[1][1] < 0.1
     assert values[2][1] == 0.5
-    dogsort("submit", folder, "-o", tmp_path / "s.csv", "--hard")
+    run = dogsort("submit", folder, "-o", "s.csv", "--hard", cwd=tmp_path)
+    assert "competitions submit -c dogs-vs-cats -f s.csv -m dogsort\n" in run.stderr.decode()
     assert (tmp_path / "s.csv").read_text() == "id,label\n9,1\n10,0\n100,0.5\n"
 
 
@@ -385,26 +393,13 @@ def test_a_closed_pipe_ends_quietly(album):
     assert run.stderr == b""
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_a_terminal_gets_lines_for_people(album):
-    import pty
-
-    main, side = pty.openpty()
-    command = [sys.executable, "-m", "dogsort", album]
-    plain = {**os.environ, "NO_COLOR": "1"}
-    with subprocess.Popen(command, stdout=side, stderr=subprocess.DEVNULL, env=plain) as process:
-        os.close(side)
-        text = b""
-        while True:
-            try:
-                block = os.read(main, 4096)
-            except OSError:
-                break
-            if not block:
-                break
-            text += block
-        process.wait(60)
-    lines = text.decode().splitlines()
-    assert len(lines) == 6
-    assert lines[1].startswith("cat")
-    assert lines[1].endswith("chelsea.png")
+def test_names_on_stdin_may_begin_with_a_mark_of_the_byte_order(dogsort, album):
+    names = "kitten.jpeg\r\nchelsea.png\r\n"
+    run = dogsort("-", stdin=names.encode("utf-8-sig"), cwd=album)
+    assert [row["path"] for row in rows(run.stdout)] == ["kitten.jpeg", "chelsea.png"]
+    run = dogsort("-", stdin=names.encode("utf-16"), cwd=album)
+    assert run.returncode == 2
+    assert run.stderr.endswith(b"the names on standard input are in UTF-16; write them in UTF-8\n")
+    run = dogsort("-", stdin=b"a", cwd=album)
+    assert [row["error"] for row in rows(run.stdout)] == ["no such file"]
+    assert rows(dogsort("-", cwd=album).stdout) == []

@@ -19,7 +19,7 @@ ALL = {"": cli.default, **cli.commands}
         "",
         "--version",
         "submit --help",
-        "album -o out.csv -v",
+        "album -o out.csv -v --no-cache",
         "album --move --dry-run -o out.csv",
         "nowhere",
         "hisotry",

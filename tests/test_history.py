@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import EXAMPLES
+from runner import run_on_terminal
 from trees import LABELS, PHOTOS, file_all, plant, stop, tree
 
 from dogsort.filing import undo
@@ -34,23 +33,9 @@ def filed(tmp_path: Path) -> Path:
 
 def on_terminal(*arguments: object) -> list[str]:
     """Run dogsort on a terminal; returns its lines."""
-    pty = pytest.importorskip("pty")
-    main, side = pty.openpty()
-    command = [sys.executable, "-m", "dogsort", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=side, stderr=subprocess.PIPE) as process:
-        os.close(side)
-        text = b""
-        while True:
-            try:
-                block = os.read(main, 4096)
-            except OSError:
-                break
-            if not block:
-                break
-            text += block
-        assert process.wait(60) == 0, process.stderr.read()
-    os.close(main)
-    return text.decode().splitlines()
+    run = run_on_terminal(*arguments)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.decode().splitlines()
 
 
 def test_a_pipe_gets_the_table_of_the_last_run(dogsort, filed):

@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 
 from dogsort.errors import DataError, OutputError, UsageError
 from dogsort.records import COLUMNS, Failure, Prediction
-from dogsort.results.kaggle import numbered_photos, submission_label, write_submission
+from dogsort.results.kaggle import (
+    missing_ids,
+    numbered_photos,
+    submission_label,
+    write_submission,
+)
 from dogsort.results.output import check_writable, complete_file
+from dogsort.results.reading import read_table
 from dogsort.results.tables import csv_table, open_table
 from dogsort.results.text import Summary, printable, record_line
 
@@ -198,6 +204,13 @@ def test_bad_test_folders(tmp_path, names, message):
         numbered_photos(folder_with(tmp_path / "t", *names))
 
 
+def test_missing_ids_are_told_as_ranges():
+    assert missing_ids([3, 1, 2]) == ""
+    assert missing_ids([2, 5, 7]) == "1, 3-4, 6"
+    assert missing_ids(range(0, 40, 2)) == "1, 3, 5, 7, 9, 11, 13, 15, and 11 others"
+    assert missing_ids([1, 10**18]) == f"2-{10**18 - 1}"
+
+
 def test_links_in_test_folders_are_refused(tmp_path):
     folder = folder_with(tmp_path / "t", "1.jpg")
     (tmp_path / "t" / "more").symlink_to(folder_with(tmp_path / "elsewhere", "2.jpg"))
@@ -232,3 +245,29 @@ def test_summary_counts():
         summary.add(record)
     assert summary.text() == "3 photos: 1 dog, 1 unsure, 1 unreadable"
     assert (summary.total, summary.failed) == (3, 1)
+
+
+TABLE = "id;path;label\r\n1;müde.jpg;dog\r\n2;\U0001f431.jpg;cat\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_tables_of_spreadsheets_in_any_unicode(tmp_path, encoding):
+    """UTF-16 with tabs is what Excel saves as Unicode text."""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = mark + (TABLE.replace(";", "\t") if "16" in encoding else TABLE)
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    found = read_table(str(tmp_path / "t.csv"))
+    assert [row.path for row in found] == ["müde.jpg", "\U0001f431.jpg"]
+    assert [row.label for row in found] == ["dog", "cat"]
+    assert found[1].place.endswith("t.csv: line 3")
+
+
+def test_a_table_in_utf_16_that_is_cut_off(tmp_path):
+    (tmp_path / "t.csv").write_bytes(TABLE.encode("utf-16")[:-1])
+    with pytest.raises(DataError, match=r"t\.csv: cannot be read: .*truncated"):
+        read_table(str(tmp_path / "t.csv"))
+
+
+def test_json_lines_may_begin_with_a_mark_of_the_byte_order(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"path": "a", "label": "dog"}\n', encoding="utf-8-sig")
+    assert [row.path for row in read_table(str(tmp_path / "t.jsonl"))] == ["a"]

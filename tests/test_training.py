@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import pickle
 import re
 import shutil
@@ -557,6 +558,43 @@ def test_two_runs_do_not_train_into_one_folder(dogsort, labelled, tmp_path):
         run = dogsort(*command, "--epochs", 0)
     assert run.returncode == 1
     assert f"{out}: another run trains into it" in run.stderr.decode()
+
+
+@pytest.mark.parametrize("name", [".dogsort-decoded", "history.csv"])
+def test_train_names_the_file_that_cannot_be_written(dogsort, labelled, tmp_path, name):
+    out = tmp_path / "weights"
+    out.mkdir()
+    (out / name).mkdir() if name == "history.csv" else (out / name).touch()
+    command = ["train", labelled, "--val", labelled, "-o", out, "--epochs", 1]
+    run = dogsort(*command, "--workers", 0, "--device", "cpu", "--verbose")
+    assert run.returncode == 1
+    said = run.stderr.decode().splitlines()
+    assert said[-1].startswith(f"dogsort: {out / name}: cannot be written: ")
+    assert {"training on cpu", "epochs: 1", "seed: 1"} <= set(said)
+
+
+TOO_FEW_FILES = """
+import os, resource, sys
+from dogsort.evaluation.labelled import find_labelled
+from dogsort.training.recipe import Recipe
+from dogsort.training.start import read_start
+from dogsort.training.train import Progress, train
+
+recipe = Recipe(epochs=1)
+photos, _ = find_labelled([sys.argv[1]])
+for event in train(photos, photos, read_start(None, recipe), None, sys.argv[2], recipe, "cpu", 1):
+    if event == Progress("decoding validation photos", len(photos), len(photos)):
+        limit = len(os.listdir("/proc/self/fd")) + 2
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files as Linux does")
+def test_the_output_folder_is_not_blamed_for_what_else_fails(labelled, tmp_path):
+    command = [sys.executable, "-c", TOO_FEW_FILES, labelled, tmp_path / "weights"]
+    run = subprocess.run(command, capture_output=True, check=False)
+    last = run.stderr.decode().splitlines()[-1]
+    assert last == "dogsort.errors.DogsortError: training stopped: Too many open files"
 
 
 @pytest.mark.parametrize(
