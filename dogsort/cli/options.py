@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "FOLDER",
-    "HELP",
     "SOME_FAILED",
     "EngineOptions",
     "cache_option",
@@ -33,7 +32,6 @@ __all__ = [
     "command",
     "device_option",
     "engine_options",
-    "examples",
     "min_confidence_option",
     "number",
     "open_cache",
@@ -68,16 +66,12 @@ def number(least: int, most: int | None = None) -> click.IntRange:
 FILE, FOLDER = _Typed("FILE"), _Typed("FOLDER", file_okay=False)
 
 
-def examples(*calls: str) -> str:
-    """Return the end of a command's help: calls of it, each in a line."""
-    return "\n".join(["\b", "Examples:", *(f"  {call}" for call in calls)])
-
-
 def command(
     name: str, *calls: str, **settings: Any
 ) -> Callable[[Callable[..., int]], click.Command]:
-    """Make a command, whose help ends with examples."""
-    return click.command(name, context_settings=HELP, epilog=examples(*calls), **settings)
+    """Make a command, whose help ends with examples: calls of it, each in a line."""
+    end = "\n".join(["\b", "Examples:", *(f"  {call}" for call in calls)])
+    return click.command(name, context_settings=HELP, epilog=end, **settings)
 
 
 def check_output(

@@ -66,12 +66,12 @@ def record_line(record: Record) -> str:
     """Return a readable line for one record, safe to print."""
     if isinstance(record, Failure):
         return f"{'-':8}{'':>6}  {printable(record.path)}  ({printable(record.error)})"
-    line = f"{record.label:8}{record.confidence:>6.1%}  {printable(record.path)}"
+    path, confidence = printable(record.path), f"{record.confidence:.1%}"
     if record.label != "unsure":
-        return line
+        return f"{record.label:8}{confidence:>6}  {path}"
     from dogsort.decision import likeliest
 
-    return f"unsure        {printable(record.path)}  ({likeliest(record)} {record.confidence:.1%})"
+    return f"{'unsure':8}{'':>6}  {path}  ({likeliest(record)} {confidence})"
 
 
 def scan_lines(scan: Scan) -> Iterator[str]:
