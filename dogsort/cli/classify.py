@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import dogsort
-from dogsort.cli.console import Console, console_options_with, rows_on_stdout
+from dogsort.cli.console import Console, console_options_with
 from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.names import with_stdin
@@ -31,6 +31,7 @@ from dogsort.filing.journal import filed_into, reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import Scan, check_paths
 from dogsort.records import Record
+from dogsort.results.csv_rows import rows_on_stdout
 from dogsort.results.tables import TABLE_SUFFIXES, csv_table, open_table
 from dogsort.results.text import Summary
 

@@ -1,4 +1,4 @@
-"""What a command says while it runs: rows on stdout, everything else on stderr, a bar between."""
+"""What a command says while it runs: data on stdout, everything else on stderr, a bar between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
-from dogsort.errors import OutputError
 from dogsort.photos.scan import Scan
 from dogsort.records import Failure, Photo, Prediction, Record
 from dogsort.results.text import Summary, printable, record_line, scan_lines
@@ -19,7 +18,7 @@ from dogsort.results.text import Summary, printable, record_line, scan_lines
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-__all__ = ["Console", "console_options", "console_options_with", "rows_on_stdout"]
+__all__ = ["Console", "console_options", "console_options_with"]
 
 T = TypeVar("T")
 
@@ -243,14 +242,3 @@ def _is_terminal(stream: Any) -> bool:
 def _count(items: Iterable[Any], bar: Any) -> None:
     total = sum(1 for _ in items)
     bar.total = total
-
-
-def rows_on_stdout() -> IO[str]:
-    """Return stdout as a table needs it: UTF-8, names byte for byte, each row passed on at once.
-
-    Raises:
-        OutputError: if it is closed.
-    """
-    if sys.stdout is None:
-        raise OutputError("standard output is closed; name a file with --output")
-    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)

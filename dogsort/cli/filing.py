@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from dogsort.cli.console import Console, rows_on_stdout
+from dogsort.cli.console import Console
 from dogsort.errors import FilingError
 from dogsort.filing.execute import at_work, carry_out
 from dogsort.filing.journal import Journal, filed_into
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action, FilingOptions
 from dogsort.filing.plan import Planner
-from dogsort.results.output import complete_file, writing
-from dogsort.results.tables import CsvRows, open_text
+from dogsort.results.csv_rows import write_rows
 from dogsort.results.text import printable, quoted, size_text
 
-__all__ = ["counted", "file_photos", "open_journal", "show_plan", "write_rows"]
+__all__ = ["counted", "file_photos", "open_journal", "show_plan"]
 
 PAST: dict[Action, str] = {
     "move": "moved",
@@ -68,27 +67,6 @@ def show_plan(planner: Planner, output: str | None, console: Console) -> None:
     _say_what_stays(planner, console)
     counts = Counter(map(_kind, filings))
     console.say(f"would be {PAST[action]}: {counted(counts)}, {size_text(sum(sizes))}")
-
-
-def write_rows(
-    output: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]
-) -> None:
-    """Write a table as CSV to a file, or with ``-`` or None to stdout.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    if output is None or output == "-":
-        with writing("standard output"):
-            _write_rows(CsvRows(rows_on_stdout(), columns), rows)
-    else:
-        with complete_file(output) as partial, writing(output), open_text(partial) as file:
-            _write_rows(CsvRows(file, columns), rows)
-
-
-def _write_rows(table: CsvRows, rows: Iterable[Sequence[object]]) -> None:
-    for row in rows:
-        table.write(row)
 
 
 def file_photos(planner: Planner, journal: Journal, console: Console) -> int:

@@ -10,11 +10,12 @@ from contextlib import closing, contextmanager
 import click
 
 from dogsort.cli.console import Console
-from dogsort.cli.filing import counted, write_rows
+from dogsort.cli.filing import counted
 from dogsort.cli.options import FILE, FOLDER, check_output, command
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, Journal, Run
 from dogsort.photos.scan import check_paths
+from dogsort.results.csv_rows import write_rows
 
 __all__ = ["history", "open_existing", "run_option"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
 from itertools import pairwise
@@ -10,8 +9,7 @@ from itertools import pairwise
 from dogsort.errors import DataError
 from dogsort.photos.scan import Scan
 from dogsort.records import DECIMALS, Failure, Record
-from dogsort.results.output import complete_file, writing
-from dogsort.results.tables import open_text
+from dogsort.results.csv_rows import write_rows
 from dogsort.results.text import quoted
 
 __all__ = [
@@ -100,7 +98,5 @@ def write_submission(path: str, labels: dict[int, float], hard: bool) -> None:
         OutputError: if it cannot be written.
     """
     text_format = "g" if hard else f".{DECIMALS}f"
-    with complete_file(path) as partial, writing(path), open_text(partial) as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("id", "label"))
-        rows.writerows((number, format(labels[number], text_format)) for number in sorted(labels))
+    rows = ((number, format(labels[number], text_format)) for number in sorted(labels))
+    write_rows(path, ("id", "label"), rows)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
 from dogsort.errors import OutputError, UsageError
 from dogsort.extras import check_extra
-from dogsort.records import COLUMNS, DECIMALS, Failure, Record
+from dogsort.records import COLUMNS, Failure, Record
+from dogsort.results.csv_rows import CsvRows, open_text
 from dogsort.results.output import complete_file, writing
 
 __all__ = [
     "TABLE_SUFFIXES",
-    "CsvRows",
     "FileTable",
     "check_table_name",
     "csv_table",
     "open_table",
-    "open_text",
 ]
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -121,27 +119,6 @@ class FileTable:
         self._table.close()
 
 
-class CsvRows:
-    """Writes rows of CSV; what stands in them comes through unharmed.
-
-    Args:
-        file: open for writing text, without translation of line ends.
-        columns: their names, which are written first.
-    """
-
-    def __init__(self, file: IO[str], columns: Iterable[str]) -> None:
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._quoting_writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        self._writer.writerow(columns)
-
-    def write(self, values: Iterable[object]) -> None:
-        """Write a row; None is empty."""
-        texts = [_as_text(value) for value in values]
-        # Python before 3.13 leaves a lone carriage return unquoted where lines end in \n.
-        quote = any("\r" in text for text in texts)
-        (self._quoting_writer if quote else self._writer).writerow(texts)
-
-
 class _CsvTable:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -194,13 +171,6 @@ class _ParquetTable:
         self._rows.clear()
 
 
-def open_text(path: str) -> IO[str]:
-    """Open a text file of rows for writing."""
-    # Line by line, so that a run that is killed leaves its rows. surrogateescape: a name that
-    # is no valid UTF-8 keeps its bytes.
-    return open(path, "w", 1, "utf-8", "surrogateescape", "")
-
-
 _TABLES: dict[str, Any] = {
     ".csv": lambda path: _CsvTable(open_text(path)),
     ".jsonl": lambda path: _JsonLinesTable(open_text(path)),
@@ -220,9 +190,3 @@ def _utf8_row(record: Record) -> dict[str, Any]:
     row = dict(zip(COLUMNS, _values(record), strict=True))
     row["path"] = os.fsencode(record.path).decode("utf-8", "backslashreplace")
     return row
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)

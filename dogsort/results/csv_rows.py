@@ -1,0 +1,80 @@
+"""Rows of CSV, to a file or to stdout."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
+
+from dogsort.errors import OutputError
+from dogsort.records import DECIMALS
+from dogsort.results.output import complete_file, writing
+
+__all__ = ["CsvRows", "open_text", "rows_on_stdout", "write_rows"]
+
+
+class CsvRows:
+    """Writes rows of CSV; what stands in them comes through unharmed.
+
+    Args:
+        file: open for writing text, without translation of line ends.
+        columns: their names, which are written first.
+    """
+
+    def __init__(self, file: IO[str], columns: Iterable[str]) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._quoting_writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        self._writer.writerow(columns)
+
+    def write(self, values: Iterable[object]) -> None:
+        """Write a row; None is empty."""
+        texts = [_as_text(value) for value in values]
+        # Python before 3.13 leaves a lone carriage return unquoted where lines end in \n.
+        quote = any("\r" in text for text in texts)
+        (self._quoting_writer if quote else self._writer).writerow(texts)
+
+    def write_all(self, rows: Iterable[Iterable[object]]) -> None:
+        """Write rows."""
+        for values in rows:
+            self.write(values)
+
+
+def open_text(path: str) -> IO[str]:
+    """Open a text file of rows for writing."""
+    # Line by line, so that a run that is killed leaves its rows. surrogateescape: a name that
+    # is no valid UTF-8 keeps its bytes.
+    return open(path, "w", 1, "utf-8", "surrogateescape", "")
+
+
+def rows_on_stdout() -> IO[str]:
+    """Return stdout as a table needs it: UTF-8, names byte for byte, each row passed on at once.
+
+    Raises:
+        OutputError: if it is closed.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file with --output")
+    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
+
+
+def write_rows(
+    output: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Write a table as CSV to a file, or with ``-`` or None to stdout.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    if output is None or output == "-":
+        with writing("standard output"):
+            CsvRows(rows_on_stdout(), columns).write_all(rows)
+    else:
+        with complete_file(output) as partial, writing(output), open_text(partial) as file:
+            CsvRows(file, columns).write_all(rows)
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)
