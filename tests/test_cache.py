@@ -290,6 +290,14 @@ def test_it_is_bounded(dogsort, album, cache, monkeypatch):
         assert kept(cache) == 3
 
 
+def test_a_folder_that_is_too_large_for_it_is_known_in_part(dogsort, many, cache, monkeypatch):
+    monkeypatch.setattr(cache_module, "MOST", MANY // 2)
+    monkeypatch.setattr(cache_module, "FLUSH_PHOTOS", 8)
+    for count in (0, MANY // 2, MANY // 2):
+        assert known(dogsort(many, "-v", *SMALL_BATCHES)) == count
+        assert kept(cache) == MANY // 2
+
+
 def test_two_runs_at_once_both_end_right(dogsort, many, tmp_path, cache):
     whole = tmp_path / "whole.csv"
     assert dogsort(many, "-o", whole, "--no-cache").returncode == 3
