@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
@@ -91,12 +92,17 @@ def _folders_of(table: str, below: str, cache: Cache | None) -> list[str]:
     known = None if cache is None else cache.table(table)
     start = os.path.join(os.path.realpath(below), "")
     folders = [] if known is None else known.folders
-    here = os.path.join(os.path.realpath(os.curdir), "")
     return [
-        os.path.relpath(folder) if os.path.join(folder, "").startswith(here) else folder
+        _seen_from_here(folder)
         for folder in folders
         if os.path.isdir(folder) and os.path.join(folder, "").startswith(start)
     ]
+
+
+def _seen_from_here(folder: str) -> str:
+    """Return the path of a folder as people would type it: in full, if it lies outside of here."""
+    path, here = Path(folder), Path(os.path.realpath(os.curdir))
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _take_up(
