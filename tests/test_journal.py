@@ -232,6 +232,34 @@ def test_journals_of_another_form_are_refused(dogsort, tmp_path, statement):
     assert tree(tmp_path) == before
 
 
+def test_nothing_is_filed_by_a_journal_that_could_not_be_read_again(tmp_path):
+    """It says that it is new, but holds what dogsort never writes."""
+    plant(tmp_path, {"a.jpg": b"one", f"{FOLDER_NAME}/{FILE_NAME}": b""})
+    change(tmp_path, "CREATE TABLE other (a)")
+    with pytest.raises(FilingError, match="it is of another dogsort"):
+        file_all(tmp_path, {"a.jpg": "dog"}, "move")
+    assert contents(tmp_path) == [b"one"]
+    assert not (tmp_path / "dog").exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE steps SET step = 4611686018427387903",
+        "UPDATE steps SET step = 9223372036854775807",
+        "UPDATE runs SET run = 4611686018427387903",
+    ],
+)
+def test_nothing_is_filed_under_numbers_that_undo_would_not_find(tmp_path, statement):
+    plant(tmp_path, {"a.jpg": b"one", "b.jpg": b"two"})
+    file_all(tmp_path, {"a.jpg": "dog"}, "copy")
+    change(tmp_path, statement)
+    before = tree(tmp_path)
+    with pytest.raises(FilingError, match="its numbers are used up"):
+        file_all(tmp_path, {"b.jpg": "dog"}, "move")
+    assert tree(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

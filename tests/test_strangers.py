@@ -99,6 +99,85 @@ def test_a_strangers_run_gets_no_trust_from_ones_own(stranger, is_stopped):
     stranger.check()
 
 
+@pytest.mark.parametrize("state", ["done", "planned", "returning"])
+def test_steps_of_no_run_get_no_trust_from_ones_own(stranger, state):
+    """They wait for a run of their number, which this user begins."""
+    keys = stranger.home / ".ssh" / "authorized_keys"
+    stranger.claim(keys)
+    change(stranger.album, "UPDATE steps SET state = ?", state)
+    change(stranger.album, "DELETE FROM runs")
+    camera = stranger.album.parent / "camera"
+    plant(camera, {"c.jpg": b"three"})
+    before = tree(camera)
+    file_all(camera, {"c.jpg": "cat"}, "move", to=stranger.album)
+    assert [one.error for one in undo(str(stranger.album))] == [None]
+    assert tree(camera) == before
+    stranger.check()
+
+
+def test_a_copy_that_was_cut_off_gets_no_trust_from_ones_own(stranger):
+    """This user goes on copying there, from outside, while the stranger's copy waits."""
+    (stranger.album / "x.jpg").symlink_to(stranger.home / "secret.jpg")
+    stranger.claim("x.jpg", "dog/mine.jpg")
+    change(stranger.album, "UPDATE runs SET action = 'copy'")
+    stop(stranger.album)
+    camera = stranger.album.parent / "camera"
+    plant(camera, {"c.jpg": b"three"})
+    file_all(camera, {"c.jpg": "cat"}, "copy", to=stranger.album)
+    assert [one.error for one in undo(str(stranger.album))] == [None]
+    stranger.check()
+
+
+def behind_the_indexes(album: Path, *change: object) -> None:
+    """Change a journal, but not what its indexes say of it."""
+    rows = "sqlite_schema WHERE type = 'index'"
+    for statements in (
+        (
+            ("CREATE TEMP TABLE kept AS SELECT * FROM sqlite_schema",),
+            (f"DELETE FROM {rows}",),
+            ("UPDATE sqlite_schema SET sql = replace(sql, ' UNIQUE', '')",),
+            ("ATTACH ? AS other", str(album / "kept.db")),
+            ("CREATE TABLE other.kept AS SELECT * FROM temp.kept",),
+        ),
+        (change,),
+        (
+            ("ATTACH ? AS other", str(album / "kept.db")),
+            ("DELETE FROM sqlite_schema",),
+            ("INSERT INTO sqlite_schema SELECT * FROM other.kept",),
+        ),
+    ):
+        with closing(sqlite3.connect(journal_of(album), isolation_level=None)) as journal:
+            journal.execute("PRAGMA writable_schema = ON")
+            for statement, *values in statements:
+                journal.execute(statement, values)
+    (album / "kept.db").unlink()
+
+
+def test_an_index_that_hides_steps_gets_no_trust(stranger):
+    keys = stranger.home / ".ssh" / "authorized_keys"
+    change(stranger.album, "INSERT INTO folders VALUES (99, ?)", os.fsencode(keys.parent))
+    change(stranger.album, "UPDATE steps SET name = ?", os.fsencode(keys.name))
+    behind_the_indexes(stranger.album, "UPDATE steps SET place = 99")
+    with pytest.raises(FilingError, match="this user did not begin it"):
+        undo(str(stranger.album))
+    assert not keys.exists()
+    stranger.check()
+
+
+def test_an_index_that_says_another_folder_puts_nothing_there(stranger):
+    camera = stranger.album.parent / "camera"
+    plant(camera, {"c.jpg": b"three"})
+    before = tree(camera)
+    change(stranger.album, "INSERT INTO folders VALUES (99, ?)", os.fsencode(camera))
+    behind_the_indexes(
+        stranger.album, "UPDATE folders SET path = ? WHERE folder = 99", os.fsencode(stranger.home)
+    )
+    with pytest.raises(FilingError, match="camera has the number of another folder"):
+        file_all(camera, {"c.jpg": "cat"}, "move", to=stranger.album)
+    assert tree(camera) == before
+    stranger.check()
+
+
 @pytest.mark.parametrize("source", [True, False])
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_a_link_in_a_strangers_album_leads_nothing_outside(stranger, source, is_stopped):

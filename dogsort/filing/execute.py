@@ -284,7 +284,7 @@ def _recover(journal: Journal, trusted: Run | None) -> list[str]:
     for run in journal.cut_off():
         planned, returning = journal.steps(run, "planned")[::-1], journal.steps(run, "returning")
         is_trusted = trusted is not None and run.token == trusted.token
-        if (planned or returning) and not (is_trusted or journal.is_trusted(run, planned)):
+        if (planned or returning) and not (is_trusted or journal.is_trusted(run)):
             said.append(f"the run begun {run.started} was cut off, and is left so: {STRANGE}")
             continue
         if run.stopped:

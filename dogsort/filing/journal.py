@@ -161,7 +161,7 @@ class Journal:
             self._database.execute("PRAGMA journal_mode = TRUNCATE")
             self._database.execute("PRAGMA synchronous = FULL")  # what is written is on disk
             version = self._rows("PRAGMA user_version")[0][0]
-            if version == 0:  # new, or killed before anything was written down
+            if version == 0 and not self._schema():  # new, or killed before it was made
                 with self._writing():
                     for statement in SCHEMA:
                         self._database.execute(statement)
@@ -206,12 +206,15 @@ class Journal:
             remember_own(run.token, self.folder)
         with self._errors(), self._writing() as database:
             if not self._rows("SELECT 1 FROM runs WHERE run = ?", run.number):
-                undone = "WHERE run IN (SELECT run FROM runs WHERE state = 'undone')"
+                # Also those of no run, which are a stranger's: they would become this one's.
+                forgotten = "WHERE run NOT IN (SELECT run FROM runs WHERE state != 'undone')"
                 for table in ("steps", "made"):
-                    database.execute(f"DELETE FROM {table} {undone}")  # noqa: S608
+                    database.execute(f"DELETE FROM {table} {forgotten}")  # noqa: S608
                 database.execute("UPDATE runs SET state = 'filed' WHERE state != 'undone'")
             database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", run)
             first = self._rows("SELECT coalesce(max(step), 0) + 1 FROM steps")[0][0]
+            if max(run.number, first + len(steps)) >= MOST:
+                raise ValueError("its numbers are used up")
             numbered = [step._replace(number=first + index) for index, step in enumerate(steps)]
             database.executemany(
                 "INSERT INTO made VALUES (?, ?)",
@@ -333,18 +336,19 @@ class Journal:
             made = [self._path(folder, inside=True) for (folder,) in self._rows(query, run.number)]
         return sorted(made, key=len, reverse=True)
 
-    def is_trusted(self, run: Run, again: Sequence[Step] = ()) -> bool:
+    def is_trusted(self, run: Run) -> bool:
         """Tell whether all that a run filed lay below its folder, or the run is this user's own.
 
-        Args:
-            run: the one.
-            again: steps to be taken again: what they copy must lie there, too, if it is a link.
+        If it was cut off, what a link leads to that it may copy must lie there, too.
         """
-        query = "SELECT DISTINCT place FROM steps WHERE run = ?"
+        # What an index says may differ from what is read of the steps later.
+        query = "SELECT DISTINCT place FROM steps NOT INDEXED WHERE run = ?"
         with self._errors():
             places = [self._path(place) for (place,) in self._rows(query, run.number)]
-        reaches_out = not all(map(self._is_inside, places)) or self._reaches_out(run, again)
-        return not reaches_out or is_own(run.token, self.folder)
+        is_inside = all(map(self._is_inside, places))
+        if is_inside and not self._reaches_out(run, self.steps(run, "planned")):
+            return True
+        return is_own(run.token, self.folder)
 
     def _reaches_out(self, run: Run, steps: Iterable[Step]) -> bool:
         """Tell whether a source lies outside the folder, or, if it is copied, leads there."""
@@ -382,8 +386,10 @@ class Journal:
         if folder not in self._numbers:
             blob = self._blob(folder)
             self._database.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (blob,))
-            query = "SELECT folder FROM folders WHERE path = ?"
-            self._numbers[folder] = self._rows(query, blob)[0][0]
+            number = self._rows("SELECT folder FROM folders WHERE path = ?", blob)[0][0]
+            if self._path(number) != folder:  # it is found by an index, and read by its number
+                raise ValueError(f"{folder} has the number of another folder")
+            self._numbers[folder] = number
         return self._numbers[folder]
 
     def _blob(self, folder: str) -> bytes:
@@ -447,6 +453,7 @@ class Journal:
             self._database.execute("COMMIT")
         except BaseException:
             self._numbers.clear()
+            self._paths.clear()
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             raise
