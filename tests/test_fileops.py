@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,22 @@ def test_a_rename_that_fails_half_way_leaves_nothing_behind(photo, place, monkey
     with pytest.raises(PermissionError):
         fileops.rename(place(photo), place(photo.parent / "dog" / "b.jpg"))
     assert files_below(photo.parent) == {"a.jpg": b"photo"}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT])
+@pytest.mark.parametrize("way", [without_exclusive_rename, without_hard_links])
+def test_a_rename_that_seems_to_fail_loses_nothing(photo, place, monkeypatch, way, number):
+    """As over NFS, if an answer is lost, and the server is asked once more."""
+    way(monkeypatch)
+
+    def fail(done: Callable[..., None], *names: str, **options: int) -> None:
+        done(*names, **options)
+        refuse(number)()
+
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(os, name, partial(fail, getattr(os, name)))
+    fileops.rename(place(photo), place(photo.parent / "dog" / "b.jpg"))
+    assert files_below(photo.parent) == {"dog/b.jpg": b"photo"}
 
 
 @RENAMES
@@ -499,6 +516,48 @@ def test_undo_leaves_no_photo_in_two_places_that_cannot_be_deleted(tmp_path, els
     assert files_below(elsewhere) == {}
     assert [one.error for one in undo(str(tmp_path))] == [None]
     assert tree(elsewhere) == before
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT, errno.ESTALE])
+@pytest.mark.parametrize("way", ["file", "undo"])
+def test_a_delete_that_seems_to_fail_loses_nothing(tmp_path, elsewhere, monkeypatch, number, way):
+    """A card is pulled, or an answer of a server is lost: the copy may be the only one."""
+    plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about one"})
+    before = tree(tmp_path)
+    unlink, failing = os.unlink, ["a.jpg", "a.xmp"]
+
+    def fail(name: str, **options: object) -> None:
+        unlink(name, **options)
+        if name in failing:
+            failing.remove(name)
+            raise OSError(number, os.strerror(number))
+
+    if way == "undo":
+        file_all(tmp_path, {"a.jpg": "dog"}, "move", to=elsewhere)
+    monkeypatch.setattr(os, "unlink", fail)
+    if way == "undo":
+        undo(str(elsewhere))
+    else:
+        file_all(tmp_path, {"a.jpg": "dog"}, "move", to=elsewhere)
+    assert failing == []
+    found = [*files_below(tmp_path).values(), *files_below(elsewhere).values()]
+    assert sorted(found) == [b"about one", b"one"]
+    undo(str(elsewhere))
+    assert tree(tmp_path) == before
+
+
+def test_a_photo_that_may_have_two_names_has_one_the_next_time(tmp_path, elsewhere, monkeypatch):
+    plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about one"})
+    before = tree(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse(errno.EIO))
+        filed = file_all(tmp_path, {"a.jpg": "dog"}, "move", to=elsewhere)
+    said = "Input/output error; it may have both names until its disk answers"
+    assert [one.error for one in filed] == [said] * 2
+    assert tree(tmp_path) == before
+    assert [one.error for one in undo(str(elsewhere))] == [None] * 2
+    assert files_below(elsewhere) == {}
+    assert tree(tmp_path) == before
 
 
 def test_dates_that_memory_cards_cannot_keep_are_known_again(photo):

@@ -161,6 +161,31 @@ def test_what_lies_on_a_card_that_is_not_there_is_filed_when_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("action", ["move", "copy"])
+def test_what_belongs_to_a_photo_waits_with_it(tmp_path, action):
+    plant(tmp_path / "card", {"a.jpg": b"one", "a.xmp": b"about one"})
+    before = tree(tmp_path / "card")
+    file_all(tmp_path / "card", {"a.jpg": "dog"}, action, to=tmp_path / "sorted")
+    stop(tmp_path / "sorted")
+    (tmp_path / "card").rename(tmp_path / "pulled")
+    assert len(errors_of(tmp_path / "sorted")) == 2
+    (tmp_path / "pulled").rename(tmp_path / "card")
+    assert errors_of(tmp_path / "sorted") == [None] * 2
+    assert tree(tmp_path / "card") == before
+    assert tree(tmp_path / "sorted") == {}
+
+
+@pytest.mark.parametrize("action", ["move", "copy"])
+def test_what_belongs_to_a_photo_that_went_and_is_gone_comes_back(tmp_path, action):
+    plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about one"})
+    file_all(tmp_path, {"a.jpg": "dog"}, action)
+    stop(tmp_path)
+    (tmp_path / "dog" / "a.jpg").unlink()
+    (tmp_path / "a.jpg").unlink(missing_ok=True)
+    assert errors_of(tmp_path) == [None]
+    assert set(tree(tmp_path)) == {"a.xmp"}
+
+
+@pytest.mark.parametrize("action", ["move", "copy"])
 def test_an_empty_file_that_kept_a_name_goes(tmp_path, action):
     """It is what a kill leaves where the system has neither hard links nor a safe rename."""
     plant(tmp_path, {"a.jpg": b"one"})

@@ -131,9 +131,11 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
             missing += [step] * isinstance(error, Missing)
             left += [step] * (error is not None and not isinstance(error, Lost))
             yield step, error
-    if missing and not back:  # as if a disk were not there: it may be the next time
-        journal.mark(run, others=[(step, "done") for step in missing])
-        left += missing
+    # If a later run has them, or it is as if a disk were not there, they may be there next time.
+    later = [step for step in missing if not back or journal.moved_from(step.target)]
+    if later:
+        journal.mark(run, others=[(step, "done") for step in later])
+        left += later
     if not left:
         _remove_folders(journal, run)
         journal.mark(run._replace(state="undone"))
@@ -234,8 +236,10 @@ def _take(
         for index, step in enumerate(steps):
             error = None
             try:
-                if way == "there" and step.sidecar and photo_error is not None:
-                    raise FilingError("its photo was not filed")
+                # What went before a kill is taken all the same, or undo would not know of it.
+                went = again and os.path.lexists(step.target)
+                if way == "there" and step.sidecar and photo_error is not None and not went:
+                    raise type(photo_error)("its photo was not filed")
                 if (extra := take(step, run.action, way, again, folders)) is not None:
                     extras[index] = extra
             except FilingError as reason:
@@ -248,7 +252,11 @@ def _take(
             folders.sync()
     usual: State = "done" if way == "there" else "undone"
     outcomes = list(zip(steps, errors, strict=True))
-    others = [(step, _state_after(way, again, error)) for step, error in outcomes if error]
+    others = [
+        (step, _state_after(way, again or index in extras, error))
+        for index, (step, error) in enumerate(outcomes)
+        if error
+    ]
     journal.mark(run, steps, "planned" if way == "there" else "returning", usual, others)
     return outcomes
 
@@ -259,7 +267,9 @@ def _delete(
     """Delete what has two names, and note the errors: then it keeps both, or only the old one."""
     photo_error: FilingError | None = None
     for index, step in enumerate(steps):
-        stays = way == "there" and step.sidecar and photo_error is not None
+        # If a disk does not answer, the photo still goes there.
+        was_filed = photo_error is None or isinstance(photo_error, FolderGone)
+        stays = way == "there" and step.sidecar and not was_filed
         try:
             if index in extras:
                 reason = FilingError("its photo was not filed") if stays else None
@@ -271,11 +281,11 @@ def _delete(
         photo_error = photo_error if step.sidecar else errors[index]
 
 
-def _state_after(way: Way, again: bool, error: FilingError) -> State | None:
+def _state_after(way: Way, begun: bool, error: FilingError) -> State | None:
     if way == "back":
         return "lost" if isinstance(error, Lost) else "done"
     # Until its disk is there.
-    return "planned" if again and isinstance(error, FolderGone) else None
+    return "planned" if begun and isinstance(error, FolderGone) else None
 
 
 def _recover(journal: Journal, trusted: Run | None) -> list[str]:

@@ -181,8 +181,9 @@ def rename(source: Place, target: Place) -> None:
         try:
             unlink(source)
         except OSError:
-            unlink(target)
-            raise
+            if status_of(source) is not None:  # else it went, and only a server's answer was lost
+                unlink(target)
+                raise
 
 
 def _rename_onto_placeholder(source: Place, target: Place) -> None:
@@ -192,6 +193,9 @@ def _rename_onto_placeholder(source: Place, target: Place) -> None:
     try:
         replace(source, target)
     except OSError:
+        status = status_of(target)
+        if status_of(source) is None and status is not None and status.st_size > 0:
+            return  # it went, and only a server's answer was lost
         unlink(target)
         raise
 

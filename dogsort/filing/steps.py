@@ -16,6 +16,7 @@ from dogsort.errors import FilingError
 from dogsort.filing.fileops import (
     UNSUPPORTED,
     Folder,
+    FolderGone,
     Place,
     copy,
     hardlink,
@@ -42,6 +43,9 @@ FAT_EPOCH = 315_532_800 * 10**9
 
 #: File systems that keep local time shift all times when the clocks change, by such steps, in ns.
 TIME_ZONE_STEP = 900 * 10**9
+
+#: How systems say that a file may not be deleted; after other errors it may be gone.
+REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
 
 
 class DiskFailed(FilingError):
@@ -185,6 +189,7 @@ def delete(extra: Extra, unless: FilingError | None = None) -> None:
 
     Raises:
         DiskFailed: if neither can be deleted.
+        FolderGone: if its disk does not answer; both are left, for the other may be the only one.
         FilingError: if it was changed in the meantime, or cannot be deleted; or ``unless``.
     """
     try:
@@ -195,9 +200,12 @@ def delete(extra: Extra, unless: FilingError | None = None) -> None:
             raise unless
         if _stamp(now) != _stamp(extra.status):
             raise FilingError("it was changed in the meantime")
-        unlink(extra.place)
+        with suppress(FileNotFoundError):
+            unlink(extra.place)
     except (OSError, FilingError) as error:
         reason = str(getattr(error, "strerror", None) or error)
+        if isinstance(error, OSError) and error.errno not in REFUSED:
+            raise FolderGone(f"{reason}; it may have both names until its disk answers") from error
         if extra.made is not None:
             try:
                 with suppress(FileNotFoundError):
