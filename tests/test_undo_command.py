@@ -112,10 +112,11 @@ def test_what_can_never_be_put_back_keeps_nobody_from_the_run_before(dogsort, tm
     assert "undone already" in dogsort("undo", album).stderr.decode()
 
 
-def test_a_photo_that_a_later_run_filed_again_is_put_back_after_that(dogsort, tmp_path):
-    plant(tmp_path, {"a.jpg": b"one"})
+@pytest.mark.parametrize("filed", [["a.jpg"], ["a.jpg", "b.jpg"]])
+def test_a_photo_that_a_later_run_filed_again_is_put_back_after_that(dogsort, tmp_path, filed):
+    plant(tmp_path, {"a.jpg": b"one", "b.jpg": b"two"})
     before = tree(tmp_path)
-    file_all(tmp_path, {"a.jpg": "dog"}, "move")
+    file_all(tmp_path, dict.fromkeys(filed, "dog"), "move")
     file_all(tmp_path, {"dog/a.jpg": "cat"}, "move")
     assert dogsort("undo", tmp_path, "--run", "1").returncode == 3
     assert dogsort("undo", tmp_path).returncode == 0
