@@ -227,6 +227,22 @@ def test_what_cannot_be_read_after_a_kill_keeps_nobody_from_filing(tmp_path):
     assert "Permission denied" in said_by_undo(tmp_path)
 
 
+def test_all_folders_around_new_ones_are_put_on_disk(tmp_path, monkeypatch):
+    """Or a power cut would take them, and the photos that were moved into them."""
+    plant(tmp_path, {"a.jpg": b"one"})
+    synced, sync = set(), fileops.Folder.sync
+
+    def record(folder: fileops.Folder) -> None:
+        synced.add(folder.path)
+        sync(folder)
+
+    monkeypatch.setattr(fileops.Folder, "sync", record)
+    to = tmp_path / "new" / "deep" / "sorted"
+    assert [one.error for one in file_all(tmp_path, {"a.jpg": "dog"}, "move", to=to)] == [None]
+    around = {to / "dog", to, *to.parents[: len(to.parts) - len(tmp_path.parts)]}
+    assert set(map(str, around)) <= synced
+
+
 @pytest.mark.parametrize("what", ["file", "undo"])
 def test_a_folder_that_cannot_be_put_on_disk_ends_the_command(tmp_path, monkeypatch, what):
     plant(tmp_path, PHOTOS)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from dogsort.errors import FilingError
-from dogsort.filing.fileops import Folder
+from dogsort.filing.fileops import Folder, FolderGone
 from dogsort.filing.journal import FOLDER_NAME
 
 __all__ = ["locked"]
@@ -32,10 +32,12 @@ def locked(folder: str) -> Iterator[None]:
     try:
         if not place.is_dir():
             place.mkdir(parents=True, exist_ok=True)
-            # On disk before anything in it counts.
-            for outer in (place.parent, place.parent.parent):
-                with closing(Folder(str(outer))) as made:
-                    made.sync()
+            # On disk before anything in it counts, with all around it, which may be as new.
+            for outer in place.parents:
+                with suppress(FolderGone), closing(Folder(str(outer))) as around:
+                    around.sync()
+                if outer.is_mount():
+                    break
         lock = FileLock(place / LOCK_NAME, timeout=0)
         lock.acquire()
     except Timeout:
