@@ -97,6 +97,7 @@ def test_all_kinds_in_one_folder_keep_apart():
         (["DSC_1.NEF.xmp", "DSC_1.JPG"], []),
         (["b.pp3", "b.jpg"], []),
         (["metadata.json", "b.jpg"], []),
+        (["..MP", "..MP.jpg"], []),  # is hidden, and has no suffix
     ],
 )
 def test_the_best_fit_counts(names, photos):

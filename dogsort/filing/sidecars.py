@@ -45,7 +45,7 @@ _RULES = (
 
 def is_sidecar_name(name: str) -> bool:
     """Tell whether a file of this name may belong to a photo."""
-    return bool(re.fullmatch(rf".+\.(?:{OF_STEM}|{OF_NAME})", name, re.I | re.S))
+    return bool(re.fullmatch(rf"\.(?:{OF_STEM}|{OF_NAME})", os.path.splitext(name)[1], re.I))
 
 
 def named(stem: str, rest: str) -> str:
