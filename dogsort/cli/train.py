@@ -87,27 +87,17 @@ def train(
     given = (data, validation, start, teacher, recipe_file)
     check_paths(path for path in given if path is not None)
     check_extra("train", "training")
-    from dogsort.evaluation.labelled import find_labelled
     from dogsort.network.engines import torch_device
-    from dogsort.training.dataset import check_apart, check_classes, count_shared, hold_out
+    from dogsort.training.dataset import check_apart, count_shared, find_photos
     from dogsort.training.distill import Teacher
     from dogsort.training.recipe import read_recipe
     from dogsort.training.start import read_start
     from dogsort.training.train import train as fine_tune
 
     check_apart(output, [data] if validation is None else [data, validation])
-    photos, program_folders = find_labelled([data])
-    if validation is None:
-        photos, held_out = hold_out(photos)
-    else:
-        check_classes("training", photos)
-        held_out, passed_over = find_labelled([validation])
-        program_folders += passed_over
-        check_classes("validation", held_out)
-        if shared := count_shared(photos, held_out):
-            console.warn(
-                f"{shared} photos of {validation} are trained on, too: figures will flatter"
-            )
+    photos, held_out, program_folders = find_photos(data, validation)
+    if shared := count_shared(photos, held_out):
+        console.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
     console.say(*program_folder_lines(program_folders))
     changes: dict[str, Any] = {"epochs": epochs, "seed": seed}
     recipe = replace(

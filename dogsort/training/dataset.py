@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dogsort.errors import DataError, OutputError, UnreadablePhoto
-from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto
+from dogsort.evaluation.labelled import TRUTHS, LabelledPhoto, find_labelled
 from dogsort.photos.decode import Pixels, decode_file
 from dogsort.records import Failure
 from dogsort.results.output import writing
@@ -29,6 +29,7 @@ __all__ = [
     "check_room",
     "count_shared",
     "decode_photos",
+    "find_photos",
     "hold_out",
 ]
 
@@ -46,6 +47,30 @@ def check_classes(
     missing = set(TRUTHS) - {photo.truth for photo in photos}
     if missing:
         raise DataError(f"no {name} photos of: {', '.join(sorted(missing))}; {advice}")
+
+
+def find_photos(
+    data: str, validation: str | None
+) -> tuple[list[LabelledPhoto], list[LabelledPhoto], list[str]]:
+    """Find photos to train on, and others to validate on.
+
+    Args:
+        data: the folder to train on.
+        validation: the other one; None holds out a part of the first.
+
+    Returns:
+        Both; and the folders of programs that were passed over.
+
+    Raises:
+        DataError: if a class is missing, or as ``find_labelled`` and ``hold_out`` raise it.
+    """
+    photos, program_folders = find_labelled([data])
+    if validation is None:
+        return *hold_out(photos), program_folders
+    check_classes("training", photos)
+    held_out, passed_over = find_labelled([validation])
+    check_classes("validation", held_out)
+    return photos, held_out, program_folders + passed_over
 
 
 def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
