@@ -145,28 +145,22 @@ class Console:
         self._print(map(str.rstrip, drawn.get().splitlines()), stream)
 
     def watch(
-        self, records: Iterable[Record], found: Iterable[Photo | Failure] | int | None
-    ) -> Iterator[Record]:
-        """Pass records on, drawing progress and naming bad files as they come.
+        self, results: Iterable[T], found: Iterable[Photo | Failure] | int | None, what: str = ""
+    ) -> Iterator[T]:
+        """Pass results on, drawing progress and naming bad files as they come.
 
         Args:
-            records: the results, lazily.
+            results: of photos, lazily.
             found: how many there are, or the same scan once more, to be counted on the side;
                 None if that cannot be known.
+            what: is done, before the bar.
         """
-        with self.bar("photo", found) as advance:
-            for record in records:
-                if isinstance(record, Failure):
-                    self.warn(f"{record.path}: {record.error}")
+        with self.bar("photo", found, what) as advance:
+            for result in results:
+                if isinstance(result, Failure):
+                    self.warn(f"{result.path}: {result.error}")
                 advance()
-                yield record
-
-    def count(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
-        """Pass items on, drawing progress."""
-        with self.bar("step", total, what) as advance:
-            for item in items:
-                yield item
-                advance()
+                yield result
 
     @contextmanager
     def bar(

@@ -92,7 +92,7 @@ def evaluate(
     if robustness:
         read = [photo for photo, _ in made.pairs]
         copies = predict_changed(read, classifier)
-        counted = console.count(copies, len(CHANGES) * len(read), "changed copies")
+        counted = console.watch(copies, len(CHANGES) * len(read), "changed copies")
         made.changed = evaluate_groups(counted, classifier.weights.clip)
     _show(made, worst, console, err=output == "-")
     if output is not None:
