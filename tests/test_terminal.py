@@ -70,6 +70,9 @@ def test_info_as_json(dogsort, album, tmp_path):
     dogsort(album, **cache)
     run = dogsort("info", "--json", "--device", "cpu", **cache)
     known = json.loads(run.stdout)
+    told = dogsort("info", "--help").stdout.decode()
+    for key in {*known, *known["thresholds"], *known["cache"]}:
+        assert re.search(rf"\b{key}\b", told), key
     assert known["device"] == "cpu"
     assert set(known["thresholds"]) == {"confidence", "species"}
     assert known["figures"]["accuracy"]["value"] > 0.98

@@ -27,7 +27,13 @@ SUMMARY = "Show version, weights, device, readable formats and the cache."
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the same as JSON, for programs.")
 def info(weights: str | None, device: str, as_json: bool) -> int:
-    """Show the version, the weights and their figures, the device, formats, and the cache."""
+    """Show the version, the weights and their figures, the device, formats, and the cache.
+
+    With --json, it is an object: the versions dogsort and python; weights, the folder; network,
+    hidden, the width of its dense layer, and input_size; thresholds, of confidence and species;
+    clip; figures, as dogsort eval -o writes them; device, and the reason for it; engine; workers;
+    max_pixels of a photo; formats; and cache, with its path, photos, bytes and trouble, if any.
+    """
     from dogsort.classifier import Classifier
     from dogsort.photos.decode import readable_formats
     from dogsort.photos.limits import MAX_PIXELS
