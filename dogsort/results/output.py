@@ -115,7 +115,9 @@ def check_writable(target: str) -> list[str]:
             f"{target}: was changed since dogsort wrote it, and would be lost; move it away, or "
             "write to another file (dogsort file files by it)"
         )
-    kept = os.path.join(os.path.dirname(target), os.path.basename(_kept_name(final)))
+    kept = _kept_name(final)
+    if not os.path.islink(target):
+        kept = os.path.join(os.path.dirname(target), os.path.basename(kept))
     return [f"{target}: is not known to be dogsort's, so what is there now is kept as {kept}"]
 
 
