@@ -313,7 +313,7 @@ def test_very_many_trees_come_back(**drawn):
 def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
     plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about it"})
     planner = Planner(FilingOptions("move", str(tmp_path)))
-    planner.add_labelled(str(tmp_path / "a.jpg"), "dog")
+    planner.add(str(tmp_path / "a.jpg"), "dog")
     filings = planner.filings()
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "a.jpg").write_bytes(b"taken in between")
@@ -337,7 +337,7 @@ def test_many_files_take_little_memory(quick_path, monkeypatch):
         tracemalloc.start()
         try:
             for name in names:
-                planner.add_labelled(str(folder / name), "dog")
+                planner.add(str(folder / name), "dog")
             with at_work(str(folder)) as (journal, _):
                 for _, error in carry_out(planner.filings(), "move", journal):
                     assert error is None
