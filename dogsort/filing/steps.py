@@ -200,8 +200,11 @@ def delete(extra: Extra, unless: FilingError | None = None) -> None:
             raise unless
         if _stamp(now) != _stamp(extra.status):
             raise FilingError("it was changed in the meantime")
-        with suppress(FileNotFoundError):
+        try:
             unlink(extra.place)
+        except OSError:
+            if status_of(extra.place) is not None:  # else it went all the same
+                raise
     except (OSError, FilingError) as error:
         reason = str(getattr(error, "strerror", None) or error)
         if isinstance(error, OSError) and error.errno not in REFUSED:
