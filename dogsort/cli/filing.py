@@ -88,7 +88,8 @@ def file_photos(planner: Planner, journal: Journal, console: Console) -> int:
             for filing, error in carry_out(filings, options.action, journal):
                 if error is None:
                     done.append(filing)
-                    console.detail(f"{options.action} {filing.source} -> {filing.target}")
+                    if console.verbose:
+                        console.detail(f"{options.action} {filing.source} -> {filing.target}")
                 else:
                     console.warn(f"{filing.source}: not filed: {error}")
                 advance()
@@ -99,7 +100,7 @@ def file_photos(planner: Planner, journal: Journal, console: Console) -> int:
     except FilingError as error:
         raise type(error)(f"{error}; to take back what was {past}: {undo}") from error
     failed = len(filings) - len(done)
-    folders = sorted({options.folders()[filing.label] for filing in done})
+    folders = sorted(options.folders()[label] for label in {filing.label for filing in done})
     where = f", into {' and '.join(folders)}" if done else ""
     rest = f"; {failed} could not be" if failed else ""
     console.say(f"{past}: {counted(Counter(map(_kind, done)))}{where}{rest}")
