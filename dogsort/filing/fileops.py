@@ -264,7 +264,8 @@ def copy(source: Place, target: Place, mtime: int | None = None, mode: int | Non
     Raises:
         FileExistsError: if something has the target's name.
         OSError: if it cannot be copied.
-        FilingError: if the copy differs, or an unfinished copy is in the way.
+        FilingError: if the copy differs, an unfinished copy is in the way, or the name is not
+            possible there.
     """
     partial = Place(target.folder, PARTIAL_NAME)
     try:
@@ -282,10 +283,19 @@ def copy(source: Place, target: Place, mtime: int | None = None, mode: int | Non
             os.fsync(writer.fileno())  # with its time and mode
         if not is_same_bytes(source, partial):
             raise FilingError("the copy differs from the original; check the disk")
-        rename(partial, target)
+        _give_name(partial, target)
     except BaseException:
         drop_partial(target.folder)
         raise
+
+
+def _give_name(partial: Place, target: Place) -> None:
+    try:
+        rename(partial, target)
+    except FileExistsError:
+        raise
+    except OSError as error:  # exFAT knows no colon, and says that there is no such file
+        raise FilingError(f"its copy cannot be called {target.name}: {error.strerror}") from error
 
 
 def _keep_attributes(
