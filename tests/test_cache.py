@@ -312,6 +312,38 @@ def test_two_runs_at_once_both_end_right(dogsort, many, tmp_path, cache):
     assert kept(cache) == MANY + 1
 
 
+#: Opens new caches when it is told to.
+OPEN = """
+import sys
+from pathlib import Path
+from dogsort.results.cache import Cache
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(30):
+    cache = Cache(Path(sys.argv[1], str(number)))
+    cache.note_table("t.csv", "digest", [])
+    if cache.trouble:
+        sys.exit(cache.trouble)
+"""
+
+
+def test_many_make_it_at_once(cache):
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, cache], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(8)
+    ]
+    for run in runs:
+        assert run.stdout.readline() == b"ready\n"
+    for run in runs:
+        run.stdin.write(b"\n")
+        run.stdin.flush()
+    for run in runs:
+        run.communicate(timeout=60)
+        assert run.returncode == 0
+
+
 def check_unusable(run, truth: bytes) -> None:
     """One warning, and the rows are there."""
     said = run.stderr.decode()

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -106,7 +107,8 @@ class Cache:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None)
             # Readers and a writer do not wait for each other. A power cut may cost the last rows.
-            self._database.execute("PRAGMA journal_mode = WAL")
+            with suppress(sqlite3.OperationalError):  # if another dogsort does it right now
+                self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
