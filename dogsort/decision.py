@@ -75,7 +75,7 @@ def predictions(
     ]
 
 
-def likeliest(record: Prediction) -> Label:
+def likeliest(p_dog: float, p_pet: float) -> Label:
     """Return the likeliest of dog, cat and neither, which ``unsure`` hides."""
-    joint = joint_probabilities(np.array([record.p_dog]), np.array([record.p_pet]))
+    joint = joint_probabilities(np.array([p_dog]), np.array([p_pet]))
     return ANSWERS[int(joint.argmax())]

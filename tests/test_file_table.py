@@ -256,11 +256,13 @@ def test_what_was_put_right_by_hand_stays(dogsort, tmp_path, options):
     # Somebody saw a cat there; a table of everything still says what the network thinks.
     (tmp_path / "dog" / "2019" / "cat.jpg").write_bytes(b"cat")
     rows = {"dog/2018/b.jpg": "cat", "dog/2019/cat.jpg": "cat", "dog/2019/c.jpg": "dog"}
-    table_of(tmp_path, rows | {"a.jpg": "cat"})
+    with open_table(str(tmp_path / "p.csv")) as table:
+        for path, label in (rows | {"a.jpg": "cat"}).items():
+            table.write(Prediction(path, label, float(label == "dog"), 1.0, 1.0))
     run = dogsort(*move, *options, "-v", cwd=tmp_path)
     assert run.returncode == 0, run.stderr.decode()
     said = run.stderr.decode()
-    assert said.count("folders that earlier runs filed into, passed over: 2") == 1
+    assert said.count("dog: folders in it that earlier runs filed into are passed over") == 1
     if options:
         assert run.stdout.decode().splitlines()[1:] == ["move,a.jpg,./cat/a.jpg,cat,,5"]
         return
@@ -272,6 +274,48 @@ def test_what_was_put_right_by_hand_stays(dogsort, tmp_path, options):
     table_of(tmp_path, {"dog/2019/cat.jpg": "cat"})
     assert dogsort(*move, "--photos", "dog/2019", cwd=tmp_path).returncode == 0
     assert (tmp_path / "cat" / "cat.jpg").exists()
+
+
+@pytest.mark.parametrize("is_filed_into_elsewhere", [False, True])
+def test_a_mistake_found_after_filing_is_corrected_by_a_table(
+    dogsort, tmp_path, album, is_filed_into_elsewhere
+):
+    to = ["--to", tmp_path / "sorted"] if is_filed_into_elsewhere else []
+    home = tmp_path / "sorted" if to else album
+    before = files_below(album)
+    assert dogsort(album, "--move", *to).returncode == 0
+    table = tmp_path / "again.csv"
+    assert dogsort(home, "-o", table).returncode == 0
+    lines = table.read_text().splitlines(keepends=True)
+    (line,) = [line for line in lines if "kitten" in line]
+    table.write_text("".join(lines).replace(line, line.replace(",cat,", ",dog,")))
+    run = dogsort("file", table, "--move", "--photos", home)
+    assert run.returncode == 0, run.stderr.decode()
+    assert (home / "dog" / "kitten.jpeg").exists()
+    assert (home / "cat" / "chelsea.png").exists()  # it was not corrected
+    for _ in "12":
+        assert dogsort("undo", home).returncode == 0
+    assert files_below(album) == before
+
+
+def test_a_table_that_is_not_utf8_is_named(dogsort, tmp_path):
+    plant(tmp_path, {"Hündchen.jpg": b"x"})
+    (tmp_path / "p.csv").write_bytes("path,label\nHündchen.jpg,dog\n".encode("cp1252"))
+    run = dogsort("file", "p.csv", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 3
+    assert "or the table is not UTF-8: save it as 'CSV UTF-8'" in run.stderr.decode()
+
+
+def test_a_folder_of_photos_takes_no_others(dogsort, tmp_path):
+    plant(tmp_path, {"a.jpg": b"x", "2019/b.jpg": b"y"})
+    table_of(tmp_path, {"a.jpg": "unsure"})
+    command = ("file", "p.csv", "--move", "--to", ".")
+    run = dogsort(*command, "--unsure-to", "2019", cwd=tmp_path)
+    assert run.returncode == 2
+    assert "--unsure-to '2019': that folder has photos of its own" in run.stderr.decode()
+    for _ in "12":  # what was filed there is no reason
+        assert dogsort(*command, "--unsure-to", "check", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "check" / "a.jpg").exists()
 
 
 def test_names_that_are_no_utf8_need_csv(dogsort, tmp_path):

@@ -205,7 +205,7 @@ def test_filed_photos_are_counted_and_rows_are_for_who_asks(dogsort, album):
     rows = list(csv.DictReader(run.stdout.decode().splitlines()))
     assert {row["path"]: row["label"] for row in rows}["album/kitten.jpeg"] == "cat"
     assert len(rows) == 6
-    assert b"Put back 3 files." in dogsort("undo", "album", cwd=album.parent).stderr
+    assert b"Removed 3 copies." in dogsort("undo", "album", cwd=album.parent).stderr
     run = dogsort("album", "--move", "-o", "p.csv", cwd=album.parent)
     assert (run.returncode, run.stdout) == (0, b"")
     assert len((album.parent / "p.csv").read_text().splitlines()) == 7
@@ -244,7 +244,7 @@ def test_two_actions_into_one_folder_are_undone_one_by_one(dogsort, album, tmp_p
     assert dogsort("undo", place).stderr == b"Put back 1 file.\n"
     assert tree(place) == between
     assert tree(tmp_path / "late") == late
-    assert dogsort("undo", place).stderr == b"Put back 3 files.\n"
+    assert dogsort("undo", place).stderr == b"Removed 3 copies.\n"
     assert tree(place) == {}
     assert tree(album) == before
     undone = dogsort("undo", place)
@@ -260,4 +260,4 @@ def test_filing_again_by_another_action_files_nothing_twice(dogsort, album):
     assert b"already there, or the same as another one, so not filed again: 3" in run.stderr
     assert b"moved: nothing" in run.stderr
     assert tree(album) == before
-    assert b"Put back 3 files." in dogsort("undo", album).stderr
+    assert b"Removed 3 links." in dogsort("undo", album).stderr

@@ -141,14 +141,13 @@ def test_looking_changes_nothing_and_waits_for_nobody(dogsort, filed):
     said = run.stderr.decode()
     assert (run.returncode, run.stdout) == (0, b"")
     assert f"{filed / 'cat/tom.jpg'} -> {filed.parent / 'late/tom.jpg'}\n" in said
-    assert "Would put back 1 file of the run begun " in said
-    assert said.endswith(" (copy).\n")
+    assert "Would remove 1 copy of the run begun " in said
     assert tree(filed) == before
     assert (filed / FOLDER_NAME / "journal.db").read_bytes() == journal
     older = dogsort("undo", filed, "--dry-run", "--run", 1)
     assert b"Would put back 3 files of the run begun " in older.stderr
     assert tree(filed) == before
-    assert dogsort("undo", filed).stderr == b"Put back 1 file.\n"
+    assert dogsort("undo", filed).stderr == b"Removed 1 copy.\n"
     assert dogsort("undo", filed).stderr == b"Put back 3 files.\n"
     nothing = dogsort("undo", filed, "--dry-run")
     assert nothing.returncode == 1
@@ -160,7 +159,7 @@ def test_a_dry_undo_of_a_killed_run_leaves_it_killed(dogsort, filed):
     before = tree(filed)
     run = dogsort("undo", filed, "--dry-run")
     assert run.returncode == 0, run.stderr.decode()
-    assert b"Would put back 1 file" in run.stderr
+    assert b"Would remove 1 copy" in run.stderr
     assert tree(filed) == before
     (row,) = table(dogsort("history", filed).stdout)
     assert row["state"] == "planned"

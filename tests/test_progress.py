@@ -127,7 +127,7 @@ def test_a_run_of_less_than_two_seconds_draws_no_bar(album, columns):
     expected = Terminal(columns, album, "--no-progress", hasty=False).end()
     run = Terminal(columns, album, hasty=False)  # takes all from the cache
     assert run.end() == expected
-    assert b"loading the network" in run.text
+    assert b"loading the model" in run.text
     assert not BAR.search(run.text)
 
 
@@ -142,7 +142,7 @@ def test_a_run_of_more_than_two_seconds_draws_one(crowd, tmp_path, columns):
     run.process.stdin.write(names[: len(names) // 2])
     run.process.stdin.flush()
     deadline = time.monotonic() + 60
-    while b"loading the network ...\r" not in run.text:
+    while b"loading the model ...\r" not in run.text:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     time.sleep(3)

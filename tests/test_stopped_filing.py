@@ -144,7 +144,7 @@ def test_a_killed_run_is_gone_on_with(dogsort, quick_path):
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was stopped; what it was at is finished now" in said
+    assert "was stopped; files that it had begun and that are finished now: " in said
     assert "moved by an earlier run: " in said
     assert states(dogsort, album) == ["done"] * MANY
     undone = dogsort("undo", album)
@@ -194,7 +194,7 @@ def test_a_run_that_was_killed_at_its_end_leaves_nothing_to_do(dogsort, album, h
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was stopped; what it was at is finished now" in said
+    assert "was stopped; files that it had begun and that are finished now: " in said
     assert "moved: nothing" in said
     if how == "photos":
         for photo in photos:
@@ -250,7 +250,7 @@ def test_another_action_is_a_run_of_its_own(dogsort, album, tmp_path):
     assert b"moved: 1 dog" in run.stderr
     assert dogsort("undo", place).stderr == b"Put back 1 file.\n"
     assert tree(place) == between
-    assert dogsort("undo", place).stderr == b"Put back 3 files.\n"
+    assert dogsort("undo", place).stderr == b"Removed 3 copies.\n"
     assert (tree(place), tree(album)) == ({}, before)
 
 

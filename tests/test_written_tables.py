@@ -232,7 +232,7 @@ def test_a_table_that_was_moved_needs_to_be_told(dogsort, place):
     (place / "t.csv").rename("moved.csv")
     run = dogsort("file", "moved.csv", "--move")
     assert run.returncode == 2
-    assert "--move needs --to FOLDER" in run.stderr.decode()
+    assert "--move needs --photos FOLDER" in run.stderr.decode()
     (place / "tables").mkdir()
     (place / "moved.csv").rename("tables/moved.csv")
     run = dogsort("file", "tables/moved.csv", "--move")
@@ -252,6 +252,6 @@ def test_a_table_of_several_folders_needs_to_be_told(dogsort, place):
     assert dogsort("photos", "more", "-o", "t.csv").returncode == 0
     run = dogsort("file", "t.csv", "--move")
     assert run.returncode == 2
-    assert "--move needs --to FOLDER" in run.stderr.decode()
+    assert "--move needs --photos FOLDER" in run.stderr.decode()
     assert dogsort("file", "t.csv", "--copy", "--to", "sorted").returncode == 0
     assert len(filed_in(place / "sorted")) == 3  # the others are the same once more

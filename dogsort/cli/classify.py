@@ -90,7 +90,10 @@ def classify(
         raise UsageError("--null needs PATH -, the names on stdin")
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
-    options = read_filing_options(filing, default, folders, "the only PATH is a folder")
+    if default is None and filing["to"] is None:
+        check_paths(path for path in paths if path != "-")  # or --to would seem to be the remedy
+    missing = "needs --to FOLDER unless the only PATH is a folder"
+    options = read_filing_options(filing, default, folders, missing)
     planner = None if options is None else Planner(options)
     with ExitStack() as stack:
         journal = None

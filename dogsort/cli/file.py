@@ -61,8 +61,11 @@ def file(
     with open_cache(False, console) as cache, ExitStack() as stack:
         roots = _folders_of(table, below, cache)
         default = roots[0] if len(roots) == 1 else photos
-        unless = "the table was written by dogsort from one folder, or --photos names it"
-        options = read_filing_options(filing, default, roots or [below], unless)
+        missing = (
+            "needs --photos FOLDER, the folder of the photos, since dogsort does not know of which "
+            "one this table is (it was renamed, moved, or written otherwise); or --to FOLDER"
+        )
+        options = read_filing_options(filing, default, roots or [below], missing)
         if options is None:
             raise UsageError("say what to do: --move, --copy, --link or --hardlink")
         planner = Planner(options)

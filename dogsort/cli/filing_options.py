@@ -10,7 +10,9 @@ import click
 
 from dogsort.cli.options import FOLDER
 from dogsort.errors import FilingError, UsageError
+from dogsort.filing.journal import filed_into
 from dogsort.filing.options import FILED, Action, FilingOptions
+from dogsort.photos.scan import is_photo_name
 
 __all__ = ["filing_options", "read_filing_options"]
 
@@ -42,7 +44,7 @@ def filing_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def read_filing_options(
-    options: Mapping[str, Any], default: str | None, roots: Sequence[str], unless: str
+    options: Mapping[str, Any], default: str | None, roots: Sequence[str], missing: str
 ) -> FilingOptions | None:
     """Return what is asked for, after looking whether it can be done.
 
@@ -50,7 +52,7 @@ def read_filing_options(
         options: as ``filing_options`` give them.
         default: the folder to file into without --to; None if there is none.
         roots: the folders whose sub-folders --keep-tree keeps.
-        unless: when there is a default, for people.
+        missing: what to say if --to is needed.
 
     Returns:
         None if nothing is to be filed.
@@ -64,7 +66,7 @@ def read_filing_options(
         return None
     folder = default if options["to"] is None else options["to"]
     if folder is None:
-        raise UsageError(f"--{action} needs --to FOLDER unless {unless}")
+        raise UsageError(f"--{action} {missing}")
     if folder == "":
         raise UsageError("--to: the name of the folder is empty")
     if options["keep_tree"] and not roots:
@@ -77,7 +79,18 @@ def read_filing_options(
         action, folder, unsure_to=unsure_to, neither_to=neither_to, keep_tree=tree
     )
     _check_folders(folder, chosen.folders().values())
+    for option, name in (("--unsure-to", unsure_to), ("--neither-to", neither_to)):
+        _check_not_in_use(option, folder, name)
     return chosen
+
+
+def _check_not_in_use(option: str, folder: str, name: str | None) -> None:
+    """Refuse a folder of the user's own photos: later runs would pass it over, as filed into."""
+    place = os.path.join(os.path.realpath(folder), name or "")
+    if name is None or not os.path.isdir(place) or place in filed_into(folder):
+        return
+    if any(map(is_photo_name, os.listdir(place))):
+        raise UsageError(f"{option} {name!r}: that folder has photos of its own; give another name")
 
 
 def _action(options: Mapping[str, Any]) -> Action | None:

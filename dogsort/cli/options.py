@@ -143,7 +143,7 @@ class EngineOptions:
         """Load the network, saying so where it may take a moment."""
         # Pillow warns from 89 megapixels on; dogsort has its own limit and says so per photo.
         warnings.filterwarnings("ignore", module="PIL")
-        with console.status("loading the network ..."):
+        with console.status("loading the model ..."):
             from dogsort.classifier import Classifier
 
             classifier = Classifier(**asdict(self), min_confidence=min_confidence)

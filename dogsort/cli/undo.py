@@ -12,6 +12,7 @@ from dogsort.cli.options import FOLDER, SOME_FAILED, command
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.execute import STRANGE, at_work, put_back
 from dogsort.filing.journal import Journal, Run
+from dogsort.filing.options import Action
 from dogsort.results.text import printable
 
 __all__ = ["undo"]
@@ -40,8 +41,9 @@ def undo(folder: str, dry_run: bool, number: int | None, yes: bool, console: Con
         if dry_run:
             steps = journal.steps(run, "planned", "done", "returning")
             console.detail(*(f"{step.target} -> {step.source}" for step in steps))
-            files = _files(len(steps))
-            console.say(f"Would put back {files} of the run begun {run.started} ({run.action}).")
+            would = "Would put back" if run.action == "move" else "Would remove"
+            files = _counted(run.action, len(steps))
+            console.say(f"{would} {files} of the run begun {run.started}.")
             return 0
         trusted = run if yes or _confirmed(journal, run) else None
     with at_work(folder, trusted) as (journal, found):
@@ -96,9 +98,15 @@ def _put_back(journal: Journal, run: Run, console: Console) -> int:
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("what was put back stays so; the same command goes on") from None
-    console.say(f"Put back {_files(back)}." + (f" {left} could not be." if left else ""))
+    rest = f" {left} could not be." if left else ""
+    did = "Put back" if run.action == "move" else "Removed"
+    console.say(f"{did} {_counted(run.action, back)}.{rest}")
     return left
 
 
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
+def _counted(action: Action, count: int) -> str:
+    """Say how many files undo puts back, or how many copies or links it removes."""
+    one, many = {"move": ("file", "files"), "copy": ("copy", "copies")}.get(
+        action, ("link", "links")
+    )
+    return f"1 {one}" if count == 1 else f"{count} {many}"

@@ -297,10 +297,14 @@ def _recover(journal: Journal, trusted: Run | None) -> list[str]:
         if (planned or returning) and not (is_trusted or journal.is_trusted(run)):
             said.append(f"the run begun {run.started} was cut off, and is left so: {STRANGE}")
             continue
-        if run.stopped:
-            said.append(f"the run begun {run.started} was stopped; what it was at is finished now")
         outcomes = _take(planned, journal, run, "there", again=True) if planned else []
         outcomes += _take(returning, journal, run, "back", again=True) if returning else []
+        if run.stopped:
+            done = sum(error is None for _, error in outcomes)
+            said.append(
+                f"the run begun {run.started} was stopped; files that it had begun and that are "
+                f"finished now: {done}"
+            )
         said += [f"{step.source}: {error}" for step, error in outcomes if error is not None]
     return said
 

@@ -72,6 +72,8 @@ class Walked(NamedTuple):
 def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
     """Leave out the rows that a scan would not have found: somebody may have sorted there by hand.
 
+    A row that a person corrected counts in any folder that was filed into.
+
     Args:
         rows: of the table.
         roots: the folders to be walked; a row below none of them was named by itself.
@@ -100,7 +102,11 @@ def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
             filed.update(told(below))
         return None
 
-    found = [(row, left_out(os.path.dirname(row.path))) for row in rows]
+    def left_out_of(row: Row) -> tuple[str, bool] | None:
+        found = left_out(os.path.dirname(row.path))
+        return None if found and row.is_corrected and not found[1] else found
+
+    found = [(row, left_out_of(row)) for row in rows]
     folders = dict.fromkeys(out for _, out in found if out is not None)
     return Walked(
         [row for row, out in found if out is None],
@@ -134,8 +140,7 @@ def photos_of(
         stamp, then = stamp_of(row.path), classified(row.path)
         reason = None if then in (None, stamp) else CHANGED
         if stamp is None:
-            escaped = ", or a name that is no UTF-8, which needs a .csv table"
-            reason = GONE + (escaped if "\\x" in row.path else "")
+            reason = GONE + _what_else(row.path)
             folder, name = os.path.split(row.path)
             is_gone = not os.path.lexists(row.path)
             earlier = moved(os.path.join(resolved(folder), name)) if is_gone else None
@@ -146,3 +151,12 @@ def photos_of(
             yield Failure(row.path, reason)
         if stamp is not None:
             yield row.path, None if reason else row.label
+
+
+def _what_else(path: str) -> str:
+    """Return why a file may not be found that is there."""
+    if "\\x" in path:
+        return ", or a name that is no UTF-8, which needs a .csv table"
+    if not path.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in path):
+        return ", or the table is not UTF-8: save it as 'CSV UTF-8'"
+    return ""

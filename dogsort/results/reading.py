@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from dogsort.errors import DataError
-from dogsort.records import Label
+from dogsort.records import COLUMNS, Label
 from dogsort.results.tables import check_table_name
 
 __all__ = ["Row", "read_table"]
 
 #: What spreadsheets put between values, in one country or another.
 SEPARATORS = (",", ";", "\t")
+
+NUMBERS = ("p_dog", "p_pet")
 
 _LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
 
@@ -29,12 +31,24 @@ class Row:
     Attributes:
         path: as it stands there.
         label: None if the photo could not be read.
+        p_dog, p_pet: its probabilities; None if they do not stand there.
         place: where it stands, for people: the table, and the line or row.
     """
 
     path: str
     label: Label | None
     place: str
+    p_dog: float | None = None
+    p_pet: float | None = None
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether a person set the label: it is not what the probabilities, if any, say."""
+        from dogsort.decision import likeliest
+
+        if self.p_dog is None or self.p_pet is None:
+            return True
+        return self.label not in ("unsure", likeliest(self.p_dog, self.p_pet))
 
 
 def read_table(table: str) -> list[Row]:
@@ -72,7 +86,14 @@ def _row(values: dict[str, Any], place: str) -> Row:
     if word not in _LABELS:
         names = ", ".join(_LABELS)
         raise DataError(f"{place}: the label {label!r} is none of {names}, nor empty")
-    return Row(path, _LABELS[word], place)
+    return Row(path, _LABELS[word], place, *(_number(values.get(name)) for name in NUMBERS))
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value).replace(",", "."))  # as spreadsheets write it in some countries
+    except ValueError:
+        return None
 
 
 def _is_name(path: str) -> bool:
@@ -132,7 +153,9 @@ def _parquet_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
         with pyarrow.parquet.ParquetFile(table) as file:
             _check_columns(file.schema_arrow.names, table)
             number = 0
-            for batch in file.iter_batches(columns=["path", "label"]):
+            for batch in file.iter_batches(
+                columns=[name for name in COLUMNS if name in file.schema_arrow.names]
+            ):
                 for values in batch.to_pylist():
                     number += 1
                     yield f"row {number}", values

@@ -71,7 +71,7 @@ def record_line(record: Record) -> str:
         return f"{record.label:8}{confidence:>6}  {path}"
     from dogsort.decision import likeliest
 
-    return f"{'unsure':8}{'':>6}  {path}  ({likeliest(record)} {confidence})"
+    return f"{'unsure':8}{'':>6}  {path}  ({likeliest(record.p_dog, record.p_pet)} {confidence})"
 
 
 def scan_lines(scan: Scan) -> Iterator[str]:
