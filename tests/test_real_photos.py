@@ -48,8 +48,8 @@ def test_others_are_left_alone(records, truth):
 
 
 def test_orientation_and_copies_agree(records):
-    twins = [records[f"dup/{letter}/photo.jpg"] for letter in "ab"]
-    assert twins[0].p_dog == twins[1].p_dog
+    duplicates = [records[f"dup/{letter}/photo.jpg"] for letter in "ab"]
+    assert duplicates[0].p_dog == duplicates[1].p_dog
 
 
 def test_moving_the_folder_loses_nothing(dogsort, data, tmp_path):
