@@ -69,6 +69,13 @@ def test_what_may_be_meant_is_said(dogsort, tmp_path, line, meant):
     assert meant in run.stderr.decode().splitlines()[-1]
 
 
+@pytest.mark.parametrize("glob", ["!", "[z-a]", "\\"])
+def test_what_is_no_pattern_is_wrong_usage(dogsort, album, glob):
+    run = dogsort(album, "--exclude", "*.png", "--exclude", glob)
+    assert (run.returncode, run.stdout) == (2, b"")
+    assert run.stderr.decode() == f"dogsort: --exclude {glob}: no pattern as in .gitignore\n"
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_help_has_two_examples_and_all_defaults(dogsort, name):
     said = dogsort(*name.split(), "--help").stdout.decode()

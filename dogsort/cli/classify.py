@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -88,6 +89,7 @@ def classify(
     check_output(output, (".csv",) if dry_run else TABLE_SUFFIXES, console, paths)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, the names on stdin")
+    is_excluded = _excluding(exclude)
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
     if default is None and filing["to"] is None:
@@ -104,7 +106,7 @@ def classify(
         cache = stack.enter_context(open_cache(no_cache, console))
         classifier = engine.open(console, min_confidence)
         pass_over = None if options is None else functools.cache(filed_into)
-        scan = Scan(with_stdin(paths, null), pass_over, _excluding(exclude))
+        scan = Scan(with_stdin(paths, null), pass_over, is_excluded)
         records = (
             classifier.predict_photos(scan) if cache is None else cache.predict(scan, classifier)
         )
@@ -132,11 +134,20 @@ def classify(
 
 
 def _excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
-    """Return what tells of a path below a PATH whether it is left out."""
+    """Return what tells of a path below a PATH whether it is left out.
+
+    Raises:
+        UsageError: for what is no pattern.
+    """
     if not globs:
         return None
     from pathspec import GitIgnoreSpec
 
+    for glob in globs:
+        try:
+            GitIgnoreSpec.from_lines([glob])
+        except (ValueError, re.error) as error:
+            raise UsageError(f"--exclude {glob}: no pattern as in .gitignore") from error
     return GitIgnoreSpec.from_lines(globs).match_file
 
 
