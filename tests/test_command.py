@@ -140,6 +140,7 @@ def test_wrong_usage_exits_2_before_anything_heavy(dogsort_process, tmp_path, ar
         (["{album}", "-o", "nowhere/out.csv"], "nowhere/out.csv: the folder"),
         (["{album}", "-o", "folder.csv"], "folder.csv: is a folder"),
         (["{album}", "--weights", "nowhere"], "nowhere: no such weights"),
+        (["{album}", "--weights", "x" * 300], "xxx: no such weights"),
         (["{album}", "--device", "mps" if sys.platform == "linux" else "cuda"], "--device cpu"),
         (["submit", "{album}", "-o", "s.csv"], "its name is no number"),
         (["eval", "{album}"], "no label"),
@@ -352,6 +353,15 @@ def test_ctrl_c_does_not_wait_for_a_large_picture(tmp_path):
     assert stderr.decode().strip() == "dogsort: interrupted"
 
 
+def test_ctrl_c_while_a_library_is_loaded(dogsort_process, album, tmp_path):
+    """ONNX Runtime then fails to be imported; here it does so every time."""
+    stopped = "raise ImportError('initialization failed') from KeyboardInterrupt()"
+    (tmp_path / "onnxruntime.py").write_text(stopped)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    run = dogsort_process(album, PYTHONPATH=path)
+    assert (run.returncode, run.stderr) == (130, b"dogsort: interrupted\n")
+
+
 def test_names_from_windows_lists(dogsort, album):
     run = dogsort("-", stdin=b"kitten.jpeg\r\nchelsea.png\r\n", cwd=album)
     assert run.returncode == 0
@@ -360,17 +370,22 @@ def test_names_from_windows_lists(dogsort, album):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
 @pytest.mark.parametrize(
-    ("redirection", "message"),
+    ("call", "message"),
     [
-        ("> /dev/full", "standard output: cannot be written: No space left on device"),
-        (">&-", "standard output is closed"),
+        ("album > /dev/full", "standard output: cannot be written: No space left on device"),
+        ("album >&-", "standard output is closed"),
+        ("info --json > /dev/full", "standard output: cannot be written: No space left on device"),
+        ("info --json >&-", "standard output is closed"),
+        ("info > /dev/full", "No space left on device"),
+        ("--help > /dev/full", "No space left on device"),
     ],
 )
-def test_rows_that_cannot_be_printed(album, redirection, message):
-    command = f"'{sys.executable}' -m dogsort '{album}' {redirection}"
+def test_what_cannot_be_printed(album, monkeypatch, call, message):
+    monkeypatch.chdir(album.parent)
+    command = f"'{sys.executable}' -m dogsort {call}"
     run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
     assert run.returncode == 1
-    assert message in run.stderr.decode()
+    assert run.stderr.decode().startswith(f"dogsort: {message}")
     assert run.stderr.decode().count("\n") == 1
 
 

@@ -32,7 +32,7 @@ from dogsort.filing.journal import filed_into, reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import Scan, check_paths
 from dogsort.records import Record
-from dogsort.results.csv_rows import rows_on_stdout
+from dogsort.results.output import text_on_stdout
 from dogsort.results.tables import TABLE_SUFFIXES, csv_table, open_table
 from dogsort.results.text import Summary
 
@@ -177,7 +177,7 @@ def _rows(
             yield table.write
     elif output == "-" or not console.shows_lines:
         try:
-            yield csv_table(rows_on_stdout(), "standard output").write
+            yield csv_table(text_on_stdout(), "standard output").write
         except BrokenPipeError:
             if filing:
                 raise OutputError("the reader of the rows went away; nothing was filed") from None

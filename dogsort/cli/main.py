@@ -95,7 +95,16 @@ class DefaultGroup(click.Group):
             kept = (error.__cause__ or error).args
             _complain("; ".join(["interrupted", *map(str, kept)]))
             code = INTERRUPTED
+        except OSError as error:
+            # Such as a full disk behind stdout, or a folder that was deleted under us.
+            said = (error.filename, error.strerror or error)
+            _complain(": ".join(str(part) for part in said if part))
+            code = DogsortError.exit_code
         except Exception as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                # As which libraries in C raise it that were interrupted while they were loaded.
+                _complain("interrupted")
+                sys.exit(INTERRUPTED)
             # Nobody should see this; if somebody does, a line tells more than a page.
             place = traceback.extract_tb(error.__traceback__)[-1]
             text = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"

@@ -111,11 +111,11 @@ def load_weights(location: str | os.PathLike[str] | None = None) -> Weights:
         WeightsError: if it is missing, damaged, or of another format.
     """
     path = bundled_folder() if location is None else Path(location)
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
         raise WeightsError(f"{path}: no such weights file or folder")
     folder = path if path.is_dir() else path.parent
     file = folder / MANIFEST_NAME
-    if not file.exists():
+    if not os.path.exists(file):
         raise WeightsError(f"{path}: no dogsort weights: there is no {MANIFEST_NAME} in {folder}")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))

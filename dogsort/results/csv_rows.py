@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
-from dogsort.errors import OutputError
 from dogsort.records import DECIMALS
-from dogsort.results.output import complete_file, writing
+from dogsort.results.output import complete_file, text_on_stdout, writing
 
-__all__ = ["CsvRows", "open_text", "rows_on_stdout", "write_rows"]
+__all__ = ["CsvRows", "open_text", "write_rows"]
 
 
 class CsvRows:
@@ -47,17 +45,6 @@ def open_text(path: str) -> IO[str]:
     return open(path, "w", 1, "utf-8", "surrogateescape", "")
 
 
-def rows_on_stdout() -> IO[str]:
-    """Return stdout as a table needs it: UTF-8, names byte for byte, each row passed on at once.
-
-    Raises:
-        OutputError: if it is closed.
-    """
-    if sys.stdout is None:
-        raise OutputError("standard output is closed; name a file with --output")
-    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
-
-
 def write_rows(
     output: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
@@ -68,7 +55,7 @@ def write_rows(
     """
     if output is None or output == "-":
         with writing("standard output"):
-            CsvRows(rows_on_stdout(), columns).write_all(rows)
+            CsvRows(text_on_stdout(), columns).write_all(rows)
     else:
         with complete_file(output) as partial, writing(output), open_text(partial) as file:
             CsvRows(file, columns).write_all(rows)

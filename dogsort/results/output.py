@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 from dogsort.errors import OutputError, UsageError
 from dogsort.network.weights import sha256_of
@@ -19,6 +20,7 @@ __all__ = [
     "check_not_input",
     "check_writable",
     "complete_file",
+    "text_on_stdout",
     "write_text",
     "writing",
 ]
@@ -72,6 +74,17 @@ def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[str]:
                     os.unlink(path)
 
 
+def text_on_stdout() -> IO[str]:
+    """Return stdout as programs read it: UTF-8, names byte for byte, each line passed on at once.
+
+    Raises:
+        OutputError: if it is closed.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed, so nothing can be written to it")
+    return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
+
+
 def write_text(target: str, text: str) -> None:
     """Write a whole text file in UTF-8, or to stdout if ``target`` is ``-``.
 
@@ -79,7 +92,8 @@ def write_text(target: str, text: str) -> None:
         OutputError: if it cannot be written.
     """
     if target == "-":
-        sys.stdout.write(text)
+        with writing("standard output"):
+            text_on_stdout().write(text)
         return
     with complete_file(target) as path, writing(target):
         Path(path).write_text(text, encoding="utf-8")
