@@ -145,6 +145,7 @@ def test_tables_of_spreadsheets_are_read(dogsort, album):
     [
         ("a,b\n1,2\n", "p.csv: there is no column 'path'"),
         ("", "p.csv: there is no column 'path'"),
+        ("x" * 200_000, "p.csv: line 1: field larger than field limit"),
         ("path,label\nalbum/kitten.jpeg,tiger\n", "p.csv: line 2: the label 'tiger' is none of"),
         ("path,label\n,cat\n", "p.csv: line 2: there is no path"),
         ('path,label\n"a"b,cat\n', "p.csv: line 2: "),

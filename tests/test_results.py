@@ -7,6 +7,7 @@ import io
 import json
 import os
 import stat
+import sys
 
 import pandas as pd
 import pytest
@@ -83,6 +84,14 @@ def test_parquet(tmp_path):
     assert len(frame) == 9000
     assert frame.p_dog.dtype == float
     assert frame.label.isna().sum() == 3000
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="all names are Unicode")
+def test_a_table_whose_own_name_is_no_utf8(tmp_path, suffix):
+    path = tmp_path / os.fsdecode(b"caf\xe9." + suffix.encode())
+    write(path, RECORDS)
+    assert [row.label for row in read_table(str(path))] == ["dog", None, "unsure"]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

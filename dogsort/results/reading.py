@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, get_args
 
 from dogsort.errors import DataError
@@ -106,18 +107,17 @@ def _is_name(path: str) -> bool:
 def _csv_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
     encoding, errors = _encoding_of(table)
     with open(table, encoding=encoding, errors=errors, newline="") as file:
-        head = file.readline().rstrip("\r\n")
+        head = file.readline()
         separator = max(SEPARATORS, key=head.count)
-        columns = next(csv.reader([head], delimiter=separator), [])
-        _check_columns(columns, table)
-        reader = csv.reader(file, delimiter=separator, strict=True)
+        reader = csv.reader(chain([head], file), delimiter=separator, strict=True)
         try:
+            columns = next(reader, [])
+            _check_columns(columns, table)
             for values in reader:
                 if values:
-                    line = f"line {reader.line_num + 1}"
-                    yield line, dict(zip(columns, values, strict=False))
+                    yield f"line {reader.line_num}", dict(zip(columns, values, strict=False))
         except csv.Error as error:
-            raise DataError(f"{table}: line {reader.line_num + 1}: {error}") from error
+            raise DataError(f"{table}: line {reader.line_num}: {error}") from error
 
 
 def _encoding_of(table: str) -> tuple[str, str]:
@@ -150,7 +150,7 @@ def _parquet_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(table) as file:
+        with open(table, "rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             _check_columns(file.schema_arrow.names, table)
             number = 0
             for batch in file.iter_batches(

@@ -143,14 +143,15 @@ class _JsonLinesTable:
 
 
 class _ParquetTable:
-    def __init__(self, path: str) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         import pyarrow
         import pyarrow.parquet
 
+        self._file = file
         number, text = pyarrow.float64(), pyarrow.string()
         types = {"p_dog": number, "p_pet": number, "confidence": number}
         self._schema = pyarrow.schema([(name, types.get(name, text)) for name in COLUMNS])
-        self._writer = pyarrow.parquet.ParquetWriter(path, self._schema)
+        self._writer = pyarrow.parquet.ParquetWriter(file, self._schema)
         self._rows: list[dict[str, Any]] = []
 
     def write(self, record: Record) -> None:
@@ -159,10 +160,11 @@ class _ParquetTable:
             self._flush()
 
     def close(self) -> None:
-        try:
-            self._flush()
-        finally:
-            self._writer.close()
+        with self._file:
+            try:
+                self._flush()
+            finally:
+                self._writer.close()
 
     def _flush(self) -> None:
         import pyarrow
@@ -174,7 +176,8 @@ class _ParquetTable:
 _TABLES: dict[str, Any] = {
     ".csv": lambda path: _CsvTable(open_text(path)),
     ".jsonl": lambda path: _JsonLinesTable(open_text(path)),
-    ".parquet": _ParquetTable,
+    # Not opened by pyarrow, which wants all names in UTF-8.
+    ".parquet": lambda path: _ParquetTable(open(path, "wb")),  # noqa: SIM115
 }
 
 
