@@ -75,6 +75,12 @@ def test_what_a_person_changed_is_never_overwritten(dogsort, home, words):
     assert not list(home.glob("*.partial"))
 
 
+def test_a_table_in_the_album_says_nothing_of_its_partial_file(dogsort, album):
+    (album / "film.partial").touch()
+    run = dogsort(".", "-o", "t.csv", cwd=album)
+    assert run.stderr.decode().startswith("not looked at: 1 .partial\n6 photos: ")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_every_kind_of_table(dogsort, album, tmp_path, suffix):
     table = tmp_path / f"t.{suffix}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,10 @@ RAW_SUFFIXES = frozenset(
         *(".raf", ".pef", ".srw", ".raw", ".3fr", ".iiq", ".erf", ".mrw", ".x3f", ".gpr"),
     )
 )
+
+
+#: Tables of dogsort that are not whole yet: who writes one into the album knows of it.
+PARTIAL_TABLE = re.compile(r".+\.\d+\.partial", re.DOTALL)
 
 
 def is_photo_name(name: str) -> bool:
@@ -154,7 +159,8 @@ class Scan:
                 elif entry is not None and entry.is_symlink() and entry.is_dir():
                     yield from self._link_to_folder(found)
                 elif not is_photo_name(name):
-                    self.ignored[_kind_of(name)] += 1
+                    if not PARTIAL_TABLE.fullmatch(name):
+                        self.ignored[_kind_of(name)] += 1
                 elif (real, name) not in self._files_given:
                     yield Photo(found)
             except OSError as error:
