@@ -29,15 +29,15 @@ __all__ = ["bench"]
 @engine_options
 @console_options
 def bench(path: str, as_json: bool, engine: EngineOptions, console: Console) -> int:
-    """Measure how many photos per second this machine does, stage by stage.
+    """Measure how many photos per second this machine classifies, stage by stage.
 
-    A sample of the photos in PATH is read, decoded and inferred: each stage alone, then all of them
-    together as in a real run. It takes about 20 seconds, and nothing is kept.
+    It reads, decodes and infers a sample of the photos in PATH: each stage alone, then all of them
+    together as in a real run. This takes about 20 seconds and stores nothing.
 
-    With --json, it is an object: date; machine, with its cpu, cores and gpu; versions; device,
-    engine, batch_size and workers; photos, how many were measured, and mean_bytes; stages, which
-    are read, decode, infer and together, each with photos_per_second and milliseconds a photo; and
-    bottleneck, which is decoding or the network.
+    --json prints one object with these keys: date; machine (cpu, cores, gpu); versions; device,
+    engine, batch_size and workers; photos (how many were measured) and mean_bytes; stages (read,
+    decode, infer, together), each with photos_per_second and milliseconds per photo; and
+    bottleneck (decoding or the network).
     """
     check_paths([path])
     classifier = engine.open(console)
@@ -52,7 +52,7 @@ def bench(path: str, as_json: bool, engine: EngineOptions, console: Console) -> 
     failures = [item for item in found if isinstance(item, Failure)] + sample.failures
     console.warn(*(f"{failure.path}: {failure.error}" for failure in failures))
     if figures is None:
-        raise DataError(f"{path}: has no photo that can be read, so there is nothing to measure")
+        raise DataError(f"{path}: no readable photos, so there is nothing to measure")
     if as_json:
         write_text("-", json.dumps(figures, indent=2) + "\n")
     else:
@@ -70,7 +70,7 @@ def _show(figures: dict[str, Any], console: Console) -> None:
         f"workers {figures['workers']}",
         f"{figures['photos']:,} photos, {size_text(figures['mean_bytes'])} on average",
     )
-    rows = [("", "photos/s", "ms a photo")]
+    rows = [("", "photos/s", "ms/photo")]
     for stage, speed in figures["stages"].items():
         photos, time = speed["photos_per_second"], speed["milliseconds"]
         rows.append((stage, f"{photos:,.1f}", f"{time:,.2f}"))

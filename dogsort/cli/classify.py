@@ -1,4 +1,4 @@
-"""``dogsort PATH...``: classify, write rows, and file photos where asked."""
+"""``dogsort PATH...``: classify photos, write rows, and file the photos if asked."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ __all__ = ["classify"]
 
 
 class MainCommand(click.Command):
-    """The command without a name of its own; its help also lists the others, given as ``obj``."""
+    """The default command, which has no name; its help also lists the others, given as ``obj``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, then the commands."""
         super().format_options(ctx, formatter)
         rows = [(name, command.get_short_help_str(80)) for name, command in ctx.obj.items()]
-        with formatter.section("Commands (dogsort COMMAND --help tells more)"):
+        with formatter.section("Commands (see dogsort COMMAND --help)"):
             formatter.write_dl(rows)
 
 
@@ -57,17 +57,17 @@ EXAMPLES = "dogsort photos -o predictions.csv", "dogsort photos --move --dry-run
 @click.version_option(dogsort.__version__)
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="PATH...")
 @click.option(
-    "-o", "--output", type=FILE, help="Write the table here: .csv, .jsonl or .parquet; - is stdout."
+    "-o", "--output", type=FILE, help="Write a .csv, .jsonl or .parquet table; - is CSV on stdout."
 )
 @filing_options
 @min_confidence_option
 @click.option(
-    "--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as in .gitignore."
+    "--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore."
 )
-@click.option("--null", is_flag=True, help="With PATH -: names end in NUL instead of a line's end.")
+@click.option("--null", is_flag=True, help="With PATH -: names end in NUL, not in a newline.")
 @cache_option
 @engine_options
-@console_options_with("Also name the engine, the weights, and each file that is filed.")
+@console_options_with("Also show the engine, the weights, and each file that is filed.")
 def classify(
     paths: tuple[str, ...],
     output: str | None,
@@ -79,16 +79,16 @@ def classify(
     console: Console,
     **filing: Any,
 ) -> int:
-    """Tell dogs from cats in folders of photos, offline, and file them.
+    """Find the dogs and cats in folders of photos, offline, and file them.
 
     PATH is a file, a folder (walked recursively) or - for names on stdin. Each photo gets a row
-    with a label, dog, cat, neither or unsure: CSV in a pipe, a line on a terminal. --exclude may
-    be given again. A path that has a command's name is given as ./submit.
+    with a label (dog, cat, neither or unsure): CSV in a pipe, a line on a terminal. Repeat
+    --exclude for more patterns. Write ./submit for a path that has the name of a command.
     """
     dry_run: bool = filing["dry_run"]
     check_output(output, (".csv",) if dry_run else TABLE_SUFFIXES, console, paths)
     if null and "-" not in paths:
-        raise UsageError("--null needs PATH -, the names on stdin")
+        raise UsageError("--null needs PATH -, which reads names from stdin")
     is_excluded = _excluding(exclude)
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
@@ -122,7 +122,7 @@ def classify(
         except KeyboardInterrupt as error:
             said = ["nothing was filed"] * (planner is not None) + [*map(str, error.args)]
             if cache is not None and not cache.trouble and summary.total:
-                said.append("the same command goes on from here")
+                said.append("run the same command to continue")
             raise KeyboardInterrupt(*said) from None
         console.summary(summary, scan)
         unfiled = 0
@@ -134,10 +134,10 @@ def classify(
 
 
 def _excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
-    """Return what tells of a path below a PATH whether it is left out.
+    """Return a function that says whether to skip a path below a PATH.
 
     Raises:
-        UsageError: for what is no pattern.
+        UsageError: for a pattern that is none.
     """
     if not globs:
         return None
@@ -152,7 +152,7 @@ def _excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
 
 
 def _not_moved(paths: Sequence[str], folder: str, console: Console) -> tuple[str, ...]:
-    """Leave out the PATHs that an earlier run into a folder moved."""
+    """Drop the PATHs that an earlier run moved into a folder."""
     left = []
     with reading(folder) as journal:
         for path in paths:
@@ -169,8 +169,8 @@ def _not_moved(paths: Sequence[str], folder: str, console: Console) -> tuple[str
 def _rows(
     output: str | None, folders: Sequence[str], console: Console, filing: bool, dry_run: bool
 ) -> Iterator[Callable[[Record], None]]:
-    """Give what takes the records: a file, CSV on stdout, or lines for a person."""
-    if dry_run or (filing and output is None):  # which tell something else
+    """Yield the function that writes records: to a file, as CSV on stdout, or as readable lines."""
+    if dry_run or (filing and output is None):  # these print the plan, or what was filed
         yield lambda record: None
     elif output is not None and output != "-":
         with open_table(output, folders) as table:
@@ -180,7 +180,9 @@ def _rows(
             yield csv_table(text_on_stdout(), "standard output").write
         except BrokenPipeError:
             if filing:
-                raise OutputError("the reader of the rows went away; nothing was filed") from None
+                raise OutputError(
+                    "the program that read the rows has stopped; nothing was filed"
+                ) from None
             raise
     else:
         yield console.record

@@ -1,4 +1,4 @@
-"""What a command says while it runs: data on stdout, everything else on stderr, a bar between."""
+"""The console: data on stdout, everything else on stderr, with a progress bar."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["Console", "console_options", "console_options_with"]
 
 T = TypeVar("T")
 
-BAR_DELAY = 2.0  # seconds; what is done by then needs no bar
+BAR_DELAY = 2.0  # seconds; shorter work needs no bar
 
-#: Labels are words, so they tell apart without colour, too.
+#: Labels are words, so they can be told apart without colour, too.
 STYLES: dict[str, str] = {
     "dog": "cyan",
     "cat": "magenta",
@@ -32,13 +32,13 @@ STYLES: dict[str, str] = {
     "unsure": "yellow",
 }
 
-UNLIMITED = 1_000_000  # letters in a line where no terminal sets an end
+UNLIMITED = 1_000_000  # columns, where no terminal sets a width
 
 Command: TypeAlias = Callable[..., int]
 
 
 def console_options_with(verbose: str) -> Callable[[Command], Command]:
-    """Add --quiet, --verbose, whose help is ``verbose``, and --no-progress, for a ``console``."""
+    """Add --quiet, --verbose (with this help) and --no-progress; the command gets a ``console``."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
@@ -46,9 +46,9 @@ def console_options_with(verbose: str) -> Callable[[Command], Command]:
             return command(console=Console(quiet, verbose, no_progress), **given)
 
         for option in (
-            click.option("--no-progress", is_flag=True, help="No progress bar."),
+            click.option("--no-progress", is_flag=True, help="Show no progress bar."),
             click.option("-v", "--verbose", is_flag=True, help=verbose),
-            click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
+            click.option("-q", "--quiet", is_flag=True, help="Print only errors on stderr."),
         ):
             with_console = option(with_console)
         return with_console
@@ -56,11 +56,11 @@ def console_options_with(verbose: str) -> Callable[[Command], Command]:
     return decorate
 
 
-console_options = console_options_with("Also name the engine and the weights.")
+console_options = console_options_with("Also show the engine and the weights.")
 
 
 class Console:
-    """Everything that a command says; control characters in it are made harmless."""
+    """Everything that a command prints, with control characters made harmless."""
 
     def __init__(self, quiet: bool = False, verbose: bool = False, no_progress: bool = False):
         self.quiet, self.verbose = quiet, verbose and not quiet
@@ -69,7 +69,7 @@ class Console:
 
     @property
     def shows_lines(self) -> bool:
-        """Whether a person reads stdout, and so gets lines instead of a table."""
+        """Whether stdout is a terminal, which gets readable lines instead of a table."""
         return _is_terminal(sys.stdout)
 
     def say(self, *lines: str) -> None:
@@ -78,7 +78,7 @@ class Console:
             self.warn(*lines)
 
     def warn(self, *lines: str) -> None:
-        """Print lines even if --quiet: something did not go as asked."""
+        """Print lines even if --quiet: something went wrong."""
         self._print(lines, sys.stderr)
 
     def detail(self, *lines: str) -> None:
@@ -91,7 +91,7 @@ class Console:
         self._print(lines, sys.stdout)
 
     def record(self, record: Record) -> None:
-        """Print a photo's line on stdout, its label in colour; failures are on stderr."""
+        """Print a photo's line on stdout, with its label in colour; failures go to stderr."""
         if isinstance(record, Prediction):
             from rich.text import Text
 
@@ -100,7 +100,7 @@ class Console:
             self._lines.print(Text.assemble((label, STYLES[label]), rest), soft_wrap=True)
 
     def summary(self, summary: Summary, scan: Scan) -> None:
-        """Say how many photos got which label, and what was not looked at."""
+        """Print how many photos got each label, and what was skipped."""
         self.say(*scan_lines(scan))
         if _is_terminal(sys.stderr) and summary.total:
             self.table(summary.rows(), has_head=False, err=True)
@@ -114,13 +114,13 @@ class Console:
         figures: bool = True,
         err: bool = False,
     ) -> None:
-        """Draw a table, labels in colour: within a terminal; elsewhere neither padded nor cut.
+        """Draw a table with coloured labels: fitted to a terminal; elsewhere not padded or cut.
 
         Args:
             rows: one or more of the same length, safe to print.
-            has_head: whether the first one names the columns.
-            figures: whether all columns but the first hold figures, which stand on the right.
-            err: whether it goes to stderr, and nowhere if --quiet.
+            has_head: whether the first row names the columns.
+            figures: whether all columns but the first hold numbers, which are right-aligned.
+            err: whether it goes to stderr; with --quiet it is then not printed.
         """
         if err and self.quiet:
             return
@@ -150,10 +150,10 @@ class Console:
         """Pass results on, drawing progress and naming bad files as they come.
 
         Args:
-            results: of photos, lazily.
-            found: how many there are, or the same scan once more, to be counted on the side;
-                None if that cannot be known.
-            what: is done, before the bar.
+            results: a lazy iterable.
+            found: how many there will be, or a second scan to count in the background; None if
+                unknown.
+            what: the text before the bar.
         """
         with self.bar("photo", found, what) as advance:
             for result in results:
@@ -169,7 +169,7 @@ class Console:
         """Draw a bar on a terminal, once the work has taken two seconds.
 
         Yields:
-            What makes it advance, by one step or as many as it is told.
+            A function that advances the bar by one step, or by the number given.
         """
         if not self._shows_bar:
             yield lambda _steps=1: None
@@ -183,7 +183,7 @@ class Console:
             total=total,
             delay=BAR_DELAY,
             dynamic_ncols=True,
-            leave=False,  # what came of it is said instead
+            leave=False,  # the result is printed instead
             file=sys.stderr,
         )
         if counted is not None and not isinstance(counted, int):
@@ -197,7 +197,7 @@ class Console:
 
     @contextmanager
     def status(self, text: str) -> Iterator[None]:
-        """Show a passing line on a terminal, so that nobody waits before an empty screen."""
+        """Show a temporary line on a terminal, so that nobody waits at an empty screen."""
         if not self._shows_bar:
             yield
             return
@@ -213,7 +213,7 @@ class Console:
             click.echo(printable(line), stream)
 
     def _clear(self) -> None:
-        """Make room for a line; the bar is drawn again below it."""
+        """Clear the bar before a line is printed; the bar is then drawn below it."""
         if self._bar is not None:
             self._bar.clear()
 

@@ -36,20 +36,22 @@ __all__ = ["evaluate"]
     "eval",
     "dogsort eval labelled",
     "dogsort eval labelled -o figures.json --report report.html",
-    short_help="Measure on labelled photos.",
+    short_help="Measure accuracy on labelled photos.",
 )
 @click.argument("folders", nargs=-1, required=True, type=FOLDER, metavar="DIR...")
 @click.option(
-    "--worst", type=number(0), default=10, show_default=True, help="How many bad photos to name."
+    "--worst",
+    type=number(0),
+    default=10,
+    show_default=True,
+    help="How many of the worst photos to list.",
 )
 @min_confidence_option
 @click.option(
-    "--robustness", is_flag=True, help="Also evaluate changed copies: blurred, dark ... (slow)."
+    "--robustness", is_flag=True, help="Also evaluate altered copies: blurred, dark ... (slow)."
 )
-@click.option(
-    "-o", "--output", type=FILE, help="Write the figures as JSON; - is stdout, not the report."
-)
-@click.option("--report", type=FILE, help="Write a page with charts and photos: one .html file.")
+@click.option("-o", "--output", type=FILE, help="Write the figures as JSON; - is stdout.")
+@click.option("--report", type=FILE, help="Write a page with charts and photos to an .html file.")
 @engine_options
 @console_options
 def evaluate(
@@ -62,15 +64,15 @@ def evaluate(
     engine: EngineOptions,
     console: Console,
 ) -> int:
-    """Compare predictions with labels: folders dog, cat, neither, or names as cat.1.jpg.
+    """Compare predictions with labels: folders dog, cat and neither, or names like cat.1.jpg.
 
-    With -o, the figures are keys of a JSON object: photos; accuracy, log_loss, roc_auc_dog and
-    calibration_dog of dog against cat; roc_auc_pet and calibration_pet of pet or not;
-    pets_labelled, neither_labelled and labelled_wrongly; right, wrong, missed and unsure, of all
-    photos; precision and recall, of dog, cat and neither each; confusion, the number of photos by
-    what they are and what they are labelled; folders, and with --robustness changed, some of the
-    same for each. A figure has its value, low and high, the ends of its 95% interval, and if it
-    is a share, count and total; a figure of nothing is null.
+    -o writes a JSON object with these keys: photos; accuracy, log_loss, roc_auc_dog and
+    calibration_dog (dog or cat); roc_auc_pet and calibration_pet (pet or not); pets_labelled,
+    neither_labelled and labelled_wrongly; right, wrong, missed and unsure (of all photos);
+    precision and recall (for dog, cat and neither); confusion (numbers of photos by truth and
+    label); folders, and with --robustness changed (some of these figures for each). A figure has
+    value, low and high (the ends of its 95% interval); a share also has count and total. A figure
+    without any photos is null.
     """
     check_paths(folders)
     check_output(output, (".json",), console)
@@ -104,12 +106,12 @@ def evaluate(
         write_text(report, evaluation_page(title, made, worst))
     failed = len(records) - len(made.pairs)
     if failed:
-        console.warn(f"{failed} could not be read and count for nothing")
+        console.warn(f"unreadable, so not counted: {failed}")
     return SOME_FAILED if failed else 0
 
 
 def _show(report: Report, worst: int, console: Console, err: bool) -> None:
-    """Print a report, with the ``worst`` worst photos, on stderr if ``err``."""
+    """Print a report and its ``worst`` worst photos; with ``err``, on stderr."""
     from dogsort.evaluation.report import LEGEND
 
     tell = console.say if err else console.data
@@ -117,7 +119,7 @@ def _show(report: Report, worst: int, console: Console, err: bool) -> None:
     for table in report.tables():
         tell("")
         console.table(table, err=err)
-    head = ("truth's chance", "truth", "label", "the worst photos")
+    head = ("p(truth)", "truth", "label", "worst photos")
     rows = [
         (f"{chance:.6f}", photo.truth, said.label, printable(photo.path))
         for chance, photo, said in report.worst(worst)

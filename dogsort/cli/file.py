@@ -1,4 +1,4 @@
-"""``dogsort file TABLE``: file photos by a table, perhaps a corrected one."""
+"""``dogsort file TABLE``: file photos by the labels in a table, which may be corrected."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ __all__ = ["file"]
 @click.option(
     "--photos",
     type=FOLDER,
-    help="The folder that the photos must lie below [default: the table's own].",
+    help="The folder that holds the photos [default: the table's folder].",
 )
-@click.option("-o", "--output", type=FILE, help="With --dry-run: write the plan here, .csv.")
+@click.option("-o", "--output", type=FILE, help="With --dry-run: write the plan as .csv.")
 @filing_options
-@console_options_with("Also name each file that is filed, or was moved earlier.")
+@console_options_with("Also show each file that is filed, or was moved earlier.")
 def file(
     table: str, photos: str | None, output: str | None, console: Console, **filing: Any
 ) -> int:
-    """File photos by the labels in a table, such as a corrected one, without classifying again.
+    """File photos by the labels in a table, corrected or not, without classifying again.
 
-    TABLE is what dogsort PATH... -o TABLE wrote; paths in it count from the current folder. Photos
-    that have changed or gone since they were classified are named, and left alone.
+    dogsort PATH... -o TABLE writes a TABLE. Its paths are relative to the current folder. Photos
+    that have changed or gone since they were classified are named and left alone.
     """
     check_paths([table] if photos is None else [table, photos])
     dry_run: bool = filing["dry_run"]
     if output is not None and not dry_run:
-        raise UsageError("--output needs --dry-run, whose plan it takes")
+        raise UsageError("--output needs --dry-run: it writes the plan")
     check_output(output, (".csv",), console, [table])
     rows = read_table(table)
     below = photos or os.path.dirname(table) or os.curdir
@@ -62,8 +62,8 @@ def file(
         roots = _folders_of(table, below, cache)
         default = roots[0] if len(roots) == 1 else photos
         missing = (
-            "needs --photos FOLDER, the folder of the photos, since dogsort does not know of which "
-            "one this table is (it was renamed, moved, or written otherwise); or --to FOLDER"
+            "needs --photos FOLDER, the folder of the photos, because dogsort does not know this "
+            "table (it was renamed, moved or made otherwise); or --to FOLDER"
         )
         options = read_filing_options(filing, default, roots or [below], missing)
         if options is None:
@@ -73,7 +73,7 @@ def file(
         found = walked(rows, roots or [below])
         console.say(*program_folder_lines(found.program_folders, "with --photos"))
         console.say(*passed_over_lines(found.passed_over))
-        console.detail(*(f"{folder}: passed over" for folder in found.passed_over))
+        console.detail(*(f"{folder}: skipped" for folder in found.passed_over))
         earlier = stack.enter_context(reading(options.folder))
         classified = _not_known if cache is None else cache.stamp
         moved = _not_known if earlier is None else earlier.moved_from
@@ -91,7 +91,7 @@ def _not_known(path: str) -> None:
 
 
 def _folders_of(table: str, below: str, cache: Cache | None) -> list[str]:
-    """Return the folders that the table's photos were found in, as far as they lie below one."""
+    """Return the folders in which the table's photos were found, if they lie below a folder."""
     known = None if cache is None else cache.table(table)
     start = os.path.join(os.path.realpath(below), "")
     folders = [] if known is None else known.folders
@@ -103,7 +103,7 @@ def _folders_of(table: str, below: str, cache: Cache | None) -> list[str]:
 
 
 def _seen_from_here(folder: str) -> str:
-    """Return the path of a folder as people would type it: in full, if it lies outside of here."""
+    """Return the path of a folder: relative if it lies below the current one, else absolute."""
     path, here = Path(folder), Path(os.path.realpath(os.curdir))
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -111,7 +111,7 @@ def _seen_from_here(folder: str) -> str:
 def _take_up(
     photos: Iterable[tuple[str, Label | None] | Failure], planner: Planner, console: Console
 ) -> int:
-    """Give photos to the planner, and say which cannot be filed; return how many these are."""
+    """Give photos to the planner and name those that cannot be filed; return how many."""
     failed = moved = gone = seen = 0
     for photo in photos:
         seen += 1
@@ -125,7 +125,7 @@ def _take_up(
         else:
             planner.add(*photo)
     if gone and gone == seen:
-        console.warn("none of them is there: paths in a table count from the current folder")
+        console.warn("no photo was found: paths in a table are relative to the current folder")
     if moved:
         console.say(f"{MOVED}: {moved}")
     return failed

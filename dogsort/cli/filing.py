@@ -1,4 +1,4 @@
-"""Filing as it is done and told, for all commands that file."""
+"""Run and report filing, for all commands that file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAN_COLUMNS = ("action", "source", "target", "label", "belongs_to", "bytes")
 def open_journal(
     options: FilingOptions, console: Console, dry_run: bool
 ) -> Iterator[Journal | None]:
-    """Keep others out of the folder filed into, and say what was cut off there.
+    """Lock the folder to file into, and report runs that were interrupted there.
 
     Yields:
         Its journal; None in a dry run, which changes nothing.
@@ -42,7 +42,7 @@ def open_journal(
         FilingError: if another dogsort is at work there, or the journal cannot be read or written.
     """
     if dry_run:
-        filed_into(options.folder)  # or it cannot be read, which is to be told now
+        filed_into(options.folder)  # fails now if the journal cannot be read
         yield None
         return
     with at_work(options.folder) as (journal, found):
@@ -52,7 +52,7 @@ def open_journal(
 
 
 def show_plan(planner: Planner, output: str | None, console: Console) -> None:
-    """Say what would be done: how much, to stderr; each step, as the table of this run."""
+    """Show the plan: a summary on stderr, and each step as the output of this run."""
     filings, action = planner.filings(), planner.options.action
     sizes = [_size_of(filing) for filing in filings]
     if output is None and console.shows_lines:
@@ -73,7 +73,7 @@ def file_photos(planner: Planner, journal: Journal, console: Console) -> int:
     """Carry out a plan; return how many files could not be filed.
 
     Raises:
-        KeyboardInterrupt: if interrupted; it says how to take back what was filed.
+        KeyboardInterrupt: if interrupted; it says how to undo what was filed.
     """
     filings, options = planner.filings(), planner.options
     _say_what_stays(planner, console)
@@ -95,22 +95,22 @@ def file_photos(planner: Planner, journal: Journal, console: Console) -> int:
                 advance()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"what was {past} stays; the same command goes on; to take it back: {undo}"
+            f"files {past} so far stay; run the same command to continue, or to undo: {undo}"
         ) from None
     except FilingError as error:
-        raise type(error)(f"{error}; to take back what was {past}: {undo}") from error
+        raise type(error)(f"{error}; to undo what was {past}: {undo}") from error
     failed = len(filings) - len(done)
     folders = sorted(options.folders()[label] for label in {filing.label for filing in done})
     where = f", into {' and '.join(folders)}" if done else ""
-    rest = f"; {failed} could not be" if failed else ""
+    rest = f"; {failed} could not be {past}" if failed else ""
     console.say(f"{past}: {counted(Counter(map(_kind, done)))}{where}{rest}")
     if done:
-        console.say(f"to take it back: {undo}")
+        console.say(f"to undo: {undo}")
     return failed
 
 
 def counted(counts: Counter[str]) -> str:
-    """Say how many there are of each kind."""
+    """Return a text such as ``3 dog, 2 cat``."""
     return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
 
 
@@ -118,19 +118,19 @@ def _say_what_stays(planner: Planner, console: Console) -> None:
     for target, link in planner.links.items():
         console.say(f"{link}: a link to {target}; both stay where they are")
     for path in planner.shared:
-        console.say(f"{path}: stays, since not all photos of its name go the same way")
+        console.say(f"{path}: stays, since the photos with its name do not all go together")
     for path in planner.unclear:
-        console.say(f"{path}: stays, since it may belong to photos of several names")
+        console.say(f"{path}: stays, since it may belong to photos with different names")
     if planner.in_place:
-        console.say(f"in the folder of their label already: {planner.in_place}")
+        console.say(f"already in the right folder: {planner.in_place}")
     for source, name in planner.already.items():
         console.detail(f"{source}: already there as {name}")
     if count := len(planner.already):
-        console.say(f"already there, or the same as another one, so not filed again: {count}")
+        console.say(f"already there, or identical to another photo, so not filed again: {count}")
     for source, name in planner.conflicts.items():
         console.detail(f"{source}: another file has the name {name}")
     if count := len(planner.conflicts):
-        console.say(f"names that another file has, so filed under other names: {count}")
+        console.say(f"name taken by another file, so filed under a new name: {count}")
 
 
 def _kind(filing: Filing) -> str:

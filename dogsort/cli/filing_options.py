@@ -18,7 +18,7 @@ __all__ = ["filing_options", "read_filing_options"]
 
 ONE_OF = ", ".join(f"--{action}" for action in get_args(Action))
 
-#: In the order of the help: names, what click is to know of them, and their help.
+#: In the order of the help: names, settings for click, and help text.
 OPTIONS: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     (("--move",), {"is_flag": True}, "Move dogs into dog/ and cats into cat/."),
     (("--copy",), {"is_flag": True}, "Copy them there instead."),
@@ -27,17 +27,17 @@ OPTIONS: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     (
         ("--to",),
         {"type": FOLDER},
-        "Where dog/ and cat/ are [default: the folder of photos itself].",
+        "Where dog/ and cat/ are [default: the photo folder itself].",
     ),
-    (("-n", "--dry-run"), {"is_flag": True}, "File nothing; the table is then what would be done."),
+    (("-n", "--dry-run"), {"is_flag": True}, "File nothing; show the plan, or write it with -o."),
     (("--unsure-to",), {"metavar": "NAME"}, "Also file unsure photos, into NAME/."),
-    (("--neither-to",), {"metavar": "NAME"}, "Also file the others, into NAME/."),
-    (("--keep-tree",), {"is_flag": True}, "Keep sub-folders below dog/ and cat/."),
+    (("--neither-to",), {"metavar": "NAME"}, "Also file photos with neither, into NAME/."),
+    (("--keep-tree",), {"is_flag": True}, "Keep subfolders below dog/ and cat/."),
 ]
 
 
 def filing_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that say what is filed, where and how."""
+    """Add the options that say what to file, where and how."""
     for names, settings, text in reversed(OPTIONS):
         command = click.option(*names, **settings, help=text)(command)
     return command
@@ -46,20 +46,20 @@ def filing_options(command: Callable[..., int]) -> Callable[..., int]:
 def read_filing_options(
     options: Mapping[str, Any], default: str | None, roots: Sequence[str], missing: str
 ) -> FilingOptions | None:
-    """Return what is asked for, after looking whether it can be done.
+    """Check the options and return them.
 
     Args:
-        options: as ``filing_options`` give them.
-        default: the folder to file into without --to; None if there is none.
-        roots: the folders whose sub-folders --keep-tree keeps.
-        missing: what to say if --to is needed.
+        options: the values of ``filing_options``.
+        default: the folder to file into without --to, if any.
+        roots: the folders whose subfolders --keep-tree keeps.
+        missing: what the error says if --to is needed.
 
     Returns:
         None if nothing is to be filed.
 
     Raises:
         UsageError: if the options do not go together.
-        FilingError: if the folders cannot be made or written.
+        FilingError: if a folder is not a folder, cannot be written, or leads elsewhere.
     """
     action = _action(options)
     if action is None:
@@ -68,7 +68,7 @@ def read_filing_options(
     if folder is None:
         raise UsageError(f"--{action} {missing}")
     if folder == "":
-        raise UsageError("--to: the name of the folder is empty")
+        raise UsageError("--to: the folder name is empty; give a name")
     if options["keep_tree"] and not roots:
         raise UsageError("--keep-tree needs a PATH that is a folder")
     unsure_to, neither_to = options["unsure_to"], options["neither_to"]
@@ -94,7 +94,7 @@ def _check_not_in_use(option: str, folder: str, name: str | None) -> None:
 
 
 def _action(options: Mapping[str, Any]) -> Action | None:
-    """Return what to do with photos; None if nothing, and then nothing may be said of it."""
+    """Return the action; without one (None), no other filing option may be given."""
     chosen: list[Action] = [action for action in get_args(Action) if options[action]]
     if len(chosen) > 1:
         raise UsageError(f"give only one of {ONE_OF}")
@@ -109,19 +109,19 @@ def _action(options: Mapping[str, Any]) -> Action | None:
 def _check_name(option: str, name: str | None, taken: Sequence[str | None]) -> None:
     if name is None:
         return
-    # Some file systems take Dog for dog.
+    # Some file systems treat Dog and dog as one name.
     if name.casefold() in [other.casefold() for other in taken if other is not None]:
         raise UsageError(f"{option} {name!r}: other photos go there; give another name")
     if name in ("", ".", "..") or os.path.basename(name) != name or name.startswith("."):
-        raise UsageError(f"{option} {name!r}: give the name of a folder, neither a path nor hidden")
+        raise UsageError(f"{option} {name!r}: give a folder name, not a path or a hidden folder")
 
 
 def _check_folders(folder: str, below: Iterable[str]) -> None:
     inside = os.path.join(os.path.realpath(folder), "")
     for place in (folder, *below):
         if os.path.lexists(place) and not os.path.isdir(place):
-            raise FilingError(f"{place}: is not a folder, so nothing can be filed into it")
+            raise FilingError(f"{place}: not a folder, so nothing can be filed into it")
         if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
-            raise FilingError(f"{place}: no permission to write into it")
+            raise FilingError(f"{place}: no permission to write to it")
         if place != folder and not os.path.realpath(place).startswith(inside):
-            raise FilingError(f"{place}: is a link that leads out of {folder}")
+            raise FilingError(f"{place}: a link that leads out of {folder}")

@@ -30,16 +30,16 @@ run_option = click.option(
     "history",
     "dogsort history photos",
     "dogsort history photos --run 1 -o run.csv",
-    short_help="Tell what was filed into a folder, run by run.",
+    short_help="Show what was filed into a folder, run by run.",
 )
 @click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
 @run_option
-@click.option("-o", "--output", type=FILE, help="Write the run's table here: .csv.")
+@click.option("-o", "--output", type=FILE, help="Write the run's table as .csv.")
 def history(folder: str, number: int | None, output: str | None) -> int:
-    """Tell what was filed into FOLDER: on a terminal which runs there were, the oldest first.
+    """Show what was filed into FOLDER: on a terminal, a list of the runs, oldest first.
 
-    On a pipe, with -o or with --run, it is the table of one run: where each file was, where it
-    went, its label, and whether that is done or undone. FOLDER is the current one by default.
+    In a pipe, with -o or with --run, it is the table of one run: where each file was, where it
+    went, its label, and whether that is done or undone. FOLDER defaults to the current folder.
     """
     console = Console()
     check_output(output, (".csv",), console)
@@ -50,7 +50,9 @@ def history(folder: str, number: int | None, output: str | None) -> int:
             console.data(*(_described(journal, run) for run in runs.values()))
             return 0
         if number is not None and number not in runs:
-            raise UsageError(f"--run {number}: the runs are {', '.join(map(str, runs))}")
+            raise UsageError(
+                f"--run {number}: no such run; the runs are {', '.join(map(str, runs))}"
+            )
         steps = journal.steps(runs[max(runs) if number is None else number])[::-1]
         if on_terminal:
             console.data(*(f"{step.source} -> {step.target}  {step.state}" for step in steps))
@@ -70,19 +72,19 @@ def open_existing(folder: str) -> Iterator[Journal]:
     """
     check_paths([folder])
     if not os.path.isdir(folder):
-        raise FilingError(f"{folder}: is not a folder; name the one that was filed into")
+        raise FilingError(f"{folder}: not a folder; name the folder that was filed into")
     if not os.path.lexists(os.path.join(folder, FOLDER_NAME, FILE_NAME)):
         raise FilingError(
-            f"{folder}: nothing was filed into it; name the folder of photos, or what --to named"
+            f"{folder}: nothing was filed into it; name the photo folder, or the one given to --to"
         )
     with closing(Journal(folder)) as journal:
         if not journal.runs():
-            raise FilingError(f"{folder}: nothing was filed into it yet")
+            raise FilingError(f"{folder}: nothing has been filed into it yet")
         yield journal
 
 
 def _described(journal: Journal, run: Run) -> str:
-    """Describe a run in a line."""
+    """Describe a run in one line."""
     labels: Counter[str] = Counter()
     states: Counter[str] = Counter()
     for (label, sidecar, state), count in journal.counts(run).items():
@@ -91,10 +93,10 @@ def _described(journal: Journal, run: Run) -> str:
             labels[label] += count
     words = "undone" if run.state == "undone" else "filed"
     if run.stopped:
-        words = "not ended: stopped, or still going on"
+        words = "unfinished: stopped, or still running"
     elif run.state != "undone" and states["undone"]:
-        words = "undone in part"
+        words = "partly undone"
     if states["lost"]:
-        words += f", but for {states['lost']} changed or gone since"
+        words += f", except {states['lost']} changed or gone since"
     what = f"{counted(labels)}  " if labels else ""
     return f"{run.number}  {run.started}  {run.action}  {what}{words}"

@@ -29,10 +29,10 @@ SUMMARY = "Show version, weights, device, readable formats and the cache."
 def info(weights: str | None, device: str, as_json: bool) -> int:
     """Show the version, the weights and their figures, the device, formats, and the cache.
 
-    With --json, it is an object: the versions dogsort and python; weights, the folder; network,
-    hidden, the width of its dense layer, and input_size; thresholds, of confidence and species;
-    clip; figures, as dogsort eval -o writes them; device, and the reason for it; engine; workers;
-    max_pixels of a photo; formats; and cache, with its path, photos, bytes and trouble, if any.
+    --json prints one object with these keys: dogsort and python (versions); weights (the folder);
+    network, hidden (the width of its dense layer) and input_size; thresholds (confidence,
+    species); clip; figures, as dogsort eval -o writes them; device, and the reason for it; engine;
+    workers; max_pixels of a photo; formats; and cache (path, photos, bytes, trouble if any).
     """
     from dogsort.classifier import Classifier
     from dogsort.photos.decode import readable_formats
@@ -70,7 +70,7 @@ def info(weights: str | None, device: str, as_json: bool) -> int:
 
 
 def _rows(known: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the same in words."""
+    """Yield the same as readable rows."""
     size, thresholds, clip = known["input_size"], known["thresholds"], known["clip"]
     cache, megapixels = known["cache"], known["max_pixels"] // 10**6
     content = f"{cache['photos']} photos, {size_text(cache['bytes'])}"
@@ -80,10 +80,10 @@ def _rows(known: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "network", f"{known['network']}, dense layer of {known['hidden']}, input {size} x {size}"
     yield (
         "thresholds",
-        f"a label needs {thresholds['confidence']:g} confidence, and "
-        f"{thresholds['species']:g} of dog against cat or cat against dog",
+        f"a label needs a confidence of {thresholds['confidence']:g}; dog or cat also needs "
+        f"{thresholds['species']:g} against the other",
     )
-    yield "clipping", f"submissions stay within {clip:g} and {1 - clip:g}"
+    yield "clipping", f"submissions stay between {clip:g} and {1 - clip:g}"
     yield "figures", _figures(known["figures"])
     yield "device", f"{known['device']}: {known['reason']}"
     yield "engine", known["engine"]
@@ -93,7 +93,7 @@ def _rows(known: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _figures(figures: dict[str, Any]) -> str:
-    """Say the single figures of a manifest, such as ``accuracy 98.80%``."""
+    """Return the single figures of a manifest as text, such as ``accuracy 98.80%``."""
     said = [f"on {figures['photos']} photos"] if "photos" in figures else []
     for name, figure in figures.items():
         if isinstance(figure, dict) and isinstance(figure.get("value"), float):

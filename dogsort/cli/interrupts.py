@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signal by which systems stop programs: the run ends, and says what is kept."""
+"""Ctrl-C and SIGTERM: the run ends, and says what it keeps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from types import FrameType
 
 __all__ = ["stop_gently"]
 
-STILL_AT_IT = b"dogsort: finishing what was begun; once more stops at once\n"
+STILL_AT_IT = b"dogsort: finishing the current step; interrupt again to stop at once\n"
 
 
 def stop_gently() -> None:
-    """Let SIGTERM interrupt as Ctrl-C does, and neither of them the clean-up that follows.
+    """Let SIGTERM interrupt as Ctrl-C does; neither interrupts the clean-up that follows.
 
-    What somebody told us to ignore, as nohup does, stays ignored.
+    Signals that are already ignored, as under nohup, stay ignored.
     """
     expected = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     ours = [number for number, usual in expected.items() if signal.getsignal(number) == usual]

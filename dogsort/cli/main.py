@@ -1,4 +1,4 @@
-"""The command ``dogsort``: a group whose default command is to classify, and its exit codes."""
+"""The command ``dogsort``: a group whose default command classifies, and its exit codes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "INTERRUPTED", "cli", "main"]
 
-#: What the first word may be. Anything else is an option or a PATH of the default command.
+#: The commands. Any other first word is an option or a PATH of the default command.
 COMMANDS: dict[str, click.Command] = {
     str(command.name): command
     for command in (submit, evaluate, train, file, undo, history, info, bench)
@@ -40,9 +40,9 @@ INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count
 
 
 class DefaultGroup(click.Group):
-    """Commands, and a default one, whose words follow the program's name at once.
+    """Commands, and a default command that is called without a name.
 
-    ``main`` ends as ``dogsort.errors`` says, in a process as in ``click.testing.CliRunner``.
+    ``main`` exits as ``dogsort.errors`` says, in a process as in ``click.testing.CliRunner``.
     """
 
     def __init__(self, name: str, default: click.Command, commands: dict[str, click.Command]):
@@ -60,11 +60,11 @@ class DefaultGroup(click.Group):
         completing_first_word = extra.get("resilient_parsing") and not args
         if completing_first_word or (args and args[0] in self.commands):
             return super().make_context(info_name, args, parent, **extra)
-        extra["obj"] = self.commands  # which its help lists, too
+        extra["obj"] = self.commands  # its help lists them, too
         return self.default.make_context(info_name, args or ["--help"], parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that the context is for; return its exit code."""
+        """Run the command of the context; return its exit code."""
         return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -73,11 +73,11 @@ class DefaultGroup(click.Group):
             return self.default.shell_complete(ctx, incomplete)
         arguments = (one for one in self.default.params if isinstance(one, click.Argument))
         paths = [item for one in arguments for item in one.shell_complete(ctx, incomplete)]
-        # click's script for bash drops what came before a path.
+        # click's script for bash drops whatever came before a path.
         return paths + super().shell_complete(ctx, incomplete)
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
-        """Run the command line; exits as ``dogsort.errors`` says, with 130 on Ctrl-C."""
+        """Run the command line; exit as ``dogsort.errors`` says, with 130 on Ctrl-C."""
         words = sys.argv[1:] if args is None else list(args)
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # names in any terminal's encoding
@@ -91,7 +91,7 @@ class DefaultGroup(click.Group):
             _complain(f"{error}{self._hint(words) if isinstance(error, PathNotFound) else ''}")
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort) as error:
-            # click replaces the first by the second; what is kept is said by the first.
+            # click replaces KeyboardInterrupt by Abort; the first one says what is kept.
             kept = (error.__cause__ or error).args
             _complain("; ".join(["interrupted", *map(str, kept)]))
             code = INTERRUPTED
@@ -102,10 +102,10 @@ class DefaultGroup(click.Group):
             code = DogsortError.exit_code
         except Exception as error:
             if isinstance(error.__cause__, KeyboardInterrupt):
-                # As which libraries in C raise it that were interrupted while they were loaded.
+                # C libraries raise this when they are interrupted while loading.
                 _complain("interrupted")
                 sys.exit(INTERRUPTED)
-            # Nobody should see this; if somebody does, a line tells more than a page.
+            # Nobody should see this; if somebody does, one line is clearer than a traceback.
             place = traceback.extract_tb(error.__traceback__)[-1]
             text = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
             _complain(f"this should not happen, please report it: {text}")
@@ -113,27 +113,27 @@ class DefaultGroup(click.Group):
         sys.exit(code)
 
     def _hint(self, words: list[str]) -> str:
-        """Say which command may be meant where a PATH is not there."""
+        """Suggest a command when a PATH does not exist."""
         close = [] if words[0] in self.commands else get_close_matches(words[0], self.commands)
         meant = [*close, *(word for word in words[1:] if word in self.commands)]
-        return f"; if you mean the command, it comes first: dogsort {meant[0]} ..." if meant else ""
+        return f"; to run the command, put it first: dogsort {meant[0]} ..." if meant else ""
 
 
 cli = DefaultGroup("dogsort", classify, COMMANDS)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line as a process of its own, which SIGTERM interrupts as Ctrl-C does."""
+    """Run the command line as a process that SIGTERM interrupts as Ctrl-C does."""
     stop_gently()
     try:
         cli.main(args)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            # Without waiting for threads that still decode a large photo.
+            # Do not wait for threads that still decode a large photo.
             os._exit(INTERRUPTED)
         raise
 
 
 def _complain(text: str) -> None:
-    """Print one line on stderr, whatever the text holds."""
+    """Print a text on stderr as one line."""
     click.echo(f"dogsort: {printable(' '.join(text.splitlines()))}", err=True)

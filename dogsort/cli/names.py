@@ -1,4 +1,4 @@
-"""PATH -, the names on standard input."""
+"""PATH -: names from standard input."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["with_stdin"]
 
 
 def with_stdin(paths: Iterable[str], null: bool) -> Iterator[str]:
-    """Put the names on stdin in the place of ``-``, lazily.
+    """Replace ``-`` by the names on stdin, lazily.
 
     Args:
         paths: as given.
-        null: whether names end in NUL instead of a line's end.
+        null: whether names end in NUL, not in a newline.
 
     Raises:
         UsageError: if stdin is closed, or in UTF-16.
@@ -31,10 +31,10 @@ def with_stdin(paths: Iterable[str], null: bool) -> Iterator[str]:
 
 def _names_on_stdin(separator: bytes) -> Iterator[str]:
     if sys.stdin is None:
-        raise UsageError("standard input is closed; PATH - reads names from it")
-    # The first bytes may be a mark of the byte order, which no name begins with.
+        raise UsageError("standard input is closed, but PATH - reads names from it")
+    # The first bytes may be a byte order mark, with which no name begins.
     rest = os.read(sys.stdin.fileno(), 3).removeprefix(codecs.BOM_UTF8)
-    if rest.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # > writes so in PowerShell
+    if rest.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell's > writes
         raise UsageError("the names on standard input are in UTF-16; write them in UTF-8")
     while block := os.read(sys.stdin.fileno(), 1 << 16):
         *names, rest = (rest + block).split(separator)

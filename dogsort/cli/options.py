@@ -1,4 +1,4 @@
-"""What several commands share: how they are made, options, and what is looked at before work."""
+"""What several commands share: their construction, options, and checks before any work."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class _Typed(click.Path):
-    """A path that shells complete, and that only the command itself looks at."""
+    """A path that shells complete, and that only the command itself checks."""
 
     def __init__(self, name: str, file_okay: bool = True) -> None:
         super().__init__(file_okay=file_okay)
-        self.name = name  # what help calls it
+        self.name = name  # its name in help
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return it as it was typed."""
+        """Return the path as typed."""
         return value
 
 
 def number(least: int, most: int | None = None) -> click.IntRange:
-    """Return the type of whole numbers within bounds."""
+    """Return the type for whole numbers within bounds."""
     kind = click.IntRange(least, most)
-    kind.name = "N"  # what help calls it
+    kind.name = "N"  # its name in help
     return kind
 
 
@@ -69,7 +69,7 @@ FILE, FOLDER = _Typed("FILE"), _Typed("FOLDER", file_okay=False)
 def command(
     name: str, *calls: str, **settings: Any
 ) -> Callable[[Callable[..., int]], click.Command]:
-    """Make a command, whose help ends with examples: calls of it, each in a line."""
+    """Make a command whose help ends with example calls, one per line."""
     end = "\n".join(["\b", "Examples:", *(f"  {call}" for call in calls)])
     return click.command(name, context_settings=HELP, epilog=end, **settings)
 
@@ -77,16 +77,16 @@ def command(
 def check_output(
     target: str | None, suffixes: tuple[str, ...], console: Console, inputs: Iterable[str] = ()
 ) -> None:
-    """Find out, before any work, whether a file can be written, and say what is kept there.
+    """Check, before any work, that an output file can be written, and report any backup of it.
 
     Args:
-        target: its name. Without one, and with ``-``, which is stdout, there is nothing to see.
-        suffixes: one of which it must have.
-        console: to say it on.
-        inputs: files that it must not be.
+        target: its name; None and ``-`` (stdout) need no check.
+        suffixes: the allowed suffixes.
+        console: where to report.
+        inputs: files that it must not overwrite.
 
     Raises:
-        UsageError: for another suffix, or one of the inputs.
+        UsageError: if it has another suffix, or is one of the inputs.
         OutputError: if it cannot be written.
     """
     if target not in (None, "-"):
@@ -96,14 +96,14 @@ def check_output(
 
 
 def _check_device(_context: click.Context, _option: click.Parameter, device: str) -> str:
-    # Here, before any work.
+    # Check now, before any work.
     if device not in ("auto", "cpu"):
         check_extra("gpu", f"device {device}")
     return device
 
 
 weights_option = click.option(
-    "--weights", type=FILE, help="Weights folder, or a file in it [default: the bundled ones]."
+    "--weights", type=FILE, help="Weights folder, or a file in it [default: the bundled weights]."
 )
 device_option = click.option(
     "--device",
@@ -111,28 +111,28 @@ device_option = click.option(
     default="auto",
     show_default=True,
     callback=_check_device,
-    help="Where the network runs.",
+    help="Where to run the network.",
 )
 batch_option = click.option(
-    "--batch-size", type=number(1), help="Photos at a time [default: what suits the device]."
+    "--batch-size", type=number(1), help="Photos per batch [default: chosen for the device]."
 )
 workers_option = click.option(
-    "--workers", type=number(1), help="Threads that decode [default: one per CPU core]."
+    "--workers", type=number(1), help="Decoding threads [default: one per CPU core]."
 )
 min_confidence_option = click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
     metavar="P",
-    help="Least confidence that earns a label [default: kept with the weights].",
+    help="Lowest confidence that gets a label [default: from the weights].",
 )
 cache_option = click.option(
-    "--no-cache", is_flag=True, help="Classify all photos anew, and keep nothing in the cache."
+    "--no-cache", is_flag=True, help="Classify all photos again, and cache nothing."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What computes; the options of ``Classifier``."""
+    """The options of ``Classifier``."""
 
     weights: str | None
     device: str
@@ -140,15 +140,15 @@ class EngineOptions:
     workers: int | None
 
     def open(self, console: Console, min_confidence: float | None = None) -> Classifier:
-        """Load the network, saying so where it may take a moment."""
-        # Pillow warns from 89 megapixels on; dogsort has its own limit and says so per photo.
+        """Load the network, with a message in case it takes a moment."""
+        # Pillow warns above 89 megapixels; dogsort has its own limit and reports it per photo.
         warnings.filterwarnings("ignore", module="PIL")
         with console.status("loading the model ..."):
             from dogsort.classifier import Classifier
 
             classifier = Classifier(**asdict(self), min_confidence=min_confidence)
         engine = classifier.engine
-        # Who asks for a device wants to know what came of it.
+        # Somebody who asks for a device wants to know whether it is used.
         tell = console.detail if self.device == "auto" else console.say
         tell(f"{engine.name} on {engine.device}: {engine.reason}")
         if engine.advice:
@@ -172,7 +172,7 @@ def engine_options(command: Callable[..., int]) -> Callable[..., int]:
 
 @contextmanager
 def open_cache(no_cache: bool, console: Console) -> Iterator[Cache | None]:
-    """Open the cache, and say in the end if it could not be used; None if it is not wanted."""
+    """Open the cache, and report at the end if it could not be used; None with --no-cache."""
     if no_cache:
         yield None
         return
@@ -182,6 +182,6 @@ def open_cache(no_cache: bool, console: Console) -> Iterator[Cache | None]:
             console.detail(f"known from earlier runs: {cache.recalled}")
         if cache.trouble:
             console.warn(
-                f"{cache.path}: the cache cannot be used, so nothing is kept: {cache.trouble}; "
+                f"{cache.path}: the cache cannot be used, so nothing is saved: {cache.trouble}; "
                 "delete it, or set DOGSORT_CACHE to another folder"
             )

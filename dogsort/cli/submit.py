@@ -38,9 +38,9 @@ __all__ = ["submit"]
     short_help="Write a file for Kaggle's Dogs vs. Cats.",
 )
 @click.argument("folder", type=FOLDER, metavar="DIR")
-@click.option("-o", "--output", required=True, type=FILE, help="The CSV to write.")
+@click.option("-o", "--output", required=True, type=FILE, help="The CSV file to write.")
 @click.option(
-    "--hard", is_flag=True, help="Write 1 for dog and 0 for cat, as the 2013 competition wants."
+    "--hard", is_flag=True, help="Write 1 for dog and 0 for cat, for the 2013 competition."
 )
 @cache_option
 @engine_options
@@ -48,11 +48,11 @@ __all__ = ["submit"]
 def submit(
     folder: str, output: str, hard: bool, no_cache: bool, engine: EngineOptions, console: Console
 ) -> int:
-    """Write a submission for Kaggle's Dogs vs. Cats, of the test photos in DIR.
+    """Write a submission for Kaggle's Dogs vs. Cats from the test photos in DIR.
 
-    That is a file for the Redux edition, or with --hard for the competition of 2013; what sends it
-    in is said in the end. Rows are `id,label`, sorted by id; label is the probability of dog,
-    clipped to the bound kept with the weights. A photo that cannot be read gets 0.5.
+    The file is for the Redux edition, or with --hard for the 2013 competition; the command to
+    upload it is printed at the end. Rows are `id,label`, sorted by id; label is the probability of
+    dog, clipped to a bound stored with the weights. A photo that cannot be read gets 0.5.
     """
     check_paths([folder])
     check_table_name(output, (".csv",))  # so not stdout
@@ -61,9 +61,7 @@ def submit(
     console.say(*program_folder_lines(program_folders))
     if missing := missing_ids(ids.values()):
         last = max(ids.values())
-        console.warn(
-            f"{folder}: Kaggle wants all ids; of 1 to {last}, these are missing: {missing}"
-        )
+        console.warn(f"{folder}: Kaggle needs every id; missing between 1 and {last}: {missing}")
     classifier = engine.open(console)
     clip = classifier.weights.clip
     labels: dict[int, float] = {}
@@ -83,7 +81,7 @@ def submit(
             raise KeyboardInterrupt(f"{output} was not written") from None
     write_submission(output, labels, hard)
     rows = "1 row" if len(labels) == 1 else f"{len(labels)} rows"
-    console.say(f"{output}: {rows}, a file for Kaggle; this uploads it:")
+    console.say(f"{output}: {rows}; upload it to Kaggle with:")
     console.say(upload_command(output, hard))
     if failed:
         console.warn(f"{failed} could not be read and got 0.5")

@@ -33,26 +33,29 @@ USUAL = Recipe()
 )
 @click.argument("data", type=FOLDER, metavar="DATA")
 @click.option(
-    "-o", "--output", required=True, type=FOLDER, help="Weights folder to make, or to go on with."
+    "-o", "--output", required=True, type=FOLDER, help="Weights folder to create, or to continue."
 )
 @click.option(
     "--val", "validation", type=FOLDER, help="Calibrate on these photos [default: a tenth of DATA]."
 )
 @click.option("--start", type=FILE, help="Weights to start from [default: the bundled ones].")
-@click.option("--teacher", type=FILE, help="A network that is learned from, too.")
+@click.option("--teacher", type=FILE, help="Also learn from this ONNX network.")
 @click.option(
     "--epochs",
     type=number(0),
-    help="Epochs; 0 only calibrates the starting weights on the validation photos "
-    f"[default: {USUAL.epochs}, or what --recipe says].",
+    help="Number of epochs; 0 only calibrates the starting weights "
+    f"[default: {USUAL.epochs}, or from --recipe].",
 )
 @click.option(
     "--seed",
     type=number(0, 2**31 - 1),
-    help=f"Another outcome of the same recipe [default: {USUAL.seed}, or what --recipe says].",
+    help=f"Random seed [default: {USUAL.seed}, or from --recipe].",
 )
 @click.option(
-    "--recipe", "recipe_file", type=FILE, help="Other values: JSON, or a manifest.json of weights."
+    "--recipe",
+    "recipe_file",
+    type=FILE,
+    help="Hyperparameters: JSON, or the manifest.json of weights.",
 )
 @click.option(
     "--device",
@@ -62,9 +65,9 @@ USUAL = Recipe()
     help="Where to train.",
 )
 @click.option(
-    "--workers", type=number(0), default=1, show_default=True, help="Processes that change photos."
+    "--workers", type=number(0), default=1, show_default=True, help="Processes that augment photos."
 )
-@console_options_with("Also name the device, and all values of the recipe.")
+@console_options_with("Also show the device and all values of the recipe.")
 def train(
     data: str,
     output: str,
@@ -80,9 +83,9 @@ def train(
 ) -> int:
     """Fine-tune the network on the labelled photos in DATA.
 
-    Labels are read off folders named dog, cat and neither, at any depth, or off Kaggle's names.
-    --start takes dogsort's weights, or a MobileNetV2's features as .safetensors; --teacher an ONNX
-    network, pixels to class logits.
+    Labels come from folders named dog, cat and neither, at any depth, or from Kaggle's file names.
+    --start takes dogsort's weights, or the features of a MobileNetV2 as .safetensors. --teacher
+    takes an ONNX network that turns pixels into class logits.
     """
     given = (data, validation, start, teacher, recipe_file)
     check_paths(path for path in given if path is not None)
@@ -97,7 +100,9 @@ def train(
     check_apart(output, [data] if validation is None else [data, validation])
     photos, held_out, program_folders = find_photos(data, validation)
     if shared := count_shared(photos, held_out):
-        console.warn(f"{shared} photos of {validation} are trained on, too: figures will flatter")
+        console.warn(
+            f"{shared} photos of {validation} are trained on, too: figures will be too good"
+        )
     console.say(*program_folder_lines(program_folders))
     changes: dict[str, Any] = {"epochs": epochs, "seed": seed}
     recipe = replace(
@@ -114,7 +119,7 @@ def train(
         events = fine_tune(photos, held_out, begun, taught_by, output, recipe, place, workers)
         failed = _show(console, events)
     except KeyboardInterrupt:
-        kept = f"the same command goes on after the last whole epoch that {output} keeps"
+        kept = f"run the same command to continue after the last complete epoch in {output}"
         raise KeyboardInterrupt(kept) from None
     console.say(f"weights are in {output}: dogsort --weights {quoted(output)} ...")
     if failed:
@@ -124,11 +129,11 @@ def train(
 
 
 def _show(console: Console, events: Iterator[Event]) -> int:
-    """Show how training goes; return how many photos could not be read."""
+    """Show the progress of training; return how many photos could not be read."""
     from dogsort.training.finish import Comparison
 
     failed = 0
-    # Progress comes in long rows, one for each bar.
+    # Progress events of one stage come in a row, and share a bar.
     for stage, row in groupby(events, lambda event: getattr(event, "stage", None)):
         if stage is not None:
             _draw(console, stage, cast("Iterator[Progress]", row))

@@ -25,16 +25,16 @@ __all__ = ["undo"]
     short_help="Put back what the last run filed.",
 )
 @click.argument("folder", type=FOLDER, metavar="[FOLDER]", default=".")
-@click.option("-n", "--dry-run", is_flag=True, help="Put nothing back; say what would be.")
+@click.option("-n", "--dry-run", is_flag=True, help="Put nothing back; show what would be.")
 @run_option
-@click.option("-y", "--yes", is_flag=True, help="Also undo what somebody else's dogsort filed.")
-@console_options_with("Also name each file that is put back, or would be.")
+@click.option("-y", "--yes", is_flag=True, help="Also undo a run that somebody else began.")
+@console_options_with("Also show each file that is put back, or would be.")
 def undo(folder: str, dry_run: bool, number: int | None, yes: bool, console: Console) -> int:
     """Put back what the last --move, --copy, --link or --hardlink into FOLDER filed.
 
-    FOLDER is the current one by default. Once more goes back to the run before. A file that was
-    changed since stays where it is, nothing is overwritten, and what could not be put back is
-    named; dogsort history tells the runs.
+    FOLDER defaults to the current folder. Run it again to undo the run before. A file that has
+    changed since stays where it is, nothing is overwritten, and files that could not be put back
+    are named. dogsort history lists the runs.
     """
     with open_existing(folder) as journal:
         run = _run_to_undo(journal, number)
@@ -43,7 +43,7 @@ def undo(folder: str, dry_run: bool, number: int | None, yes: bool, console: Con
             console.detail(*(f"{step.target} -> {step.source}" for step in steps))
             would = "Would put back" if run.action == "move" else "Would remove"
             files = _counted(run.action, len(steps))
-            console.say(f"{would} {files} of the run begun {run.started}.")
+            console.say(f"{would} {files} of the run of {run.started}.")
             return 0
         trusted = run if yes or _confirmed(journal, run) else None
     with at_work(folder, trusted) as (journal, found):
@@ -55,29 +55,29 @@ def undo(folder: str, dry_run: bool, number: int | None, yes: bool, console: Con
 def _run_to_undo(journal: Journal, number: int | None) -> Run:
     runs = {run.number: run for run in journal.runs() if run.state != "undone"}
     if not runs:
-        raise FilingError(f"{journal.folder}: everything that was filed is undone already")
+        raise FilingError(f"{journal.folder}: everything that was filed is already undone")
     if number is not None and number not in runs:
-        raise UsageError(f"--run {number}: those not undone are {', '.join(map(str, runs))}")
+        raise UsageError(f"--run {number}: the runs to undo are {', '.join(map(str, runs))}")
     return runs[max(runs) if number is None else number]
 
 
 def _confirmed(journal: Journal, run: Run) -> bool:
-    """Ask before files are put where only the journal says that they came from.
+    """Ask before files go to places that only the journal vouches for.
 
     Returns:
         Whether the user was asked and said yes.
 
     Raises:
-        FilingError: if the user was not there, or said no.
+        FilingError: if nobody could be asked, or the answer was no.
     """
     steps = journal.steps(run, "planned", "done", "returning", most=1)
     if not steps or journal.is_trusted(run):
         return False
     what = (
-        f"{printable(journal.folder)}: the run begun {run.started}: {STRANGE}; it would put "
+        f"{printable(journal.folder)}: the run of {run.started}: {STRANGE}; undo would put "
         f"{printable(steps[0].source)} back"
     )
-    if not os.isatty(0) or not click.confirm(f"{what}, and perhaps others. Go on?", err=True):
+    if not os.isatty(0) or not click.confirm(f"{what}, and perhaps others. Continue?", err=True):
         raise FilingError(f"{what}; if that is right, undo it with --yes")
     return True
 
@@ -97,8 +97,10 @@ def _put_back(journal: Journal, run: Run, console: Console) -> int:
                     console.warn(f"{step.target}: not put back: {error}")
                 advance()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("what was put back stays so; the same command goes on") from None
-    rest = f" {left} could not be." if left else ""
+        raise KeyboardInterrupt(
+            "files put back so far stay there; run the same command to continue"
+        ) from None
+    rest = f" {left} could not be put back." if left else ""
     did = "Put back" if run.action == "move" else "Removed"
     console.say(f"{did} {_counted(run.action, back)}.{rest}")
     return left
