@@ -116,7 +116,7 @@ class Cache:
                     f"{SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;"
                 )
             elif version != FORMAT_VERSION:
-                raise sqlite3.DatabaseError("it is of another dogsort")
+                raise sqlite3.DatabaseError("it was made by another version of dogsort")
         except (sqlite3.Error, OSError) as error:
             self._give_up(error)
 

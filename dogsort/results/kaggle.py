@@ -49,15 +49,17 @@ def numbered_photos(folder: str) -> tuple[dict[str, int], list[str]]:
         if not (stem.isascii() and stem.isdigit()):
             why = f" ({item.error})" if isinstance(item, Failure) else ""
             raise DataError(
-                f"{item.path}: its name is no number{why}; test photos are called 1.jpg, 2.jpg, ..."
+                f"{item.path}: its name is not a number{why}; test photos are 1.jpg, 2.jpg, ..."
             )
         number = int(stem)
         if number in paths:
-            raise DataError(f"{item.path}: id {number} comes twice, also as {paths[number]}")
+            raise DataError(f"{item.path}: id {number} appears twice, also as {paths[number]}")
         paths[number] = item.path
         ids[item.path] = number
     for path in scan.links:
-        raise DataError(f"{path}: a link to a folder; a test folder holds the photos themselves")
+        raise DataError(
+            f"{path}: a link to a folder; a test folder must hold the photos themselves"
+        )
     if not ids:
         raise DataError(f"{folder}: no photos found; a test folder holds 1.jpg, 2.jpg, ...")
     return ids, scan.program_folders

@@ -103,7 +103,7 @@ def check_not_input(target: str, inputs: Iterable[str]) -> None:
     """Raise UsageError if ``target`` is one of the files that are to be read."""
     real = os.path.realpath(target)
     if any(os.path.realpath(path) == real for path in inputs):
-        raise UsageError(f"{target}: is to be read itself; write to another file")
+        raise UsageError(f"{target}: is an input of this command; write to another file")
 
 
 def check_writable(target: str) -> list[str]:
@@ -126,13 +126,13 @@ def check_writable(target: str) -> list[str]:
         return []
     if known is not None:
         raise OutputError(
-            f"{target}: was changed since dogsort wrote it, and would be lost; move it away, or "
-            "write to another file (dogsort file files by it)"
+            f"{target}: has changed since dogsort wrote it, so it is not overwritten; move it "
+            "away, write to another file, or file photos by it with dogsort file"
         )
     kept = _kept_name(final)
     if not os.path.islink(target):
         kept = os.path.join(os.path.dirname(target), os.path.basename(kept))
-    return [f"{target}: is not known to be dogsort's, so what is there now is kept as {kept}"]
+    return [f"{target}: dogsort may not have written it, so the old file is kept as {kept}"]
 
 
 def _is_ours(final: str, known: WrittenTable | None) -> bool:
@@ -161,7 +161,7 @@ def _create(final: str, target: str) -> str:
     except OSError:
         status = None
     if status and stat.S_ISDIR(status.st_mode):
-        raise OutputError(f"{target}: is a folder; name a file to write to")
+        raise OutputError(f"{target}: a folder; name a file to write to")
     if status and not stat.S_ISREG(status.st_mode):
         return final
     folder = os.path.dirname(final)

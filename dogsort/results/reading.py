@@ -68,7 +68,7 @@ def read_table(table: str) -> list[Row]:
         for place, values in rows(table):
             row = _row(values, f"{table}: {place}")
             if row.path in found:
-                raise DataError(f"{row.place}: {row.path} is there twice")
+                raise DataError(f"{row.place}: {row.path} appears twice")
             found[row.path] = row
     except OSError as error:
         raise DataError(f"{table}: cannot be read: {error.strerror or error}") from error
@@ -80,19 +80,19 @@ def read_table(table: str) -> list[Row]:
 def _row(values: dict[str, Any], place: str) -> Row:
     path, label = values.get("path"), values.get("label")
     if not isinstance(path, str) or not _is_name(path):
-        raise DataError(f"{place}: there is no path")
+        raise DataError(f"{place}: no path; each row needs one")
     word = label.strip().lower() if isinstance(label, str) else label
     if word in ("", None):
         return Row(path, None, place)
     if word not in _LABELS:
         names = ", ".join(_LABELS)
-        raise DataError(f"{place}: the label {label!r} is none of {names}, nor empty")
+        raise DataError(f"{place}: unknown label {label!r}; use one of {names}, or none")
     return Row(path, _LABELS[word], place, *(_number(values.get(name)) for name in NUMBERS))
 
 
 def _number(value: object) -> float | None:
     try:
-        return float(str(value).replace(",", "."))  # as spreadsheets write it in some countries
+        return float(str(value).replace(",", "."))  # some countries write decimal commas
     except ValueError:
         return None
 
@@ -160,13 +160,13 @@ def _parquet_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     number += 1
                     yield f"row {number}", values
     except pyarrow.ArrowException as error:
-        raise DataError(f"{table}: no Parquet file that can be read: {error}") from error
+        raise DataError(f"{table}: not a readable Parquet file: {error}") from error
 
 
 def _check_columns(columns: Iterable[str], table: str) -> None:
     for name in ("path", "label"):
         if name not in columns:
-            raise DataError(f"{table}: there is no column {name!r}; make it with dogsort PATH -o")
+            raise DataError(f"{table}: no column {name!r}; make the table with dogsort PATH -o")
 
 
 _ROWS = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}

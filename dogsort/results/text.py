@@ -83,27 +83,26 @@ def scan_lines(scan: Scan) -> Iterator[str]:
     yield from program_folder_lines(scan.program_folders)
     yield from passed_over_lines(scan.passed_over)
     if scan.excluded:
-        yield f"left out by --exclude: {scan.excluded}"
+        yield f"skipped by --exclude: {scan.excluded}"
     if scan.ignored:
         kinds = scan.ignored.most_common(MOST_KINDS)
         others = scan.ignored.total() - sum(count for _, count in kinds)
         named = [_counted(count, kind) for kind, count in kinds]
-        yield f"not looked at: {', '.join(named + [f'{others} others'] * bool(others))}"
+        yield f"skipped: {', '.join(named + [f'{others} others'] * bool(others))}"
 
 
 def program_folder_lines(folders: Iterable[str], named_how: str = "as a PATH") -> Iterator[str]:
     """Say that folders of programs were passed over, and how they are named to be included."""
     for path in folders:
         yield (
-            f"{printable(path)}: a folder of a program, passed over; "
-            f"name it {named_how} to include it"
+            f"{printable(path)}: a program's own folder, skipped; name it {named_how} to include it"
         )
 
 
 def passed_over_lines(folders: Iterable[str]) -> Iterator[str]:
     """Say that folders were passed over since earlier runs filed into them: many lie together."""
     for outer in dict.fromkeys(os.path.dirname(folder) or os.curdir for folder in folders):
-        yield f"{printable(outer)}: folders in it that earlier runs filed into are passed over"
+        yield f"{printable(outer)}: folders in it that earlier runs filed into are skipped"
 
 
 def _counted(count: int, kind: str) -> str:
