@@ -212,7 +212,7 @@ def _raise_if_not_opened(file: IO[bytes]) -> None:
             try:
                 factory(file, "")
             except Exception as error:
-                said = f"the decoder of {name} refuses it: {_one_line(error)}"
+                said = f"refused by the {name} decoder: {_one_line(error)}"
                 raise UnreadablePhoto(said) from error
 
 
@@ -224,7 +224,7 @@ def _reasons() -> Iterator[None]:
     except UnreadablePhoto:
         raise
     except UnidentifiedImageError:
-        raise UnreadablePhoto("not an image of a known format") from None
+        raise UnreadablePhoto("not an image in a known format") from None
     except Image.DecompressionBombError:
         raise UnreadablePhoto(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except OSError as error:
@@ -236,7 +236,7 @@ def _reasons() -> Iterator[None]:
         # bad file must become one Failure and never stop the run.
         text = _one_line(error)
         intact = any(words in text for words in SAID_OF_INTACT_FILES)
-        raise UnreadablePhoto(f"{'not read' if intact else 'damaged'}: {text}") from error
+        raise UnreadablePhoto(f"{'not supported' if intact else 'damaged'}: {text}") from error
 
 
 def _orientation(image: Image.Image) -> int:

@@ -88,7 +88,7 @@ def _jpeg(file: IO[bytes], smallest: tuple[int, int] | None) -> bytes:
         if not is_metadata or (body.startswith(JPEG_SEGMENTS) and len(body) >= 12):
             kept += [head, body]
         if head[1] in JPEG_FRAMES_NOT_READ:
-            raise UnreadablePhoto("a kind of JPEG that is not read: lossless or arithmetic-coded")
+            raise UnreadablePhoto("JPEG not supported: lossless or arithmetic-coded")
         if head[1] == 0xDA:  # the pixels follow
             content = b"".join((*kept, file.read(MAX_BYTES)))
             return content + JPEG_END if _is_whole(content, smallest) else b""

@@ -51,10 +51,10 @@ def check_size(image: Image.Image) -> None:
     in_run_lengths = image.format in ("BMP", "DIB") and image.info.get("compression") in (1, 2)
     if in_run_lengths and image.width * image.height > MAX_RUN_LENGTH_PIXELS:
         limit = MAX_RUN_LENGTH_PIXELS // 10**6
-        raise UnreadablePhoto(f"{size}, more than {limit} megapixels in run lengths")
+        raise UnreadablePhoto(f"{size}, more than {limit} megapixels in a run-length-coded BMP")
     needed = _bytes_needed(image)
     if needed > MAX_BYTES:
-        raise UnreadablePhoto(f"{size}, which would take {needed / 10**6:,.0f} MB of memory")
+        raise UnreadablePhoto(f"{size}, which would need {needed / 10**6:,.0f} MB of memory")
 
 
 def check_canvas(head: bytes) -> None:
@@ -89,7 +89,7 @@ def _check_sides(width: int, height: int) -> None:
         limit = MAX_PIXELS // 10**6
         raise UnreadablePhoto(f"{width} x {height} pixels, more than {limit} megapixels")
     if max(width, height) > MAX_SIDE:
-        raise UnreadablePhoto(f"{width} x {height} pixels, one side more than {MAX_SIDE:,}")
+        raise UnreadablePhoto(f"{width} x {height} pixels, one side longer than {MAX_SIDE:,}")
 
 
 def _bytes_needed(image: Image.Image) -> float:

@@ -110,7 +110,7 @@ class Scan:
             yield Failure(path, _reason(error))
             return
         except ValueError:
-            yield Failure(path, "a name with a NUL in it; names that end in NUL need --null")
+            yield Failure(path, "the name contains a NUL; if names end in NUL, use --null")
             return
         if is_folder:
             yield from self._walk(path)
@@ -239,7 +239,7 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.ENOENT:
         return "no such file"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return "no permission to look into it"
+        return "no permission to open it"
     if error.errno == errno.ELOOP:
         return "a loop of links"
-    return f"cannot be looked at: {error.strerror or error}"
+    return f"cannot be opened: {error.strerror or error}"

@@ -67,7 +67,7 @@ def check_tiff(file: IO[bytes]) -> None:
     """
     header = file.read(8)
     if header.startswith(b"MM\0+"):
-        raise UnreadablePhoto("a kind of TIFF that is not read: big-endian BigTIFF")
+        raise UnreadablePhoto("TIFF not supported: big-endian BigTIFF")
     tags: Any = ImageFileDirectory_v2(header + file.read(8) if header[2] == 43 else header)
     file.seek(tags.next)
     tags.load(file)
@@ -115,7 +115,7 @@ def check_tiff(file: IO[bytes]) -> None:
     }
     name = f"{depth}-bit {NUMBERS.get(numbers, '')}{name}"
     kind = ", ".join((name, *filter(unusual.get, unusual)))
-    raise UnreadablePhoto(f"a kind of TIFF that is not read: {' '.join(kind.split())[:100]}")
+    raise UnreadablePhoto(f"TIFF not supported: {' '.join(kind.split())[:100]}")
 
 
 def _planes_are_mixed_up(kind: int, bits: int, extra: tuple[int, ...], is_raw: bool) -> bool:
