@@ -69,7 +69,7 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
     if device not in DEVICES:
         raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
     if device == "auto" and missing("gpu"):
-        engine = OnnxEngine(weights, reason="torch, which a GPU needs, is not installed")
+        engine = OnnxEngine(weights, reason="a GPU needs torch, which is not installed")
         if cuda_devices() > 0:
             engine.advice = (
                 "the network runs on the CPU; to use this machine's NVIDIA GPU: "
@@ -99,7 +99,9 @@ def torch_device(device: str) -> str:
     if device == "auto":
         return next((name for name in there if there[name]), "cpu")
     if not there[device]:
-        raise DeviceError(f"device {device}: torch finds none on this machine; use --device cpu")
+        raise DeviceError(
+            f"device {device}: torch finds no such device on this machine; use --device cpu"
+        )
     return device
 
 
@@ -131,7 +133,7 @@ class OnnxEngine:
         (pixels,) = self._session.get_inputs()
         size, takes = weights.input_size, pixels.shape[1:]
         if takes != [size, size, 3]:
-            raise WeightsError(f"{path}: takes {takes}, the manifest says {size} x {size}")
+            raise WeightsError(f"{path}: takes {takes}, but the manifest says {size} x {size}")
         self._input = pixels.name
         self._scaling = weights.scaling
         self._cores = cores()

@@ -116,7 +116,7 @@ def load_weights(location: str | os.PathLike[str] | None = None) -> Weights:
     folder = path if path.is_dir() else path.parent
     file = folder / MANIFEST_NAME
     if not os.path.exists(file):
-        raise WeightsError(f"{path}: no dogsort weights: there is no {MANIFEST_NAME} in {folder}")
+        raise WeightsError(f"{path}: not dogsort weights: there is no {MANIFEST_NAME} in {folder}")
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -141,8 +141,8 @@ def _parse(manifest: Any, file: Path) -> Weights:
             raise WeightsError(f"{file}: unknown architecture {architecture!r}")
         if shown != GEOMETRY:
             raise WeightsError(
-                f"{file}: made by another dogsort, which showed photos to the network otherwise: "
-                f"{shown}; train them again"
+                f"{file}: made by another version of dogsort, which prepared photos differently: "
+                f"{shown}; train the weights again"
             )
         for name in (SAFETENSORS_NAME, ONNX_NAME):
             str(manifest["files"][name]["sha256"])
@@ -150,11 +150,11 @@ def _parse(manifest: Any, file: Path) -> Weights:
         def number(section: str, name: str, low: float, high: float) -> float:
             value = float(manifest[section][name])
             if not low <= value <= high:
-                raise WeightsError(f"{file}: damaged: {name} is out of its range")
+                raise WeightsError(f"{file}: damaged: {name} is out of range")
             return value
 
         if not isinstance(manifest["figures"], dict):
-            raise WeightsError(f"{file}: damaged: figures are no figures")
+            raise WeightsError(f"{file}: damaged: figures must be an object")
         return Weights(
             folder=file.parent,
             hidden=int(number("architecture", "hidden", 1, LARGEST)),
