@@ -77,7 +77,7 @@ def undo(folder: str, trust: bool = False) -> list[Filed]:
             return []
         run = runs[-1]
         if not trust and not journal.is_trusted(run):
-            raise FilingError(f"{folder}: not undone: the run begun {run.started}: {STRANGE}")
+            raise FilingError(f"{folder}: not undone: the run of {run.started}: {STRANGE}")
     with at_work(folder, run if trust else None) as (journal, _):
         return [
             Filed(step.source, step.target, step.label, _text(error))

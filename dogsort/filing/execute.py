@@ -30,9 +30,9 @@ BATCH_BYTES = 1 << 26
 #: Most folders of a batch: each is held open, and some systems let a process open 256 files.
 BATCH_FOLDERS = 64
 
-OWN = f"what is called {FOLDER_NAME} or {PARTIAL_NAME} is dogsort's own"
+OWN = f"{FOLDER_NAME} and {PARTIAL_NAME} are dogsort's own and cannot be filed"
 
-#: Why what was cut off is not finished.
+#: Why an interrupted run is not recovered.
 STRANGE = "it filed photos from outside this folder, and this user did not begin it"
 
 
@@ -116,7 +116,7 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
     run = run._replace(state="undoing")
     left = journal.steps(run, "planned")
     for step in left:
-        yield step, FilingError("cannot be reached, so it is not known if it was filed")
+        yield step, FilingError("cannot be reached, so it is unknown whether it was filed")
     missing: list[Step] = []
     back, before = 0, MOST
     while steps := journal.steps(run, "done", most=BATCH_FILES, before=before):
@@ -295,16 +295,13 @@ def _recover(journal: Journal, trusted: Run | None) -> list[str]:
         planned, returning = journal.steps(run, "planned")[::-1], journal.steps(run, "returning")
         is_trusted = trusted is not None and run.token == trusted.token
         if (planned or returning) and not (is_trusted or journal.is_trusted(run)):
-            said.append(f"the run begun {run.started} was cut off, and is left so: {STRANGE}")
+            said.append(f"the run of {run.started} was interrupted and is not recovered: {STRANGE}")
             continue
         outcomes = _take(planned, journal, run, "there", again=True) if planned else []
         outcomes += _take(returning, journal, run, "back", again=True) if returning else []
         if run.stopped:
             done = sum(error is None for _, error in outcomes)
-            said.append(
-                f"the run begun {run.started} was stopped; files that it had begun and that are "
-                f"finished now: {done}"
-            )
+            said.append(f"the run of {run.started} was interrupted; it is recovered: {done} files")
         said += [f"{step.source}: {error}" for step, error in outcomes if error is not None]
     return said
 

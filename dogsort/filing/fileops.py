@@ -272,7 +272,7 @@ def copy(source: Place, target: Place, mtime: int | None = None, mode: int | Non
         writer = _open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, "w+b")
     except FileExistsError:
         raise FilingError(
-            f"{partial.path} is in the way: an unfinished copy, of another run"
+            f"{partial.path} is in the way: an unfinished copy from another run"
         ) from None
     try:
         with writer, _open(source, READ_FLAGS, "rb") as reader:

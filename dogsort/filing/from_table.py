@@ -37,19 +37,19 @@ def check_below(rows: Iterable[Row], folder: str) -> None:
         real = os.path.join(resolved(place or os.curdir), name)
         if name in ("", os.curdir, os.pardir) or not real.startswith(below):
             raise FilingError(
-                f"{row.place}: {row.path} does not lie below {folder}, so nothing is filed; paths "
-                "count from the current folder, and if you trust the table, name the folder of its "
+                f"{row.place}: {row.path} is not below {folder}, so nothing is filed; paths are "
+                "relative to the current folder; if you trust the table, name the folder of its "
                 "photos with --photos"
             )
         inner = real[len(below) :].casefold()
         if FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep):
             raise FilingError(
-                f"{row.place}: {row.path}: what lies in {FOLDER_NAME} is dogsort's own, so nothing "
-                "is filed"
+                f"{row.place}: {row.path}: files in {FOLDER_NAME} are dogsort's own, so nothing is "
+                "filed"
             )
         if real in seen:
             raise FilingError(
-                f"{row.place}: {row.path} is there twice, also as {seen[real].path}, so nothing is "
+                f"{row.place}: {row.path} appears twice, also as {seen[real].path}, so nothing is "
                 "filed"
             )
         seen[real] = row
@@ -146,7 +146,7 @@ def photos_of(
             earlier = moved(os.path.join(resolved(folder), name)) if is_gone else None
             if earlier is not None:
                 same = earlier[0] == row.label
-                reason = MOVED if same else f"{MOVED} as {earlier[0]}; dogsort undo takes that back"
+                reason = MOVED if same else f"{MOVED} as {earlier[0]}; dogsort undo puts it back"
         if reason is not None and row.label in labels:
             yield Failure(row.path, reason)
         if stamp is not None:
@@ -156,7 +156,7 @@ def photos_of(
 def _what_else(path: str) -> str:
     """Return why a file may not be found that is there."""
     if "\\x" in path:
-        return ", or a name that is no UTF-8, which needs a .csv table"
+        return ", or its name is not UTF-8, which needs a .csv table"
     if not path.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in path):
         return ", or the table is not UTF-8: save it as 'CSV UTF-8'"
     return ""

@@ -167,7 +167,7 @@ class Journal:
                         self._database.execute(statement)
                     self._database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
             elif version != FORMAT_VERSION or self._schema() != set(SCHEMA):
-                raise ValueError("it is of another dogsort")
+                raise ValueError("it was made by another version of dogsort")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -364,9 +364,9 @@ class Journal:
     def _step(self, number: Any, place: Any, name: Any, folder: Any, *rest: Any) -> Step:
         new_name, label, sidecar, size, mtime, mode, state = rest
         if not type(number) is type(size) is type(mode) is int:
-            raise ValueError("no numbers where there should be some")
+            raise ValueError("a number is missing")
         if type(mtime) is not str or abs(int(mtime)) >= LATEST:
-            raise ValueError("no time where there should be one")
+            raise ValueError("a time is missing")
         return Step(
             number,
             self._path(place),
@@ -414,10 +414,10 @@ class Journal:
                 or b"\0" in blob
                 or (FOLDER_NAME in parts and self._is_inside(path))
             ):
-                raise ValueError(f"{blob!r} is no folder that dogsort writes down")
+                raise ValueError(f"{blob!r} is not a folder that dogsort would record")
             self._paths[number] = path
         if inside and not self._is_inside(path):
-            raise ValueError(f"{path} does not lie in the folder")
+            raise ValueError(f"{path} is outside the folder")
         return path
 
     def _check_files(self) -> None:
@@ -427,12 +427,12 @@ class Journal:
         """
         for path in (self.path.parent, self.path):
             if path.is_symlink():
-                raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
+                raise FilingError(f"{path}: a link that dogsort did not make; delete it")
         rest = self.path.with_name(f"{FILE_NAME}-journal")
         if not os.path.lexists(rest):
             return
         if rest.is_symlink() or not rest.is_file():  # a pipe would let us wait
-            raise FilingError(f"{rest}: is no file, and not dogsort's own; delete it")
+            raise FilingError(f"{rest}: not a file, and not made by dogsort; delete it")
         with self._errors():
             if rest.read_bytes().endswith(SEVERAL):
                 raise ValueError(f"{rest.name} names another file")
@@ -466,8 +466,8 @@ class Journal:
             raise FilingError(f"{self.path}: cannot be read or written: {error}") from error
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise FilingError(
-                f"{self.path}: damaged: {error}; to go on without it, and without undoing what it "
-                "tells of, move it elsewhere"
+                f"{self.path}: damaged: {error}; to continue without it, move it away; its runs "
+                "can then not be undone"
             ) from error
 
 
@@ -479,20 +479,20 @@ def _checked_name(name: Any) -> str:
     """
     text = os.fsdecode(name)
     if text in NO_NAMES or os.path.basename(text) != text or type(name) is not bytes or 0 in name:
-        raise ValueError(f"{name!r} is no name of a file")
+        raise ValueError(f"{name!r} is not a file name")
     return text
 
 
 def _run_of(number: Any, token: Any, started: Any, action: Any, state: Any) -> Run:
     if type(number) is not int or not 0 < number < MOST or type(token) is not str:
-        raise ValueError("no run")
+        raise ValueError("not a run")
     started = datetime.fromisoformat(started).isoformat(timespec="seconds")
     return Run(number, token, started, _one_of(ACTIONS, action), _one_of(RUN_STATES, state))
 
 
 def _one_of(values: Sequence[Any], value: Any) -> Any:
     if value not in values:
-        raise ValueError(f"{value!r} is not a word of it")
+        raise ValueError(f"{value!r} is unknown")
     return value
 
 

@@ -28,7 +28,7 @@ def locked(folder: str) -> Iterator[None]:
     place = Path(os.path.realpath(folder), FOLDER_NAME)
     for path in (place, place / LOCK_NAME):
         if path.is_symlink():
-            raise FilingError(f"{path}: is a link, and not dogsort's own; delete it")
+            raise FilingError(f"{path}: a link that dogsort did not make; delete it")
     try:
         if not place.is_dir():
             place.mkdir(parents=True, exist_ok=True)
@@ -42,10 +42,10 @@ def locked(folder: str) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise FilingError(
-            f"{folder}: another dogsort is at work in it; wait until it is done"
+            f"{folder}: another dogsort is at work in it; wait until it has finished"
         ) from None
     except (OSError, NotImplementedError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it knows no locks"
+        reason = error.strerror if isinstance(error, OSError) else "its file system has no locks"
         raise FilingError(f"{place}: cannot be written: {reason}") from error
     try:
         yield

@@ -137,7 +137,7 @@ class Namer:
             except OSError as error:
                 # What cannot be made is told of each photo that was to go there.
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-                    reason = f"cannot be looked into: {error.strerror}"
+                    reason = f"cannot be opened: {error.strerror}"
                     raise FilingError(f"{folder}: {reason}") from error
             self._taken[folder] = {name.casefold(): name for name in names}
         return self._taken[folder]

@@ -153,7 +153,7 @@ def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) ->
         source = Place(folders.open(step.place, receives=way == "back"), step.name)
         target = Place(folders.open(step.folder, receives=way == "there"), step.new_name)
         if source.folder.identity == target.folder.identity:
-            raise FilingError(f"{source.folder.path} and {target.folder.path} are one folder")
+            raise FilingError(f"{source.folder.path} and {target.folder.path} are the same folder")
         if action == "move":
             ends = (source, target) if way == "there" else (target, source)
             return _move(*ends, step, way, again)
@@ -199,7 +199,7 @@ def delete(extra: Extra, unless: FilingError | None = None) -> None:
         if unless is not None:
             raise unless
         if _stamp(now) != _stamp(extra.status):
-            raise FilingError("it was changed in the meantime")
+            raise FilingError("it has changed in the meantime")
         try:
             unlink(extra.place)
         except OSError:
@@ -241,9 +241,9 @@ def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Extra
         if other is not None and is_file_of(step, other):
             return None  # it was moved before, and another one has its name since
         raise (
-            Lost("it was changed since it was filed")
+            Lost("it has changed since it was filed")
             if way == "back"
-            else FilingError("it was changed since it was looked at")
+            else FilingError("it has changed since it was checked")
         )
     try:
         rename(here, there)
@@ -298,7 +298,7 @@ def _make(source: Place, target: Place, action: Action, again: bool) -> None:
         number = error.errno if isinstance(error, OSError) else errno.EXDEV
         if action == "copy" or number not in {*UNSUPPORTED, errno.EXDEV}:
             raise
-        others = "--copy is" if action == "hardlink" else "--hardlink may be, and --copy is"
+        others = "use --copy" if action == "hardlink" else "try --hardlink, or use --copy"
         raise FilingError(f"no {action} is possible from here to there; {others}") from error
 
 
@@ -327,19 +327,19 @@ def _remove(source: Place, target: Place, step: Step, action: Action) -> Extra |
         return None
     if action == "link":
         if not leads_to(target, source):
-            raise Lost("it is not the link that was made")
+            raise Lost("it is not the link that dogsort made")
         return Extra(target, status)
     if not stat.S_ISREG(status.st_mode) or status.st_size != step.size:
-        raise Lost("it was changed since it was filed")
+        raise Lost("it has changed since it was filed")
     original = status_of(source, follow=True)
     if original is None:
         # It may be on a disk that is not there now.
         raise FilingError(
-            f"{source.path} is gone, so this may be the only one; once that is there, or this "
-            "is not, undo goes on"
+            f"{source.path} is gone, so this may be the only copy; restore it or delete this "
+            "one, then undo again"
         )
     if leads_to(source, target) or (action == "copy" and os.path.samestat(status, original)):
-        raise Lost("its original was changed, so this may be the only one")
+        raise Lost("its original has changed, so this may be the only copy")
     if not os.path.samestat(status, original) and not is_same_bytes(source, target):
-        raise Lost("it or its original was changed, so this may be the only one")
+        raise Lost("it or its original has changed, so this may be the only copy")
     return Extra(target, status)
