@@ -29,7 +29,7 @@ from dogsort.results.cache import FILE_NAME, Cache
 
 MANY = 120
 SMALL_BATCHES = ("--batch-size", "4", "--workers", "1")
-UNUSABLE = "the cache cannot be used, so nothing is kept"
+UNUSABLE = "the cache cannot be used, so nothing is saved"
 
 #: The command, but that it keeps photos as soon as a few are classified.
 HASTY = """
@@ -108,7 +108,7 @@ def test_a_run_that_was_stopped_goes_on(dogsort, many, tmp_path, cache, how):
         _, stderr = process.communicate(timeout=60)
     assert process.returncode in (130, -how)
     if how == signal.SIGINT:
-        assert b"the same command goes on from here" in stderr
+        assert b"run the same command to continue" in stderr
     assert not table.exists()
     assert kept(cache) < MANY
     run = dogsort(many, "-o", table, "-v")

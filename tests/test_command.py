@@ -96,7 +96,7 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         ([".", "--dry-run"], "--dry-run needs one of --move, --copy, --link, --hardlink"),
         ([".", "--to", "x"], "--to needs one of --move"),
         ([".", "--keep-tree"], "--keep-tree needs one of --move"),
-        ([".", "--move", "--to", ""], "--to: the name of the folder is empty"),
+        ([".", "--move", "--to", ""], "--to: the folder name is empty"),
         (["-", "--move"], "--move needs --to FOLDER"),
         ([".", "--move", "--copy"], "give only one of --move, --copy, --link"),
         ([".", "--null"], "--null needs PATH -"),
@@ -104,7 +104,7 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         (["-q", "submit", "."], "dogsort submit"),
         (
             ["photo.csv", "-o", "photo.csv"],
-            "photo.csv: is to be read itself; write to another file",
+            "photo.csv: is an input of this command; write to another file",
         ),
         ([".", "--move", "--unsure-to", "cat"], "--unsure-to 'cat'"),
         (["submit", ".", "-o", "1.jpg"], ".csv"),
@@ -138,14 +138,14 @@ def test_wrong_usage_exits_2_before_anything_heavy(dogsort_process, tmp_path, ar
     ("arguments", "message"),
     [
         (["{album}", "-o", "nowhere/out.csv"], "nowhere/out.csv: the folder"),
-        (["{album}", "-o", "folder.csv"], "folder.csv: is a folder"),
+        (["{album}", "-o", "folder.csv"], "folder.csv: a folder"),
         (["{album}", "--weights", "nowhere"], "nowhere: no such weights"),
         (["{album}", "--weights", "x" * 300], "xxx: no such weights"),
         (["{album}", "--device", "mps" if sys.platform == "linux" else "cuda"], "--device cpu"),
-        (["submit", "{album}", "-o", "s.csv"], "its name is no number"),
+        (["submit", "{album}", "-o", "s.csv"], "its name is not a number"),
         (["eval", "{album}"], "no label"),
         (["{album}", "-o", "o.csv", "--weights", "nowhere"], "nowhere: no such weights"),
-        (["{album}", "--copy", "--to", "occupied"], "is not a folder"),
+        (["{album}", "--copy", "--to", "occupied"], "not a folder"),
     ],
 )
 def test_what_cannot_be_done_exits_1_with_one_line(dogsort, album, tmp_path, arguments, message):
@@ -197,7 +197,7 @@ def test_dry_run_then_move(dogsort, album):
     assert steps_of(dry) == steps_of(real)
     assert len(steps_of(dry)) == 4
     assert "would be moved: 3 cat, 1 dog, 498.8 kB" in dry.stderr.decode()
-    assert "filed under other names: 1" in dry.stderr.decode()
+    assert "filed under a new name: 1" in dry.stderr.decode()
     after = files_below(album)
     assert sorted(after.values()) == sorted(before.values())
     assert sorted(after) == [
@@ -254,10 +254,10 @@ def test_submit(dogsort, tmp_path):
     run = dogsort("submit", folder, "-o", "s.csv", cwd=tmp_path)
     assert run.returncode == 3
     missing, broken, *upload, failed = run.stderr.decode().splitlines()
-    assert missing.endswith("Kaggle wants all ids; of 1 to 100, these are missing: 1-8, 11-99")
+    assert missing.endswith("Kaggle needs every id; missing between 1 and 100: 1-8, 11-99")
     assert "100.jpg: not an image" in broken
     assert upload == [
-        "s.csv: 3 rows, a file for Kaggle; this uploads it:",
+        "s.csv: 3 rows; upload it to Kaggle with:",
         "kaggle competitions submit -c dogs-vs-cats-redux-kernels-edition -f s.csv -m dogsort",
     ]
     assert failed == "1 could not be read and got 0.5"

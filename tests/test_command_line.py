@@ -102,4 +102,4 @@ def test_the_help_of_the_program_lists_all_commands(dogsort):
 def test_the_help_of_train_knows_the_recipe(dogsort):
     said = " ".join(dogsort("train", "--help").stdout.decode().split())
     for value in (Recipe().epochs, Recipe().seed):
-        assert f"[default: {value}, or what --recipe says]" in said
+        assert f"[default: {value}, or from --recipe]" in said

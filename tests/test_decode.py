@@ -208,11 +208,11 @@ def png_header(width: int, height: int) -> bytes:
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"just some text", "not an image of a known format"),
+        (b"just some text", "not an image in a known format"),
         (png_header(30000, 30000), "megapixels"),
         (png_header(14000, 13000), "megapixels"),
         (png_header(64, 64), "damaged"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image of a known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image in a known format"),
     ],
 )
 def test_bad_content_has_a_reason(tmp_path, content, reason):

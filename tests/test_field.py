@@ -107,7 +107,7 @@ def test_a_tiff_of_any_kind_is_read_rightly_or_refused_as_a_kind(quick_path, sma
                 difference = near(read(quick_path, content), expected)
             except UnreadablePhoto as error:
                 # The second is said by older Pillows, of kinds that newer ones read.
-                reasons = "a kind of TIFF that is not read|unknown pixel mode"
+                reasons = "TIFF not supported|unknown pixel mode"
                 assert re.search(reasons, str(error)), (bits, kind, layout)
                 continue
             allowed = {1: 90, 2: 45, 4: 14}.get(bits, 10) if photometric != PALETTE else 4
@@ -248,7 +248,7 @@ def test_an_intact_file_of_a_rare_kind_is_not_called_damaged(tmp_path, small, ma
 
 def test_an_avif_that_its_decoder_refuses_is_not_of_an_unknown_format(tmp_path, small):
     content = saved(small, "AVIF").replace(b"ipma", b"ipmb")
-    assert "the decoder of AVIF refuses it" in refused(tmp_path, content)
+    assert "refused by the AVIF decoder" in refused(tmp_path, content)
 
 
 def with_clean_aperture(

@@ -63,7 +63,7 @@ def test_rows_whose_photo_has_changed_or_gone_are_left_alone(dogsort, album):
 
 
 def test_a_table_from_another_folder_is_told_where_paths_count_from(dogsort, album):
-    hint = b"none of them is there: paths in a table count from the current folder"
+    hint = b"no photo was found: paths in a table are relative to the current folder"
     outside = album.parent
     assert dogsort("album", "-o", "p.csv", cwd=outside).returncode == 0
     astray = dogsort("file", "../p.csv", "--move", "--to", ".", "--photos", "..", cwd=album)
@@ -91,7 +91,7 @@ def test_a_table_is_filed_twice(dogsort, album):
     assert again.stderr.decode().splitlines() == [
         "moved by an earlier run: 2",
         f"moved: 1 cat, into {album / 'cat'}",
-        f"to take it back: dogsort undo {album}",
+        f"to undo: dogsort undo {album}",
     ]
     assert again.stdout == b""
     assert dogsort("undo", album).returncode == 0
@@ -109,7 +109,7 @@ def test_a_label_that_was_corrected_after_filing_is_named(dogsort, tmp_path):
     run = dogsort("file", "p.csv", "--move", "--to", ".", cwd=tmp_path)
     assert run.returncode == 3
     assert run.stderr.decode().splitlines() == [
-        "a.jpg: not filed: moved by an earlier run as cat; dogsort undo takes that back",
+        "a.jpg: not filed: moved by an earlier run as cat; dogsort undo puts it back",
         "moved by an earlier run: 1",
         "moved: nothing",
     ]
@@ -143,20 +143,23 @@ def test_tables_of_spreadsheets_are_read(dogsort, album):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "p.csv: there is no column 'path'"),
-        ("", "p.csv: there is no column 'path'"),
+        ("a,b\n1,2\n", "p.csv: no column 'path'"),
+        ("", "p.csv: no column 'path'"),
         ("x" * 200_000, "p.csv: line 1: field larger than field limit"),
-        ("path,label\nalbum/kitten.jpeg,tiger\n", "p.csv: line 2: the label 'tiger' is none of"),
-        ("path,label\n,cat\n", "p.csv: line 2: there is no path"),
+        (
+            "path,label\nalbum/kitten.jpeg,tiger\n",
+            "p.csv: line 2: unknown label 'tiger'; use one of",
+        ),
+        ("path,label\n,cat\n", "p.csv: line 2: no path"),
         ('path,label\n"a"b,cat\n', "p.csv: line 2: "),
-        ("path,label\na,cat\nb,cat\na,dog\n", "p.csv: line 4: a is there twice"),
-        ("path,label\n../outside.jpg,cat\n", "line 2: ../outside.jpg does not lie below ."),
-        ("path,label\nalbum/out/x.jpg,cat\n", "album/out/x.jpg does not lie below ."),
-        ("path,label\n/etc/passwd,cat\n", "p.csv: line 2: /etc/passwd does not lie below ."),
-        ("path,label\nalbum/..,cat\n", "does not lie below"),
-        ("path,label\n../outside.jpg,cat\n", "paths count from the current folder"),
-        ("path,label\nx/../.DogSort/journal.db,dog\n", ".dogsort is dogsort's own"),
-        ("path,label\nalbum/x.jpg,dog\n./album/x.jpg,cat\n", "line 3: ./album/x.jpg is there tw"),
+        ("path,label\na,cat\nb,cat\na,dog\n", "p.csv: line 4: a appears twice"),
+        ("path,label\n../outside.jpg,cat\n", "line 2: ../outside.jpg is not below ."),
+        ("path,label\nalbum/out/x.jpg,cat\n", "album/out/x.jpg is not below ."),
+        ("path,label\n/etc/passwd,cat\n", "p.csv: line 2: /etc/passwd is not below ."),
+        ("path,label\nalbum/..,cat\n", "is not below"),
+        ("path,label\n../outside.jpg,cat\n", "paths are relative to the current folder"),
+        ("path,label\nx/../.DogSort/journal.db,dog\n", ".dogsort are dogsort's own"),
+        ("path,label\nalbum/x.jpg,dog\n./album/x.jpg,cat\n", "line 3: ./album/x.jpg appears twice"),
     ],
 )
 def test_tables_that_make_no_sense_or_lead_outside_file_nothing(dogsort, album, text, message):
@@ -183,7 +186,7 @@ def test_json_that_makes_no_sense(dogsort, tmp_path, line):
     (tmp_path / "p.parquet").write_text(line)
     run = dogsort("file", "p.parquet", "--move", "--to", ".", cwd=tmp_path)
     assert run.returncode == 1
-    assert "no Parquet file" in run.stderr.decode()
+    assert "not a readable Parquet file" in run.stderr.decode()
 
 
 def table_of(folder: Path, labels: dict[str, str]) -> Path:
@@ -210,7 +213,7 @@ def test_rows_that_are_not_filed_keep_what_belongs_to_their_photos(dogsort, tmp_
     assert run.returncode == 3, said
     assert "k.heic: not filed: changed since it was classified" in said
     for name in ("i.xmp", "k.xmp"):
-        assert f"{name}: stays, since not all photos of its name go the same way" in said
+        assert f"{name}: stays, since the photos with its name do not all go together" in said
     # What is gone keeps nothing back.
     assert sorted(path for path in files_below(tmp_path) if path.startswith("dog")) == [
         f"dog/{name}" for name in ("i.jpg", "k.jpg", "m.heic", "m.xmp")
@@ -263,7 +266,7 @@ def test_what_was_put_right_by_hand_stays(dogsort, tmp_path, options):
     run = dogsort(*move, *options, "-v", cwd=tmp_path)
     assert run.returncode == 0, run.stderr.decode()
     said = run.stderr.decode()
-    assert said.count("dog: folders in it that earlier runs filed into are passed over") == 1
+    assert said.count("folders in it that earlier runs filed into are skipped") == 1
     if options:
         assert run.stdout.decode().splitlines()[1:] == ["move,a.jpg,./cat/a.jpg,cat,,5"]
         return
@@ -325,7 +328,7 @@ def test_names_that_are_no_utf8_need_csv(dogsort, tmp_path):
         table.write(Prediction(name, "dog", 1.0, 1.0, 1.0))
     run = dogsort("file", "p.jsonl", "--move", "--to", ".", cwd=tmp_path)
     assert run.returncode == 3
-    assert "a name that is no UTF-8, which needs a .csv table" in run.stderr.decode()
+    assert "its name is not UTF-8, which needs a .csv table" in run.stderr.decode()
 
 
 @pytest.mark.parametrize(
@@ -333,7 +336,7 @@ def test_names_that_are_no_utf8_need_csv(dogsort, tmp_path):
     [
         (("--unsure-to", "Dog"), "--unsure-to 'Dog': other photos go there"),
         (("--unsure-to", "x", "--neither-to", "X"), "--neither-to 'X': other photos go there"),
-        (("-n", "-o", "p.csv"), "p.csv: is to be read itself"),
+        (("-n", "-o", "p.csv"), "p.csv: is an input of this command"),
     ],
 )
 def test_names_that_clash(dogsort, tmp_path, options, message):
@@ -353,7 +356,7 @@ def test_all_conflicts_are_named(dogsort, tmp_path, options):
     assert run.returncode == 0, run.stderr.decode()
     for name in ("a.jpg", "b.jpg"):
         assert f"{name}: another file has the name ./dog/{name}" in run.stderr.decode()
-    assert "names that another file has, so filed under other names: 2" in run.stderr.decode()
+    assert "name taken by another file, so filed under a new name: 2" in run.stderr.decode()
     assert (tmp_path / "dog" / "a.jpg").read_bytes() == b"dog/a.jpg"
     assert (tmp_path / "dog" / "a (2).jpg").exists() == (not options)
 
@@ -363,7 +366,7 @@ def test_what_is_called_like_a_copy_that_is_not_whole_yet_stays(dogsort, tmp_pat
     (tmp_path / "table.csv").write_text("path,label\n.dogsort.partial,dog\n")
     run = dogsort("file", "table.csv", "--move", "--to", ".", cwd=tmp_path)
     assert run.returncode == 3
-    assert b"what is called .dogsort or .dogsort.partial is dogsort's own" in run.stderr
+    assert b".dogsort and .dogsort.partial are dogsort's own" in run.stderr
     assert (tmp_path / ".dogsort.partial").read_bytes() == b"precious"
 
 

@@ -367,7 +367,7 @@ def test_a_photo_that_is_changed_while_it_is_moved_stays(photo, elsewhere, monke
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", save)
-    with pytest.raises(FilingError, match="it was changed in the meantime"):
+    with pytest.raises(FilingError, match="it has changed in the meantime"):
         carry(photo, target, "move")
     assert files_below(photo.parent) == {"a.jpg": b"edited"}
     assert files_below(elsewhere) == {}
@@ -387,7 +387,7 @@ def test_a_copy_that_is_gone_before_its_original_could_go_is_no_riddle(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", tidy)
-    with pytest.raises(FilingError, match="it was changed in the meantime"):
+    with pytest.raises(FilingError, match="it has changed in the meantime"):
         carry(photo, target, "move")
     assert files_below(photo.parent) == {"a.jpg": b"edited"}
 
@@ -395,7 +395,7 @@ def test_a_copy_that_is_gone_before_its_original_could_go_is_no_riddle(
 def test_a_photo_that_is_changed_before_it_is_moved_stays(photo):
     before = photo.stat()
     photo.write_bytes(b"edited")
-    with pytest.raises(FilingError, match="it was changed since it was looked at"):
+    with pytest.raises(FilingError, match="it has changed since it was checked"):
         carry(photo, photo.parent / "dog" / "a.jpg", "move", before)
     assert files_below(photo.parent) == {"a.jpg": b"edited"}
 
@@ -450,7 +450,7 @@ def test_a_pipe_in_place_of_a_photo_is_not_moved(photo):
     before = photo.stat()
     photo.unlink()
     os.mkfifo(photo)
-    with pytest.raises(FilingError, match="it was changed since it was looked at"):
+    with pytest.raises(FilingError, match="it has changed since it was checked"):
         carry(photo, photo.parent / "dog" / "a.jpg", "move", before)
     assert stat.S_ISFIFO(photo.lstat().st_mode)
 
@@ -459,14 +459,14 @@ def test_where_no_links_are_possible_a_copy_is_advised(photo, monkeypatch):
     monkeypatch.setattr(os, "link", refuse(errno.EPERM))
     monkeypatch.setattr(os, "symlink", refuse(errno.EPERM))
     target = photo.parent / "dog" / "a.jpg"
-    with pytest.raises(FilingError, match="no hardlink is possible from here to there; --copy is"):
+    with pytest.raises(FilingError, match="no hardlink is possible from here to there; use --copy"):
         carry(photo, target, "hardlink")
-    with pytest.raises(FilingError, match=r"no link is possible .* --hardlink may be, and --copy"):
+    with pytest.raises(FilingError, match=r"no link is possible .* try --hardlink, or use --copy"):
         carry(photo, target, "link")
 
 
 def test_no_hard_link_leads_to_another_file_system(photo, elsewhere):
-    with pytest.raises(FilingError, match="no hardlink is possible from here to there; --copy is"):
+    with pytest.raises(FilingError, match="no hardlink is possible from here to there; use --copy"):
         carry(photo, elsewhere / "dog" / "a.jpg", "hardlink")
 
 

@@ -46,7 +46,7 @@ def test_names_that_are_taken(dogsort, album):
     before = tree(album)
     run = dogsort(album, "--move")
     assert run.returncode == 3  # for what is in the way is no photo
-    assert "names that another file has, so filed under other names: 1" in run.stderr.decode()
+    assert "name taken by another file, so filed under a new name: 1" in run.stderr.decode()
     assert (album / "dog" / "running_dog.jpeg").read_bytes() == b"of somebody else"
     assert (album / "dog" / "running_dog (2).jpeg").read_bytes() == DOG.read_bytes()
     assert dogsort("undo", album).returncode == 0
@@ -67,7 +67,7 @@ def test_a_label_folder_that_is_a_link_out_is_refused(dogsort, album, tmp_path):
     before = files_below(album)
     run = dogsort(album, "--move")
     assert run.returncode == 1
-    assert "cat: is a link that leads out of" in run.stderr.decode()
+    assert "cat: a link that leads out of" in run.stderr.decode()
     assert files_below(album) == before
     # Also further down.
     (album / "cat").unlink()
@@ -136,7 +136,7 @@ def test_folders_filed_into_are_passed_over_wherever_they_are(dogsort, album, ho
     assert row["source"] == str(album / "2019" / "rex.jpeg")
     run = dogsort(*command, "--move")
     assert run.returncode == 0, run.stderr.decode()
-    passed = f"{album / 'sorted'}: folders in it that earlier runs filed into are passed over"
+    passed = f"{album / 'sorted'}: folders in it that earlier runs filed into are skipped"
     assert run.stderr.decode().count(passed) == 1
     assert (album / "sorted" / "dog" / "running_dog.jpeg").exists()
     assert (album / "dog" / "rex.jpeg").exists()
@@ -178,7 +178,7 @@ def test_a_linked_photo_is_filed_once(dogsort, album, action):
     for sources in ([album / "trip"], [album / "trip", album / "chelsea.png"], [album]):
         run = dogsort(*sources, action, "--to", to)
         assert run.returncode == 0, run.stderr.decode()
-    assert b"already there, or the same as another one, so not filed again: 2" in run.stderr
+    assert b"already there, or identical to another photo, so not filed again: 2" in run.stderr
     assert sorted(path.name for path in cats.iterdir()) == [
         "chelsea.png",
         "kitten.jpeg",
@@ -194,7 +194,7 @@ def test_filed_photos_are_counted_and_rows_are_for_who_asks(dogsort, album):
     assert run.stderr.decode().splitlines() == [
         "6 photos: 1 dog, 2 cat, 3 neither",
         "moved: 2 cat, 1 dog, into album/cat and album/dog",
-        "to take it back: dogsort undo album",
+        "to undo: dogsort undo album",
     ]
     undone = dogsort("undo", "album", cwd=album.parent)
     assert (undone.returncode, undone.stdout) == (0, b"")
@@ -249,7 +249,7 @@ def test_two_actions_into_one_folder_are_undone_one_by_one(dogsort, album, tmp_p
     assert tree(album) == before
     undone = dogsort("undo", place)
     assert undone.returncode == 1
-    assert b"everything that was filed is undone already" in undone.stderr
+    assert b"everything that was filed is already undone" in undone.stderr
 
 
 def test_filing_again_by_another_action_files_nothing_twice(dogsort, album):
@@ -257,7 +257,7 @@ def test_filing_again_by_another_action_files_nothing_twice(dogsort, album):
     before = tree(album)
     run = dogsort(album, "--move")
     assert run.returncode == 0, run.stderr.decode()
-    assert b"already there, or the same as another one, so not filed again: 3" in run.stderr
+    assert b"already there, or identical to another photo, so not filed again: 3" in run.stderr
     assert b"moved: nothing" in run.stderr
     assert tree(album) == before
     assert b"Removed 3 links." in dogsort("undo", album).stderr

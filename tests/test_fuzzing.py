@@ -191,7 +191,7 @@ GREEDY = {
     "BMP of one column": (lambda: patched("BMP grey", 18, "<ii", 1, 177_000_000), "one side"),
     "BMP of run lengths, minutes of work": (
         lambda: patched("BMP run lengths", 18, "<ii", SIDE, SIDE)[:1078] + b"\1\5\0\0" * SIDE,
-        "megapixels in run lengths",
+        "megapixels in a run-length-coded BMP",
     ),
 }
 

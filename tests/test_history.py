@@ -70,7 +70,7 @@ def test_any_run_is_told_by_its_number(dogsort, filed):
         assert os.path.exists(row["target"])
     wrong = dogsort("history", filed, "--run", 3)
     assert wrong.returncode == 2
-    assert wrong.stderr == b"dogsort: --run 3: the runs are 1, 2\n"
+    assert wrong.stderr == b"dogsort: --run 3: no such run; the runs are 1, 2\n"
 
 
 def test_a_history_is_written_to_a_file(dogsort, filed, tmp_path):
@@ -92,19 +92,19 @@ def test_a_terminal_gets_a_line_for_each_run(filed):
         f"{filed.parent / 'late/tom.jpg'} -> {filed / 'cat/tom.jpg'}  done"
     ]
     stop(filed)
-    assert on_terminal("history", filed)[1].endswith("not ended: stopped, or still going on")
+    assert on_terminal("history", filed)[1].endswith("unfinished: stopped, or still running")
     undo(str(filed))
     (filed / "cat" / "b.jpg").unlink()
     assert len(undo(str(filed))) == 3
     states = [line.split("  ")[-1] for line in on_terminal("history", filed)]
-    assert states == ["undone, but for 1 changed or gone since", "undone"]
+    assert states == ["undone, except 1 changed or gone since", "undone"]
 
 
 def test_a_run_that_could_not_be_undone_whole_says_so(dogsort, filed):
     undo(str(filed))
     (filed / "a.jpg").write_bytes(b"in the way")
     assert [one.error is None for one in undo(str(filed))].count(False) == 1
-    assert on_terminal("history", filed)[0].endswith("  undone in part")
+    assert on_terminal("history", filed)[0].endswith("  partly undone")
     rows = table(dogsort("history", filed, "--run", 1).stdout)
     assert [row["state"] for row in rows] == ["done", "undone", "undone"]
 
@@ -141,17 +141,17 @@ def test_looking_changes_nothing_and_waits_for_nobody(dogsort, filed):
     said = run.stderr.decode()
     assert (run.returncode, run.stdout) == (0, b"")
     assert f"{filed / 'cat/tom.jpg'} -> {filed.parent / 'late/tom.jpg'}\n" in said
-    assert "Would remove 1 copy of the run begun " in said
+    assert "Would remove 1 copy of the run of " in said
     assert tree(filed) == before
     assert (filed / FOLDER_NAME / "journal.db").read_bytes() == journal
     older = dogsort("undo", filed, "--dry-run", "--run", 1)
-    assert b"Would put back 3 files of the run begun " in older.stderr
+    assert b"Would put back 3 files of the run of " in older.stderr
     assert tree(filed) == before
     assert dogsort("undo", filed).stderr == b"Removed 1 copy.\n"
     assert dogsort("undo", filed).stderr == b"Put back 3 files.\n"
     nothing = dogsort("undo", filed, "--dry-run")
     assert nothing.returncode == 1
-    assert b"everything that was filed is undone already" in nothing.stderr
+    assert b"everything that was filed is already undone" in nothing.stderr
 
 
 def test_a_dry_undo_of_a_killed_run_leaves_it_killed(dogsort, filed):
@@ -182,7 +182,7 @@ def test_what_is_no_journal_is_said(dogsort, tmp_path):
     for command in ("undo", "history"):
         for name, code, said in (
             ("nowhere", 2, b"nowhere: no such file or folder"),
-            ("file", 1, b"file: is not a folder; name the one that was filed into"),
+            ("file", 1, b"file: not a folder; name the folder that was filed into"),
             (".", 1, b".: nothing was filed into it"),
         ):
             run = dogsort(command, name, cwd=tmp_path)
@@ -193,4 +193,4 @@ def test_what_is_no_journal_is_said(dogsort, tmp_path):
     for command in ("undo", "history"):
         run = dogsort(command, cwd=tmp_path)
         assert run.returncode == 1
-        assert b"damaged: file is not a database; to go on without it" in run.stderr
+        assert b"damaged: file is not a database; to continue without it" in run.stderr

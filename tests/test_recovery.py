@@ -77,7 +77,7 @@ def test_what_was_filed_and_edited_before_the_next_command_looks_is_named(tmp_pa
     file_all(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"}, "move")
     stop(tmp_path)
     edit(tmp_path / "dog" / "a.jpg", b"edited")
-    assert errors_of(tmp_path) == [None, "it was changed since it was filed"]
+    assert errors_of(tmp_path) == [None, "it has changed since it was filed"]
     assert contents(tmp_path) == [b"edited", b"two"]
 
 
@@ -93,7 +93,7 @@ def test_nothing_is_moved_from_behind_a_link_that_took_a_folders_place(tmp_path)
     before = tree(tmp_path / "album"), tree(tmp_path / "pictures")
     said = said_by_undo(tmp_path / "album")
     assert "dog leads elsewhere now" in said
-    assert "cannot be reached, so it is not known if it was filed" in said
+    assert "cannot be reached, so it is unknown whether it was filed" in said
     assert (tree(tmp_path / "album"), tree(tmp_path / "pictures")) == before
 
 
@@ -153,7 +153,7 @@ def test_what_lies_on_a_card_that_is_not_there_is_filed_when_it_is(tmp_path):
     stop(tmp_path / "sorted")  # as if it had been killed before the move
     (tmp_path / "card").rename(tmp_path / "pulled")
     assert errors_of(tmp_path / "sorted") == [
-        "cannot be reached, so it is not known if it was filed"
+        "cannot be reached, so it is unknown whether it was filed"
     ]
     (tmp_path / "pulled").rename(tmp_path / "card")
     assert errors_of(tmp_path / "sorted") == [None]

@@ -164,7 +164,7 @@ def test_places_that_cannot_be_written(tmp_path):
     with pytest.raises(OutputError, match="does not exist"):
         write(tmp_path / "nowhere" / "out.csv", [])
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OutputError, match="is a folder"):
+    with pytest.raises(OutputError, match="a folder; name a file"):
         write(tmp_path / "folder.csv", [])
     with pytest.raises(UsageError, match=r"\.csv or \.jsonl or \.parquet"):
         write(tmp_path / "out.txt", [])
@@ -202,9 +202,9 @@ def test_ids_come_from_names(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["1.jpg", "cat.jpg"], r"cat\.jpg: its name is no number"),
-        (["1.jpg", "01.png"], r"1\.jpg: id 1 comes twice, also as .*01\.png"),
-        (["².jpg"], "no number"),
+        (["1.jpg", "cat.jpg"], r"cat\.jpg: its name is not a number"),
+        (["1.jpg", "01.png"], r"1\.jpg: id 1 appears twice, also as .*01\.png"),
+        (["².jpg"], "not a number"),
         ([], "no photos found"),
     ],
 )

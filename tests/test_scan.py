@@ -197,7 +197,7 @@ def test_folder_without_permission_is_a_failure(tmp_path):
         (tmp_path / "closed").chmod(0o755)
     assert items == [
         Photo(str(tmp_path / "b.jpg")),
-        Failure(str(tmp_path / "closed"), "no permission to look into it"),
+        Failure(str(tmp_path / "closed"), "no permission to open it"),
     ]
 
 
@@ -226,7 +226,7 @@ def test_photos_in_folders_of_programs_stay(dogsort, album):
     thumbnails = album / "@eaDir" / "kitten"
     thumbnails.mkdir(parents=True)
     (album / "kitten.jpeg").rename(thumbnails / "kitten.jpeg")
-    how = "a folder of a program, passed over; name it"
+    how = "a program's own folder, skipped; name it"
     root = album.parent
     run = dogsort("album", "--move", "--dry-run", cwd=root)
     said = f"{Path('album', '@eaDir')}: {how} as a PATH to include it\n"
@@ -255,4 +255,4 @@ def test_all_commands_pass_over_folders_of_programs(dogsort, album):
     for command in (["eval"], ["submit", "-o", album / "s.csv"], ["bench"]):
         run = dogsort(*command, album / "dog")
         assert run.returncode == 0, run.stderr.decode()
-        assert run.stderr.decode().count("a folder of a program, passed over") == 1
+        assert run.stderr.decode().count("a program's own folder, skipped") == 1

@@ -170,7 +170,7 @@ def test_each_kind_is_moved_and_put_back(dogsort, tmp_path, taken):
             assert target.read_text() == f"{folder} {name}"
     said = run.stderr.decode().splitlines()
     assert [line for line in said if whose in line] == [
-        f"{Path('photos', whose)}: stays, since it may belong to photos of several names"
+        f"{Path('photos', whose)}: stays, since it may belong to photos with different names"
     ]
     assert b"stray.json" not in run.stderr
     assert dogsort("undo", "sorted", cwd=tmp_path).returncode == 0

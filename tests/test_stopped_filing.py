@@ -97,12 +97,12 @@ def test_stopped_while_filing_and_while_undoing(dogsort, quick_path, moments):
         run = run_struck(moments, *command)
         assert run.returncode == 130, run.stderr.decode()
         assert b"Traceback" not in run.stderr
-        assert (b"finishing what was begun" in run.stderr) == (len(moments) > 1)
+        assert (b"finishing the current step" in run.stderr) == (len(moments) > 1)
         assert contents(album) == sorted(b"%d" % number for number in range(MANY))
         return run.stderr.decode()
 
     said = stopped(*filing)
-    kept = "what was moved stays; the same command goes on; to take it back: dogsort undo"
+    kept = "files moved so far stay; run the same command to continue, or to undo: dogsort undo"
     assert f"interrupted; {kept} {album}\n" in said
     assert 0 < len(states(dogsort, album)) == len(files_below(album / "dog")) * 2 < MANY + 1
     assert set(states(dogsort, album)) == {"done"}
@@ -111,7 +111,9 @@ def test_stopped_while_filing_and_while_undoing(dogsort, quick_path, moments):
     assert tree(album) == before
     assert dogsort(*filing).returncode == 0
     said = stopped("undo", album)
-    assert "interrupted; what was put back stays so; the same command goes on\n" in said
+    assert (
+        "interrupted; files put back so far stay there; run the same command to continue\n" in said
+    )
     assert "undone" in states(dogsort, album)
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
@@ -144,13 +146,13 @@ def test_a_killed_run_is_gone_on_with(dogsort, quick_path):
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was stopped; files that it had begun and that are finished now: " in said
+    assert "was interrupted; it is recovered: " in said
     assert "moved by an earlier run: " in said
     assert states(dogsort, album) == ["done"] * MANY
     undone = dogsort("undo", album)
     assert f"Put back {MANY} files." in undone.stderr.decode()
     assert tree(album) == before
-    assert b"is undone already" in dogsort("undo", album).stderr
+    assert b"is already undone" in dogsort("undo", album).stderr
 
 
 @needs_signals
@@ -194,7 +196,7 @@ def test_a_run_that_was_killed_at_its_end_leaves_nothing_to_do(dogsort, album, h
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was stopped; files that it had begun and that are finished now: " in said
+    assert "was interrupted; it is recovered: " in said
     assert "moved: nothing" in said
     if how == "photos":
         for photo in photos:
@@ -275,8 +277,8 @@ def test_what_was_edited_after_a_kill_stays_as_it_is(dogsort, album):
     run = dogsort("undo", album)
     assert run.returncode == 3
     photo = album / "dog" / "running_dog.jpeg"
-    assert f"{photo}: not put back: it was changed since it was filed" in run.stderr.decode()
-    assert b"Put back 2 files. 1 could not be." in run.stderr
+    assert f"{photo}: not put back: it has changed since it was filed" in run.stderr.decode()
+    assert b"Put back 2 files. 1 could not be put back." in run.stderr
     assert photo.read_bytes() == b"edited"
 
 
@@ -295,7 +297,7 @@ def test_the_killed_run_of_a_stranger_is_left_alone(dogsort, album, tmp_path, st
     stranger = {"XDG_STATE_HOME": str(tmp_path / "state")}
     run = dogsort(other, "--move", "--to", home, **stranger)
     assert run.returncode == 0, run.stderr.decode()
-    left = b"was cut off, and is left so: it filed photos from outside this folder, and this user"
+    left = b"was interrupted and is not recovered: it filed photos from outside this folder, and"
     assert (left in run.stderr) == (state == "planned")
     assert (home / "cat" / "another.jpeg").exists()
     # What is this user's own goes back, and nothing else, once or twice.
@@ -319,7 +321,7 @@ def test_a_card_that_is_not_there_keeps_nobody_from_filing(dogsort, album, tmp_p
     assert f"{tmp_path / 'card' / 'tom.jpeg'}: {tmp_path / 'card'}: No such" in run.stderr.decode()
     run = dogsort("undo", home)
     assert run.returncode == 3
-    assert b"cat/tom.jpeg: not put back: cannot be reached, so it is not known" in run.stderr
+    assert b"cat/tom.jpeg: not put back: cannot be reached, so it is unknown" in run.stderr
     assert tree(album) == before
     (tmp_path / "pulled").rename(tmp_path / "card")
     run = dogsort("undo", home)

@@ -49,7 +49,7 @@ def stranger(tmp_path) -> Stranger:
 def test_a_strangers_run_puts_nothing_outside(dogsort, stranger):
     stranger.claim(stranger.home / ".ssh" / "authorized_keys")
     said = said_of(stranger.album, dogsort, "undo", stranger.album)
-    assert "this user did not begin it; it would put" in said
+    assert "this user did not begin it; undo would put" in said
     assert "authorized_keys" in said
     with pytest.raises(FilingError, match="this user did not begin it"):
         undo(str(stranger.album))
@@ -66,7 +66,7 @@ def test_a_strangers_run_that_was_cut_off_takes_nothing_from_outside(dogsort, st
     table.write_text(f"path,label\n{stranger.album / 'trip' / 'b.jpg'},cat\n")
     run = dogsort("file", table, f"--{action}", "--photos", stranger.album)
     assert run.returncode == 0, run.stderr.decode()
-    assert b"was cut off, and is left so: it filed photos from outside" in run.stderr
+    assert b"was interrupted and is not recovered: it filed photos from outside" in run.stderr
     assert (stranger.album / "cat" / "b.jpg").exists()
     stranger.check()
     undone = dogsort("undo", stranger.album)

@@ -32,7 +32,7 @@ def test_a_terminal_gets_a_line_for_each_photo_and_a_table(album):
     assert {path for _, _, path in lines} == {str(album / p.name) for p in EXAMPLES.glob("*.[jp]*")}
     assert "\x1b[35mcat\x1b[0m " in run.stdout.decode()
     ignored, *rows = plain(run.stderr.rpartition(b"\r")[2]).splitlines()
-    assert ignored == "not looked at: 1 video"
+    assert ignored == "skipped: 1 video"
     assert [row.split() for row in rows] == [
         ["dog", "1", "16.7%"],
         ["cat", "2", "33.3%"],
@@ -129,7 +129,7 @@ def test_verbose_is_told_by_each_command_that_has_it(dogsort):
         for option in command.params:
             if option.name == "verbose":
                 texts[name] = option.help
-                assert option.help.startswith("Also name ")
+                assert option.help.startswith("Also show ")
     assert {"", "file", "undo", "train", "eval", "submit", "bench"} == set(texts)
     assert len({texts[name] for name in ("", "file", "undo", "train", "eval")}) == 5
 

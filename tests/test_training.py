@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_left_out(tmp_path, album):
     photos = [LabelledPhoto(str(path), "cat") for path in sorted(album.iterdir())]
     *each, made = decode_photos(photos, 32, tmp_path / "pixels.npy")
     assert len(each) == len(photos)
-    failure = Failure(str(album / "broken.jpg"), "not an image of a known format")
+    failure = Failure(str(album / "broken.jpg"), "not an image in a known format")
     assert [result for result in each if isinstance(result, Failure)] == [failure]
     assert [batch.shape for batch in made.batches()] == [(6, 32, 32, 3)]
     assert made.photos[2].path.endswith("coffee.png")

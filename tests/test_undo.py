@@ -81,7 +81,7 @@ def test_undo_leaves_alone_what_is_not_what_was_filed(tmp_path):
         ("d.jpg", "None"),
         ("c.jpg", f"its old name is taken: {tmp_path / 'c.jpg'}"),
         ("b.jpg", "it is no longer there"),
-        ("a.jpg", "it was changed since it was filed"),
+        ("a.jpg", "it has changed since it was filed"),
     ]
     assert (tmp_path / "dog" / "a.jpg").read_bytes() == b"A"
     assert (tmp_path / "dog" / "c.jpg").read_bytes() == b"c"
@@ -115,7 +115,7 @@ def test_a_copy_whose_original_is_gone_is_kept_until_it_is_back(tmp_path, action
     (tmp_path / "a.jpg").rename(tmp_path / "away")
     for _ in "12":
         (outcome,) = undo(str(tmp_path))
-        assert "may be the only one; once that is there" in str(outcome.error)
+        assert "may be the only copy; restore it or delete this one" in str(outcome.error)
         assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
     (tmp_path / "away").rename(tmp_path / "a.jpg")
     assert [one.error for one in undo(str(tmp_path))] == [None]
@@ -128,7 +128,7 @@ def test_a_copy_of_what_a_link_led_to_is_kept_until_that_is_back(tmp_path):
     file_all(tmp_path, {"link.jpg": "dog"}, "copy")
     (tmp_path / "disk").rename(tmp_path / "away")
     (outcome,) = undo(str(tmp_path))
-    assert "once that is there" in str(outcome.error)
+    assert "restore it or delete this one" in str(outcome.error)
     (tmp_path / "away").rename(tmp_path / "disk")
     assert [one.error for one in undo(str(tmp_path))] == [None]
     assert not (tmp_path / "dog").exists()
@@ -140,7 +140,7 @@ def test_a_copy_whose_original_was_changed_is_kept(tmp_path, content):
     file_all(tmp_path, {"a.jpg": "dog"}, "copy")
     (tmp_path / "a.jpg").write_bytes(content)
     (outcome,) = undo(str(tmp_path))
-    assert "may be the only one" in str(outcome.error)
+    assert "may be the only copy" in str(outcome.error)
     assert (tmp_path / "dog" / "a (2).jpg").read_bytes() == b"one"
     assert undo(str(tmp_path)) == []
 
@@ -153,7 +153,7 @@ def test_a_copy_is_kept_whose_original_became_a_link_to_it(tmp_path, action):
     (tmp_path / "a.jpg").unlink()
     (tmp_path / "a.jpg").symlink_to("dog/a.jpg")
     (outcome,) = undo(str(tmp_path))
-    assert "this may be the only one" in str(outcome.error)
+    assert "this may be the only copy" in str(outcome.error)
     assert contents(tmp_path) == [b"one"]
 
 
@@ -162,7 +162,7 @@ def test_a_link_that_leads_elsewhere_by_now_stays(tmp_path):
     file_all(tmp_path, {"a.jpg": "dog"}, "link")
     (tmp_path / "dog" / "a.jpg").unlink()
     (tmp_path / "dog" / "a.jpg").symlink_to("../b.jpg")
-    assert [one.error for one in undo(str(tmp_path))] == ["it is not the link that was made"]
+    assert [one.error for one in undo(str(tmp_path))] == ["it is not the link that dogsort made"]
     assert (tmp_path / "dog" / "a.jpg").read_bytes() == b"two"
 
 

@@ -36,7 +36,10 @@ def test_an_older_run_is_undone_by_its_number(dogsort, tmp_path):
     file_all(album, {"c.jpg": "cat"}, "move")
     file_all(home, {"a.jpg": "dog", "b.jpg": "cat"}, "move", to=album)
     (home / "a.jpg").write_bytes(b"another one")
-    for said in (b"Put back 1 file. 1 could not be.", b"Put back 0 files. 1 could not be."):
+    for said in (
+        b"Put back 1 file. 1 could not be put back.",
+        b"Put back 0 files. 1 could not be put back.",
+    ):
         run = dogsort("undo", album)
         assert run.returncode == 3
         assert b"its old name is taken" in run.stderr
@@ -72,7 +75,7 @@ def test_the_command(dogsort, album):
     assert (album / "dog" / "running_dog.jpeg").exists()
     again = dogsort(album, "--move", "-o", "-")
     assert again.returncode == 0
-    assert again.stderr.decode().count("earlier runs filed into are passed over") == 1
+    assert again.stderr.decode().count("earlier runs filed into are skipped") == 1
     assert again.stdout.count(b"\n") == 4  # the head, and the three that are neither
     filed = [("chelsea.png", "done"), ("kitten.jpeg", "done"), ("running_dog.jpeg", "done")]
     assert states(dogsort, album) == filed
@@ -87,7 +90,7 @@ def test_the_command(dogsort, album):
     assert states(dogsort, album) == [(name, "undone") for name, _ in filed]
     again = dogsort("undo", album)
     assert again.returncode == 1
-    assert "everything that was filed is undone already" in again.stderr.decode()
+    assert "everything that was filed is already undone" in again.stderr.decode()
 
 
 def test_what_can_never_be_put_back_keeps_nobody_from_the_run_before(dogsort, tmp_path):
@@ -109,7 +112,7 @@ def test_what_can_never_be_put_back_keeps_nobody_from_the_run_before(dogsort, tm
     assert states(dogsort, album, "--run", "1") == [("c.jpg", "done")]
     plant(album, {"cat/c.jpg": b"five"})
     assert dogsort("undo", album).returncode == 0
-    assert "undone already" in dogsort("undo", album).stderr.decode()
+    assert "already undone" in dogsort("undo", album).stderr.decode()
 
 
 @pytest.mark.parametrize("filed", [["a.jpg"], ["a.jpg", "b.jpg"]])
@@ -156,7 +159,7 @@ def test_runs_that_this_user_did_not_begin_put_nothing_outside_unasked(dogsort, 
     stranger = str(tmp_path / "state")
     asked = dogsort("undo", tmp_path / "sorted", XDG_STATE_HOME=stranger)
     assert asked.returncode == 1
-    assert b"this user did not begin it; it would put" in asked.stderr
+    assert b"this user did not begin it; undo would put" in asked.stderr
     assert b"undo it with --yes" in asked.stderr
     assert tree(tmp_path / "sorted") == filed
     undone = dogsort("undo", tmp_path / "sorted", "--yes", XDG_STATE_HOME=stranger)

@@ -15,7 +15,7 @@ from conftest import files_below
 
 from dogsort.results.output import complete_file
 
-CHANGED = "was changed since dogsort wrote it, and would be lost"
+CHANGED = "has changed since dogsort wrote it, so it is not overwritten"
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_what_a_person_changed_is_never_overwritten(dogsort, home, words):
     for name in ("t.old.csv", "t.old2.csv"):
         run = dogsort(*command, DOGSORT_CACHE=f"other {name}")
         assert run.returncode == 0, run.stderr.decode()
-        assert f"what is there now is kept as {home / name}" in run.stderr.decode()
+        assert f"the old file is kept as {home / name}" in run.stderr.decode()
         assert (home / name).read_bytes() == written + b"corrected\n"
         assert table.read_bytes() == written
         if "--move" in words and "--dry-run" not in words:
@@ -160,7 +160,7 @@ def test_a_cache_that_cannot_be_used_costs_no_table(dogsort, album, tmp_path, ca
     table.write_text("corrected")
     run = dogsort(album, "-o", table)
     assert run.returncode == 0
-    assert "t.csv: is not known to be dogsort's" in run.stderr.decode()
+    assert "t.csv: dogsort may not have written it" in run.stderr.decode()
     assert (tmp_path / "t.old.csv").read_text() == "corrected"
 
 
@@ -169,7 +169,7 @@ def test_empty_files_pipes_and_devices_may_be_written(dogsort, place, command):
     Path("t.csv").touch()
     run = dogsort(*command, "-o", "t.csv")
     assert run.returncode == 0
-    assert "t.csv: is not known" not in run.stderr.decode()
+    assert "t.csv: dogsort may not" not in run.stderr.decode()
     assert not Path("t.old.csv").exists()
     rows = Path("t.csv").read_bytes()
     if os.path.exists("/dev/null"):
