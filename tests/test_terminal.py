@@ -32,7 +32,7 @@ def test_a_terminal_gets_a_line_for_each_photo_and_a_table(album):
     assert {path for _, _, path in lines} == {str(album / p.name) for p in EXAMPLES.glob("*.[jp]*")}
     assert "\x1b[35mcat\x1b[0m " in run.stdout.decode()
     ignored, *rows = plain(run.stderr.rpartition(b"\r")[2]).splitlines()
-    assert ignored == "skipped: 1 video"
+    assert ignored == "not looked at: 1 video"
     assert [row.split() for row in rows] == [
         ["dog", "1", "16.7%"],
         ["cat", "2", "33.3%"],

@@ -78,7 +78,7 @@ def test_what_a_person_changed_is_never_overwritten(dogsort, home, words):
 def test_a_table_in_the_album_says_nothing_of_its_partial_file(dogsort, album):
     (album / "film.partial").touch()
     run = dogsort(".", "-o", "t.csv", cwd=album)
-    assert run.stderr.decode().startswith("skipped: 1 .partial\n6 photos: ")
+    assert run.stderr.decode().startswith("not looked at: 1 .partial\n6 photos: ")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

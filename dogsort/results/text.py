@@ -88,7 +88,7 @@ def scan_lines(scan: Scan) -> Iterator[str]:
         kinds = scan.ignored.most_common(MOST_KINDS)
         others = scan.ignored.total() - sum(count for _, count in kinds)
         named = [_counted(count, kind) for kind, count in kinds]
-        yield f"skipped: {', '.join(named + [f'{others} others'] * bool(others))}"
+        yield f"not looked at: {', '.join(named + [f'{others} others'] * bool(others))}"
 
 
 def program_folder_lines(folders: Iterable[str], named_how: str = "as a PATH") -> Iterator[str]:
