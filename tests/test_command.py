@@ -120,6 +120,7 @@ def test_a_folder_without_photos_gives_an_empty_table(dogsort, tmp_path):
         ([".", "--batch-size", "0"], "--batch-size"),
         ([".", "--min-confidence", "2"], "--min-confidence"),
         (["--nonsense"], "--nonsense"),
+        (["nowhere", "--copy", "--to", "new"], "nowhere: no such file or folder"),
     ],
 )
 def test_wrong_usage_exits_2_before_anything_heavy(dogsort_process, tmp_path, arguments, message):
@@ -128,6 +129,7 @@ def test_wrong_usage_exits_2_before_anything_heavy(dogsort_process, tmp_path, ar
     run = dogsort_process(*arguments, cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     assert run.returncode == 2
     assert (tmp_path / "photo.csv").read_bytes() == b"precious"
+    assert not (tmp_path / "new").exists()
     text = run.stderr.decode()
     assert message in text
     assert "Traceback" not in text

@@ -96,13 +96,14 @@ def classify(
         check_paths(path for path in paths if path != "-")  # or --to would seem to be the remedy
     missing = "needs --to FOLDER unless the only PATH is a folder"
     options = read_filing_options(filing, default, folders, missing)
+    if options is not None:
+        paths = _not_moved(paths, options.folder, console)
+    check_paths(path for path in paths if path != "-")
     planner = None if options is None else Planner(options)
     with ExitStack() as stack:
         journal = None
         if options is not None:
             journal = stack.enter_context(open_journal(options, console, dry_run))
-            paths = _not_moved(paths, options.folder, console)
-        check_paths(path for path in paths if path != "-")
         cache = stack.enter_context(open_cache(no_cache, console))
         classifier = engine.open(console, min_confidence)
         pass_over = None if options is None else functools.cache(filed_into)
