@@ -108,21 +108,18 @@ def classify(
         classifier = engine.open(console, min_confidence)
         pass_over = None if options is None else functools.cache(filed_into)
         scan = Scan(with_stdin(paths, null), pass_over, is_excluded)
-        records = (
-            classifier.predict_photos(scan) if cache is None else cache.predict(scan, classifier)
-        )
         counted = None if "-" in paths else Scan(paths, pass_over, _excluding(exclude))
         summary = Summary()
         try:
             with _rows(output, folders, console, planner is not None, dry_run) as write:
-                for record in console.watch(records, counted):
+                for record in console.watch(cache.predict(scan, classifier), counted):
                     write(record)
                     summary.add(record)
                     if planner is not None:
                         planner.add_record(record)
         except KeyboardInterrupt as error:
             said = ["nothing was filed"] * (planner is not None) + [*map(str, error.args)]
-            if cache is not None and not cache.trouble and summary.total:
+            if cache.keeps and summary.total:
                 said.append("run the same command to continue")
             raise KeyboardInterrupt(*said) from None
         console.summary(summary, scan)

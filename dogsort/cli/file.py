@@ -75,9 +75,8 @@ def file(
         console.say(*passed_over_lines(found.passed_over))
         console.detail(*(f"{folder}: skipped" for folder in found.passed_over))
         earlier = stack.enter_context(reading(options.folder))
-        classified = _not_known if cache is None else cache.stamp
         moved = _not_known if earlier is None else earlier.moved_from
-        looked_at = photos_of(found.rows, options.folders().keys(), classified, moved)
+        looked_at = photos_of(found.rows, options.folders().keys(), cache.stamp, moved)
         failed = _take_up(looked_at, planner, console)
         if journal is None:
             show_plan(planner, output, console)
@@ -90,9 +89,9 @@ def _not_known(path: str) -> None:
     return None
 
 
-def _folders_of(table: str, below: str, cache: Cache | None) -> list[str]:
+def _folders_of(table: str, below: str, cache: Cache) -> list[str]:
     """Return the folders in which the table's photos were found, if they lie below a folder."""
-    known = None if cache is None else cache.table(table)
+    known = cache.table(table)
     start = os.path.join(os.path.realpath(below), "")
     folders = [] if known is None else known.folders
     return [

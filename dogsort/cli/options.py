@@ -171,12 +171,9 @@ def engine_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @contextmanager
-def open_cache(no_cache: bool, console: Console) -> Iterator[Cache | None]:
-    """Open the cache, and report at the end if it could not be used; None with --no-cache."""
-    if no_cache:
-        yield None
-        return
-    with closing(Cache(cache_folder())) as cache:
+def open_cache(no_cache: bool, console: Console) -> Iterator[Cache]:
+    """Open the cache, or one that keeps nothing, and report at the end if it could not be used."""
+    with closing(Cache(None if no_cache else cache_folder())) as cache:
         yield cache
         if cache.recalled:
             console.detail(f"known from earlier runs: {cache.recalled}")

@@ -67,12 +67,7 @@ def submit(
     labels: dict[int, float] = {}
     failed = 0
     with open_cache(no_cache, console) as cache:
-        photos = map(Photo, ids)
-        records = (
-            classifier.predict_photos(photos)
-            if cache is None
-            else cache.predict(photos, classifier)
-        )
+        records = cache.predict(map(Photo, ids), classifier)
         try:
             for record in console.watch(records, len(ids)):
                 labels[ids[record.path]] = submission_label(record, clip, hard)

@@ -86,7 +86,7 @@ class Cache:
     """The cache. None of its methods raises an error; ``trouble`` says if there was one.
 
     Args:
-        folder: where its file lies; it is made if it is not there.
+        folder: where its file lies; it is made if it is not there. None keeps nothing.
 
     Attributes:
         path: of the file.
@@ -94,8 +94,8 @@ class Cache:
         recalled: how many photos were found in it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE_NAME
+    def __init__(self, folder: Path | None) -> None:
+        self.path = Path(folder or "", FILE_NAME)
         self.trouble = ""
         self.recalled = 0
         self._folders: dict[str, int | None] = {}  # numbers, by path as it was found
@@ -103,6 +103,8 @@ class Cache:
         self._unwritten: list[tuple[int | None, bytes, int, str, float, float]] = []
         self._written = monotonic()
         self._database: sqlite3.Connection | None = None
+        if folder is None:
+            return
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None)
@@ -126,6 +128,11 @@ class Cache:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what is classified now is known to the next run."""
+        return self._database is not None
 
     def predict(self, photos: Iterable[Photo | Record], classifier: Classifier) -> Iterator[Record]:
         """Classify photos as ``Classifier.predict_photos`` does, but none that is known already."""
