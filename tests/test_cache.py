@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import EXAMPLES
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -511,6 +511,7 @@ def test_a_cache_cut_off_anywhere(filled, classifier, tmp_path, cut):
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1), junk=st.binary(min_size=1, max_size=3000))
+@example(place=0.05859375, junk=b"\x80")  # in the words of the schema
 def test_a_cache_with_junk_in_it(filled, classifier, tmp_path, place, junk):
     folder, whole, records = filled
     start = int(place * len(whole))

@@ -48,6 +48,9 @@ CHUNK = 64
 #: Photos, and seconds, that a run that is killed may have to do again.
 FLUSH_PHOTOS, FLUSH_SECONDS = 512, 1.0
 
+#: What SQLite raises: the last, where its message quotes a damaged file.
+ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
+
 BUSY_SECONDS = 2  # another dogsort writes for milliseconds
 
 
@@ -119,7 +122,7 @@ class Cache:
                 )
             elif version != FORMAT_VERSION:
                 raise sqlite3.DatabaseError("it was made by another version of dogsort")
-        except (sqlite3.Error, OSError) as error:
+        except ERRORS as error:
             self._give_up(error)
 
     def close(self) -> None:
@@ -226,7 +229,7 @@ class Cache:
                     self._unwritten,
                 )
                 self._database.execute("COMMIT")
-            except sqlite3.Error as error:
+            except ERRORS as error:
                 self._give_up(error)
         self._unwritten.clear()
 
@@ -275,7 +278,7 @@ class Cache:
             return []
         try:
             return self._database.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             self._give_up(error)
             return []
 
