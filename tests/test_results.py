@@ -225,6 +225,9 @@ def test_links_in_test_folders_are_refused(tmp_path):
     (tmp_path / "t" / "more").symlink_to(folder_with(tmp_path / "elsewhere", "2.jpg"))
     with pytest.raises(DataError, match="more: a link to a folder"):
         numbered_photos(folder)
+    (tmp_path / "t" / "5").symlink_to(folder)  # whose name would do for a photo
+    with pytest.raises(DataError, match="5: a loop of links"):
+        numbered_photos(folder)
 
 
 def test_submission(tmp_path):

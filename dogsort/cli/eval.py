@@ -22,6 +22,7 @@ from dogsort.cli.options import (
 )
 from dogsort.extras import check_extra
 from dogsort.photos.scan import check_paths
+from dogsort.records import Photo
 from dogsort.results.output import write_text
 from dogsort.results.tables import check_table_name
 from dogsort.results.text import printable, program_folder_lines
@@ -88,8 +89,8 @@ def evaluate(
     photos, program_folders = find_labelled(folders)
     console.say(*program_folder_lines(program_folders))
     classifier = engine.open(console, min_confidence)
-    paths = [photo.path for photo in photos]
-    records = list(console.watch(classifier.predict(paths), len(paths)))
+    looked_at = classifier.predict_photos(Photo(photo.path) for photo in photos)
+    records = list(console.watch(looked_at, len(photos)))
     made = make_report(photos, records, classifier.weights.clip)
     if robustness:
         read = [photo for photo, _ in made.pairs]

@@ -38,18 +38,19 @@ def numbered_photos(folder: str) -> tuple[dict[str, int], list[str]]:
         Path to id, in the order found; and the folders of programs that were passed over.
 
     Raises:
-        DataError: for a name that is no number, an id that comes twice, an empty folder, or a
-            link to a folder in it.
+        DataError: for a name that is no number, an id that comes twice, an empty folder, one that
+            cannot be looked into, or a link to a folder.
     """
     ids: dict[str, int] = {}
     paths: dict[int, str] = {}
     scan = Scan([folder])
     for item in scan:
+        if isinstance(item, Failure):
+            raise DataError(f"{item.path}: {item.error}")
         stem = os.path.splitext(os.path.basename(item.path))[0]
         if not (stem.isascii() and stem.isdigit()):
-            why = f" ({item.error})" if isinstance(item, Failure) else ""
             raise DataError(
-                f"{item.path}: its name is not a number{why}; test photos are 1.jpg, 2.jpg, ..."
+                f"{item.path}: its name is not a number; test photos are 1.jpg, 2.jpg, ..."
             )
         number = int(stem)
         if number in paths:
