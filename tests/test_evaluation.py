@@ -235,7 +235,7 @@ def test_eval_writes_report_and_figures(dogsort, labelled, tmp_path):
 
     run = dogsort("eval", labelled, "-o", "-")
     assert json.loads(run.stdout) == figures
-    assert "accuracy, dog against cat" in run.stderr.decode()
+    assert "accuracy, dog vs. cat" in run.stderr.decode()
 
 
 def test_eval_on_changed_copies(dogsort, labelled):

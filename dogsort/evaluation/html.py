@@ -75,7 +75,7 @@ def _charts(report: Report) -> bytes:
     answer, confidence = decide(p_dog, p_pet, Thresholds(0.0, 0.0))
     figure = Figure(figsize=CHARTS, layout="constrained")
     apart, pet, right = figure.subplots(1, 3)
-    _draw_reliability(apart, "dog against cat", p_dog[is_pet], truth[is_pet] == "dog")
+    _draw_reliability(apart, "dog vs. cat", p_dog[is_pet], truth[is_pet] == "dog")
     _draw_reliability(pet, "pet or not", p_pet, is_pet)
     _draw_accuracy(right, "dog, cat or neither", confidence, np.array(LABELS)[answer] == truth)
     file = io.BytesIO()

@@ -17,26 +17,26 @@ __all__ = ["LEGEND", "Report", "figure_as_json", "make_report"]
 
 #: The figures of all photos, in the order of the report, in words.
 FIGURES = {
-    "accuracy": "accuracy, dog against cat",
-    "log_loss": "log loss, dog against cat",
-    "roc_auc_dog": "ROC AUC, dog against cat",
+    "accuracy": "accuracy, dog vs. cat",
+    "log_loss": "log loss, dog vs. cat",
+    "roc_auc_dog": "ROC AUC, dog vs. cat",
     "roc_auc_pet": "ROC AUC, pet or not",
-    "calibration_dog": "calibration error, dog against cat",
+    "calibration_dog": "calibration error, dog vs. cat",
     "calibration_pet": "calibration error, pet or not",
     "pets_labelled": "dogs and cats labelled dog or cat",
     "neither_labelled": "others labelled dog or cat",
-    "labelled_wrongly": "of labels dog and cat, wrong",
+    "labelled_wrongly": "dog and cat labels that are wrong",
 }
 OUTCOMES = ("right", "wrong", "missed", "unsure")  # each photo is one of these
 PACKAGING = ("accuracy", "pets_labelled", "neither_labelled")  # what changed copies may change
 
 LEGEND = (
-    "Told apart: of dogs and cats, those not taken for the other. Of all photos: right, wrong",
-    "(labelled dog or cat, and not that), missed (a dog or cat, labelled neither), or unsure.",
+    "Told apart: dogs and cats that were not taken for each other. Of all photos: right, wrong",
+    "(labelled dog or cat, but not that), missed (a dog or cat labelled neither), or unsure.",
     "In brackets: 95% intervals.",
 )
 
-HERE = "directly in it"  # what photos in no folder of their own are listed under
+HERE = "directly in it"  # the row of photos that are in no subfolder
 
 
 @dataclass(slots=True)

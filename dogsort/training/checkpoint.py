@@ -40,8 +40,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise OutputError(
-            f"{folder}: another run trains into it; wait until it is done, or use another "
-            "output folder"
+            f"{folder}: another run is training into it; wait until it has finished, or use "
+            "another output folder"
         ) from None
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
@@ -91,11 +91,11 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch's and pickle's share no base class
-        raise DataError(f"{path}: damaged or unreadable; delete it to begin again") from error
+        raise DataError(f"{path}: damaged or unreadable; delete it to start again") from error
     for name, now in identity.items():
         if saved.get(name) != now:
             raise DataError(
-                f"{path}: begun with other {name}; use another output folder, or delete it"
+                f"{path}: started with different {name}; use another output folder, or delete it"
             )
     return saved
 

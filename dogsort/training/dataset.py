@@ -173,8 +173,8 @@ def check_room(folder: Path, need: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < need:
         raise OutputError(
-            f"{folder}: {math.ceil(need / 1e8) / 10} GB are needed there for decoded photos and "
-            f"weights, {math.floor(free / 1e8) / 10} GB are free"
+            f"{folder}: needs {math.ceil(need / 1e8) / 10} GB for decoded photos and weights, but "
+            f"only {math.floor(free / 1e8) / 10} GB are free"
         )
 
 
@@ -184,7 +184,7 @@ def check_apart(output: str, folders: Iterable[str]) -> None:
     for folder in folders:
         if made.is_relative_to(Path(folder).resolve()):
             raise DataError(
-                f"{output}: lies in {folder}, among the photos; name a folder elsewhere"
+                f"{output}: is inside {folder}, among the photos; name a folder elsewhere"
             )
 
 

@@ -54,13 +54,13 @@ class Teacher:
                 location, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its own errors share no public base class
-            raise DataError(f"{location}: no network that ONNX Runtime can load") from error
+            raise DataError(f"{location}: not a network that ONNX Runtime can load") from error
         self.name = f"{Path(location).name} (SHA-256 {sha256_of(Path(location))})"
         said = self(np.zeros((1, TRIED, TRIED, 3), np.uint8))
         if said.ndim != 2:
             raise DataError(
-                f"{location}: not a teacher: it gives {tuple(said.shape)} of a photo, not (1, C) "
-                "such as class logits"
+                f"{location}: not a teacher: its output for a photo is {tuple(said.shape)}, not "
+                "(1, C), such as class logits"
             )
 
     def __call__(self, pixels: Pixels) -> Tensor:
@@ -74,7 +74,7 @@ class Teacher:
             (said,) = self._session.run(None, {name: np.ascontiguousarray(pixels)})
         except Exception as error:  # its own errors share no public base class
             raise DataError(
-                f"{self.name}: not a teacher, it fails on pixels {pixels.shape}: {error}"
+                f"{self.name}: not a teacher: it fails on pixels {pixels.shape}: {error}"
             ) from error
         return torch.from_numpy(said)
 

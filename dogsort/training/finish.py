@@ -71,23 +71,23 @@ class Comparison:
             texts = (f"{f.value:.{'2%' if isinstance(f, Share) else '4f'}}" for f in figures)
             yield f"{what:<{width}}" + "".join(f"{text:>10}" for text in texts)
         mean, low, high = self.gain
-        interval = f"{mean:+.4f} nats a photo (95%: {low:+.4f} to {high:+.4f})"
+        interval = f"{mean:+.4f} nats per photo (95%: {low:+.4f} to {high:+.4f})"
         if low > 0 and self.calibrated:
-            yield f"the new weights give the truth more chance than the bundled ones: {interval}"
+            yield f"the new weights are better than the bundled ones: {interval}"
         elif high < 0:
-            yield f"the new weights are WORSE than the bundled ones, keep those: {interval}"
+            yield f"the new weights are WORSE than the bundled ones; keep those: {interval}"
         else:
-            yield f"no difference from the bundled weights that so few photos can show: {interval}"
+            yield f"no significant difference from the bundled weights: {interval}"
         if not self.calibrated:
             yield (
                 f"too few validation photos to calibrate on ({LEAST_OF_EACH_PET} dogs, "
                 f"{LEAST_OF_EACH_PET} cats and {LEAST_NEITHER} others are needed): temperatures "
-                "and thresholds are those of the starting weights"
+                "and thresholds stay those of the starting weights"
             )
         elif not self.calibration.kept:
             yield (
-                f"no thresholds label at most {MOST_NEITHER_LABELLED:.0%} of the others and at "
-                f"most {MOST_LABELLED_WRONGLY:.1%} of pets wrongly: the highest are taken, and few "
+                f"no thresholds keep wrong labels to {MOST_NEITHER_LABELLED:.0%} of the others and "
+                f"{MOST_LABELLED_WRONGLY:.1%} of labelled pets: the highest are used, and few "
                 "photos will get a label"
             )
 
@@ -99,8 +99,8 @@ def check_calibration(start: Start, validation: Sequence[LabelledPhoto]) -> None
         raise DataError(
             f"{len(validation)} validation photos are too few to calibrate on "
             f"({LEAST_OF_EACH_PET} dogs, {LEAST_OF_EACH_PET} cats and {LEAST_NEITHER} others are "
-            "needed); give more with --val, or start with dogsort's own weights, whose calibration "
-            "can be kept"
+            "needed); give more with --val, or start from dogsort weights and keep their "
+            "calibration"
         )
 
 

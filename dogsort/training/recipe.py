@@ -86,12 +86,12 @@ def read_recipe(path: str) -> Recipe:
     if of_manifest:
         values = values["recipe"]
     if not isinstance(values, dict):
-        raise DataError(f"{path}: no recipe: an object of names and values is needed")
+        raise DataError(f"{path}: not a recipe: it must be an object of names and values")
     # Beside its recipe, a manifest says what became of it.
     for name in sorted(values.keys() - RANGES.keys()) if not of_manifest else ():
-        raise DataError(f"{path}: unknown in a recipe of this dogsort: {name}")
+        raise DataError(f"{path}: this version of dogsort knows no {name} in a recipe")
     for name in sorted(RANGES.keys() - values.keys()) if of_manifest else ():
-        raise DataError(f"{path}: made by another dogsort: its recipe has no {name}")
+        raise DataError(f"{path}: made by another version of dogsort: its recipe has no {name}")
     changes = {name: value for name, value in values.items() if name in RANGES}
     for name, value in changes.items():
         _check(path, name, value)
@@ -105,8 +105,8 @@ def _check(path: str, name: str, value: Any) -> None:
     if isinstance(value, dict) != isinstance(default, dict) or not all(
         type(number) is int or (type(number) is float and not whole) for number in numbers
     ):
-        raise DataError(f"{path}: {name}: {value!r} is no {type(default).__name__}")
+        raise DataError(f"{path}: {name}: {value!r} is not of type {type(default).__name__}")
     least, most = RANGES[name]
     for number in numbers:
         if not least <= number <= most:
-            raise DataError(f"{path}: {name}: {number!r} is not within {least} and {most}")
+            raise DataError(f"{path}: {name}: {number!r} is not between {least} and {most}")

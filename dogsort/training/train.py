@@ -139,7 +139,7 @@ def _decode(
     file = folder / f"{name}.npy"
     for done, result in enumerate(decode_photos(photos, recipe.input_size, file), start=1):
         if isinstance(result, DecodedPhotos):
-            advice = "what is wrong with each is said above"
+            advice = "the messages above say why"
             check_classes(f"readable {name}", result.photos, advice)
             return result
         if isinstance(result, Failure):
