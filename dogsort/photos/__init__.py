@@ -1,1 +1,1 @@
-"""Files -> tensors."""
+"""Files -> pixels."""

@@ -1,4 +1,4 @@
-"""What an AVIF cuts away of its picture, which Pillow does not look at."""
+"""The clean aperture of an AVIF: how it crops its picture, which Pillow ignores."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import IO
 
 __all__ = ["clean_aperture"]
 
-HEAD = 1_000_000  # bytes, in which the properties of a picture are
+HEAD = 1_000_000  # bytes that hold the properties of a picture
 BOX = re.compile(rb"\0\0\0\x28clap(.{32})", re.DOTALL)
 
 
 def clean_aperture(file: IO[bytes], width: int, height: int) -> tuple[int, int, int, int] | None:
-    """Return what is to be shown of the picture, before it is turned.
+    """Return the part of the picture to show, before it is rotated.
 
     Args:
-        file: an AVIF; it is left anywhere.
-        width: of the picture as it is stored, in pixels.
-        height: the same.
+        file: an AVIF; its position afterwards is undefined.
+        width: width of the stored picture, in pixels.
+        height: height of the stored picture, in pixels.
 
     Returns:
-        Left, upper, right and lower edge in pixels; None for the whole, or if it makes no sense.
+        Left, upper, right and lower edge in pixels; None for the whole, or if the box is invalid.
     """
     file.seek(0)
-    boxes = set(BOX.findall(file.read(HEAD)))  # the picture's and its alpha's are the same
+    boxes = set(BOX.findall(file.read(HEAD)))  # the picture and its alpha have the same box
     if len(boxes) != 1:
         return None
     numbers = struct.unpack(">IIIIiIiI", boxes.pop())

@@ -38,15 +38,15 @@ __all__ = [
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB, 0..255
 
-#: Pillow's names of the formats that are tried, whatever the file is called. The list is
-#: closed because Pillow knows others that start outside programs (EPS) or nest (PSD, PDF).
+#: Pillow's names of the formats to try, whatever the file is called. The list is closed because
+#: Pillow knows others that run external programs (EPS) or nest (PSD, PDF).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF")
 
-#: What no second try changes.
+#: Errors that a second try cannot change.
 FINAL = (UnreadablePhoto, Image.DecompressionBombError, MemoryError)
 
-#: Said of kinds that are not implemented; of BMP whose run lengths leave pixels out, or whose
-#: palette is longer than need be.
+#: Pillow's messages about intact files: kinds that it does not implement, and BMP whose run
+#: lengths leave pixels out or whose palette is too long.
 SAID_OF_INTACT_FILES = (
     "nsupported",
     "not been built in",
@@ -66,12 +66,12 @@ TRANSPOSE_BY_ORIENTATION = {
 }
 
 
-#: Counted up whenever a file becomes other pixels than before, so that no old prediction stands.
+#: Increased whenever a file decodes to different pixels, so that cached predictions expire.
 DECODER_VERSION = 1
 
 
 def decoder_version() -> str:
-    """Return what tells whether a file still becomes the same pixels."""
+    """Return a version that changes whenever files may decode to different pixels."""
     import PIL
     import pillow_heif
 
@@ -81,7 +81,7 @@ def decoder_version() -> str:
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Names of the formats that can be read on this machine, HEIF included where possible."""
+    """Return the names of the formats that this machine can read, with HEIF if possible."""
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
@@ -97,7 +97,7 @@ def decode_file(path: str, size: int) -> Pixels:
         size: side of the square that the network sees, in pixels.
 
     Returns:
-        The whole picture, upright, in (size, size, 3), uint8, RGB: see ``shrink.fit``.
+        The whole picture, upright, (size, size, 3), uint8, RGB; see ``shrink.fit``.
 
     Raises:
         UnreadablePhoto: with the reason in a few words.
@@ -108,10 +108,10 @@ def decode_file(path: str, size: int) -> Pixels:
 
 @contextmanager
 def unpacked_file(path: str, size: int) -> Iterator[Image.Image]:
-    """Do the first half of ``decode_file``: give the picture as its decoder gives it.
+    """Do the first half of ``decode_file``: yield the picture as its decoder returns it.
 
     Raises:
-        UnreadablePhoto: with the reason in a few words; also for what fails in the block.
+        UnreadablePhoto: with the reason in a few words; also for errors in the block.
     """
     with _reasons(), open_regular_file(path) as file:
         yield _loaded(file, (size, size))
@@ -125,7 +125,7 @@ def decode_image(image: Image.Image, size: int) -> Pixels:
         size: side of the square, in pixels.
 
     Returns:
-        (size, size, 3), uint8, RGB: the whole picture, see ``shrink.fit``.
+        The whole picture, (size, size, 3), uint8, RGB; see ``shrink.fit``.
 
     Raises:
         UnreadablePhoto: if it has no pixels or too many, or was opened from a damaged file.
@@ -149,7 +149,7 @@ def decode_whole(path: str) -> Image.Image:
 def _upright_pixels(image: Image.Image, size: int) -> Pixels:
     image.load()
     orientation = _orientation(image)
-    # A square may be turned after shrinking, which is cheaper and the same.
+    # Turning the square after shrinking gives the same result, and is cheaper.
     return np.asarray(_turn(fit(image, size), orientation))
 
 
@@ -160,13 +160,13 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _loaded(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
-    """Unpack a picture; one that fails is tried again with nothing but what its pixels need."""
+    """Unpack a picture; if that fails, try again with only the data that its pixels need."""
     try:
         return _load(file, smallest)
     except FINAL:
         raise
     except Exception as error:
-        failure = error.with_traceback(None)  # which would keep what was unpacked
+        failure = error.with_traceback(None)  # the traceback would keep the unpacked pixels
     try:
         if (needed := essentials(file, smallest)) is not None:
             return _load(needed, smallest)
@@ -187,13 +187,13 @@ def _load(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
     image: Image.Image = Image.open(file, formats=readable_formats())
     check_size(image)
     if image.format == "TIFF":
-        image.info.pop("xmp", None)  # or Pillow turns the picture by what it says
+        image.info.pop("xmp", None)  # or Pillow rotates the picture by its orientation
         with silent_libtiff():
             image.load()
         mend_palette(image)
         return image
-    # Halves, quarters or eighths inside the JPEG decoder, never below what is asked for:
-    # several times faster on camera photos. It does nothing to other formats.
+    # Decode JPEG at a half, a quarter or an eighth, never below the size asked for: several times
+    # faster on camera photos. Other formats ignore it.
     image.draft(None, smallest)
     image.load()
     if image.format == "AVIF" and (shown := clean_aperture(file, *image.size)):
@@ -202,12 +202,12 @@ def _load(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
 
 
 def _raise_if_not_opened(file: IO[bytes]) -> None:
-    """Raise what the decoder says that a file's first bytes belong to, if it does not open it."""
+    """If the decoder for a file's first bytes cannot open it, raise that decoder's reason."""
     file.seek(0)
     head = file.read(16)
     for name in readable_formats():
         factory, accepts = Image.OPEN[name]
-        if name != "DIB" and accepts and accepts(head):  # DIB's first bytes are any number
+        if name != "DIB" and accepts and accepts(head):  # DIB has no signature
             file.seek(0)
             try:
                 factory(file, "")
@@ -218,7 +218,7 @@ def _raise_if_not_opened(file: IO[bytes]) -> None:
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Turn whatever a damaged picture raises into UnreadablePhoto with a reason."""
+    """Turn any error of a damaged picture into UnreadablePhoto with a reason."""
     try:
         yield
     except UnreadablePhoto:
@@ -232,20 +232,20 @@ def _reasons() -> Iterator[None]:
     except MemoryError as error:
         raise UnreadablePhoto("too large for this machine's memory") from error
     except Exception as error:
-        # Decoders raise almost anything on damaged data (struct.error, IndexError, ...); one
-        # bad file must become one Failure and never stop the run.
+        # Decoders raise almost anything on damaged data (struct.error, IndexError, ...). One bad
+        # file must become one Failure and never stop the run.
         text = _one_line(error)
         intact = any(words in text for words in SAID_OF_INTACT_FILES)
         raise UnreadablePhoto(f"{'not supported' if intact else 'damaged'}: {text}") from error
 
 
 def _orientation(image: Image.Image) -> int:
-    # A damaged EXIF block costs the photo its orientation, not its reading. (HEIF and AVIF
-    # are turned by their decoders, which then report orientation 1 or translate to it.)
+    # If the EXIF block is damaged, the photo loses its orientation but is still read. (The
+    # decoders of HEIF and AVIF rotate pictures themselves, and report orientation 1.)
     try:
         exif = image.getexif()
         if "xmp" in image.info or "XML:com.adobe.xmp" in image.info:
-            # Pillow falls back on what XMP says, and no other decoder does.
+            # Pillow falls back on XMP, which no other decoder does.
             exif = Image.Exif()
             exif.load(image.info.get("exif", b""))
         value: Any = exif.get(EXIF_ORIENTATION, 1)

@@ -1,6 +1,6 @@
-"""A photo without what its pixels do not need: the second try for files that fail.
+"""A photo stripped to the data that its pixels need: the second try for files that fail.
 
-A flaw in metadata must not cost a photo, nor must a missing end marker; missing rows must.
+A flaw in metadata or a missing end marker must not cost a photo; missing rows must.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dogsort.photos.shrink import bands
 
 __all__ = ["essentials"]
 
-#: Larger files get no second try, which takes up to three times as much memory as they have bytes.
+#: Larger files get no second try, which takes up to three times the file's size in memory.
 MAX_BYTES = 100_000_000
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
@@ -25,30 +25,30 @@ PNG_CHUNKS = (b"IHDR", b"PLTE", b"IDAT")
 PNG_CHUNKS_IF_INTACT = (b"tRNS", b"eXIf")
 
 JPEG_END = b"\xff\xd9"
-#: Segments of metadata that tell colours or orientation, and have the length for it.
+#: Metadata segments that affect colours or orientation.
 JPEG_SEGMENTS = (b"JFIF\0", b"Exif\0\0", b"Adobe")
 
-#: Not those of tables (0xC4, 0xC8, 0xCC).
+#: Without the markers of tables (0xC4, 0xC8, 0xCC).
 JPEG_FRAMES_NOT_READ = (*(0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB), *range(0xCD, 0xD0))
 
-#: Bits that would become pixels if any were missing, in whatever restart interval. They begin
-#: with a one, since libjpeg makes up zeros.
+#: Bits that would fill in for missing pixels, in any restart interval. They begin with a one,
+#: because libjpeg makes up zeros.
 NOISE = b"".join(bytes((*range(0xA5, 0xFF), 0xFF, 0xD0 + n)) for n in range(8))
 
 
 def essentials(file: IO[bytes], smallest: tuple[int, int] | None) -> io.BytesIO | None:
-    """Return a JPEG or PNG with nothing but what its pixels, colours and orientation need.
+    """Return a JPEG or PNG with only the data that its pixels, colours and orientation need.
 
     Args:
-        file: it is left anywhere.
-        smallest: what a JPEG may be shrunk to while it is unpacked, as in ``Image.draft``.
+        file: its position afterwards is undefined.
+        smallest: the size down to which a JPEG may be decoded, as in ``Image.draft``.
 
     Returns:
-        The file's new content; None for other formats, and where rows of pixels are missing.
+        The file's new content; None for other formats, or if rows of pixels are missing.
 
     Raises:
         UnreadablePhoto: for kinds of JPEG that Pillow opens but cannot unpack.
-        Exception: whatever Pillow raises of damaged ones.
+        Exception: whatever Pillow raises for damaged files.
     """
     file.seek(0)
     start = file.read(8)
@@ -70,7 +70,7 @@ def _png(file: IO[bytes]) -> bytes:
             continue
         body, checksum = file.read(length), file.read(4)
         if kind in PNG_CHUNKS or zlib.crc32(kind + body) == int.from_bytes(checksum, "big"):
-            # Where the file is cut off, the length is made to be that of what is there.
+            # If the file is truncated, the length becomes that of the data present.
             kept += [len(body).to_bytes(4, "big"), kind, body, checksum.ljust(4, b"\0")]
             size += len(body)
     return b"".join((*kept, PNG_END)) if size <= MAX_BYTES else b""
@@ -96,8 +96,8 @@ def _jpeg(file: IO[bytes], smallest: tuple[int, int] | None) -> bytes:
 
 
 def _is_whole(jpeg: bytes, smallest: tuple[int, int] | None) -> bool:
-    """Tell whether a JPEG shows the same whatever follows it: then all of its pixels are there."""
-    noise = b"\0" * jpeg.endswith(b"\xff") + NOISE  # or it would begin within a marker
+    """Tell whether a JPEG is complete: then it looks the same whatever data follows it."""
+    noise = b"\0" * jpeg.endswith(b"\xff") + NOISE  # or it would begin inside a marker
     first, second = (_checksums(jpeg + more + JPEG_END, smallest) for more in (b"", noise))
     return first == second
 

@@ -1,4 +1,4 @@
-"""Opening photos: only files, and never more of one than there is."""
+"""Opening photos: regular files only, and never reading more than they hold."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["open_regular_file"]
 
 
 def open_regular_file(path: str) -> IO[bytes]:
-    """Open a file for reading, without waiting for anything.
+    """Open a file for reading, without blocking.
 
     Raises:
         OSError: if it cannot be opened.
         UnreadablePhoto: if it is empty, or a pipe or device.
     """
-    # Opened without blocking first: opening a named pipe would otherwise wait for ever.
+    # Open without blocking, because opening a named pipe could wait for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     status = os.fstat(descriptor)
@@ -30,9 +30,9 @@ def open_regular_file(path: str) -> IO[bytes]:
 
 
 class _BoundedFile(io.BufferedReader):
-    """A file that is never asked for more than it holds.
+    """A file that is never asked for more bytes than it holds.
 
-    Pillow asks for as many bytes as a header claims, and Python takes memory for all of them
+    Pillow asks for as many bytes as a header claims, and Python allocates memory for all of them
     before it reads: gigabytes, for a damaged file of a few hundred bytes.
     """
 

@@ -1,6 +1,6 @@
-"""What a picture may ask for, found in its header before anything is unpacked.
+"""Limits on a picture's size, checked in its header before it is unpacked.
 
-A file of a few bytes can claim any size. None may take more than about 1 GB of memory, or
+A file of a few bytes can claim any size. No file may take more than about 1 GB of memory, or
 minutes, so that one bad file never stops a run.
 """
 
@@ -15,23 +15,22 @@ from dogsort.errors import UnreadablePhoto
 
 __all__ = ["MAX_PIXELS", "check_canvas", "check_size"]
 
-#: More pixels than this are refused, whatever the format. It is also where Pillow itself refuses
-#: by default, and leaves room for every camera's full frame but the 200-megapixel mode of a few
-#: telephones.
+#: Larger pictures are refused, whatever the format. Pillow refuses them by default, too. All
+#: cameras stay below this, except for the 200-megapixel mode of a few phones.
 MAX_PIXELS = 178_000_000
 
-#: What is left of 1 GB by what does not grow with the picture: the bands that it is shrunk in.
+#: 1 GB minus the memory that does not grow with the picture: the bands used to shrink it.
 MAX_BYTES = 950_000_000
 
-#: Decoders keep whole rows, and Pillow a pointer to each: without this, a picture of one row
-#: would take several times what its pixels do.
+#: Decoders keep whole rows, and Pillow a pointer to each. Without this limit, a picture with very
+#: long or many rows would take several times the memory of its pixels.
 MAX_SIDE = 1_000_000
 
-#: Pillow unpacks run-length-coded BMP byte by byte in Python, some 15 million pixels a second.
+#: Pillow unpacks run-length-coded BMP byte by byte in Python, about 15 million pixels a second.
 MAX_RUN_LENGTH_PIXELS = 20_000_000
 
-#: Bytes of memory for each pixel, as measured with all that is there at once: the decoder's
-#: planes, its answer, Pillow's copies. Second numbers are for alpha, and HEIF's for 4:4:4, too.
+#: Bytes of memory per pixel, measured with everything that exists at once: the decoder's planes,
+#: its output, Pillow's copies. Second numbers are for alpha; HEIF's also for 4:4:4.
 WEBP_BYTES = 16.2
 AVIF_BYTES = (15.0, 20.0)
 HEIF_BYTES = (8.6, 21.0)
@@ -41,7 +40,7 @@ BITS, PHOTOMETRIC, YCBCR = 258, 262, 6
 
 
 def check_size(image: Image.Image) -> None:
-    """Refuse a picture, not unpacked yet, that has no pixels or too many.
+    """Refuse a picture that has no pixels or too many, before it is unpacked.
 
     Raises:
         UnreadablePhoto: with the reason in a few words.
@@ -58,7 +57,7 @@ def check_size(image: Image.Image) -> None:
 
 
 def check_canvas(head: bytes) -> None:
-    """Refuse a WebP file of too many pixels: Pillow takes memory for them when it opens the file.
+    """Refuse a WebP file with too many pixels: Pillow allocates them when it opens the file.
 
     Args:
         head: the file's first 30 bytes.
@@ -93,7 +92,7 @@ def _check_sides(width: int, height: int) -> None:
 
 
 def _bytes_needed(image: Image.Image) -> float:
-    """Return about how much memory unpacking takes at its highest."""
+    """Return roughly how many bytes of memory unpacking takes at its peak."""
     pixels = image.width * image.height
     match image.format:
         case "JPEG" | "MPO":
@@ -112,15 +111,15 @@ def _bytes_needed(image: Image.Image) -> float:
 
 
 def _coefficients_of_jpeg(image: Any) -> float:
-    """Return how many there are for each pixel: of a file in several scans, all are kept.
+    """Return the coefficients per pixel: the decoder keeps all of them for a file in several scans.
 
-    Pixels count for little beside them, since the decoder shrinks large pictures itself.
+    The pixels themselves need little, because the decoder shrinks large pictures itself.
     """
     try:
         _, across, down, _ = zip(*image.layer, strict=True)  # by component
         return float(sum(map(mul, across, down)) / (max(across) * max(down)))
     except (AttributeError, TypeError, ValueError, ZeroDivisionError):
-        # Pillow promises nothing about ``layer``: as many as there can be, then.
+        # Pillow does not document ``layer``: assume the maximum.
         return float(len(image.getbands()))
 
 
@@ -131,10 +130,10 @@ def _bytes_of(mode: str) -> int:
 def _bytes_of_tiff(image: Any, pixels: int) -> float:
     picture = _bytes_of(image.mode) * pixels
     if image.tag_v2.get(ORIENTATION, 1) != 1:
-        picture *= 2  # Pillow turns the whole of it
+        picture *= 2  # Pillow rotates the whole picture
     if image.info.get("compression") == "raw":
         return picture
-    # Beside the picture, libtiff unpacks one tile or strip, whatever size the file says it has.
+    # libtiff also unpacks one tile or strip, of whatever size the file claims.
     if TILE_WIDTH in image.tag_v2:
         unit = image.tag_v2[TILE_WIDTH] * image.tag_v2[TILE_HEIGHT]
     else:

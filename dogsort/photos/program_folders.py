@@ -1,4 +1,4 @@
-"""Folders that belong to programs and systems: what is moved out of one may break it."""
+"""Folders that belong to programs and systems: moving files out of one may break it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["is_program_folder"]
 NAMES = frozenset(
     (
         ".thumbnails",
-        # Disk stations: thumbnails, bins and snapshots.
+        # Network storage: thumbnails, bins and snapshots.
         *("@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),
-        # Systems: bins, and what a check of the disk found.
+        # Systems: bins, and files found by a disk check.
         *("$recycle.bin", "recycler", "system volume information", "lost+found", "lost.dir"),
         *("network trash folder", "__macosx", "photo booth library"),
     )

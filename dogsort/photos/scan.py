@@ -1,4 +1,4 @@
-"""Paths -> photos: lazily, sorted, each once, and nothing passed over in silence."""
+"""Paths -> photos: lazily, sorted, each once, and nothing skipped silently."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dogsort.records import Failure, Photo
 
 __all__ = ["PHOTO_SUFFIXES", "Scan", "check_paths", "is_photo_name"]
 
-#: Names in a folder that are looked at. A file named by itself is always looked at.
+#: Suffixes of the files that a folder is searched for. A file named by itself is always taken.
 PHOTO_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".dib"),
@@ -23,7 +23,7 @@ PHOTO_SUFFIXES = frozenset(
     )
 )
 
-#: What cameras make besides: neither is looked at.
+#: Other files that cameras make. They are skipped.
 VIDEO_SUFFIXES = frozenset(
     (
         *(".mov", ".mp4", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".m2ts", ".mpg"),
@@ -43,7 +43,7 @@ PARTIAL_TABLE = re.compile(r".+\.\d+\.partial", re.DOTALL)
 
 
 def is_photo_name(name: str) -> bool:
-    """Tell whether a file of this name in a folder is looked at: a photo's suffix, not hidden."""
+    """Tell whether a scan takes a file of this name: a photo's suffix, not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES
 
 
@@ -55,30 +55,30 @@ def check_paths(paths: Iterable[str]) -> None:
 
 
 class Scan:
-    """Files and folders, walked for photos; afterwards it knows what was passed over.
+    """Walks files and folders for photos; afterwards it knows what it skipped.
 
-    Folders are walked recursively: the names in each in sorted order, its photos before its
-    sub-folders. Hidden files and folders, folders that belong to programs, such as ``@eaDir`` or
-    a ``.photoslibrary``, and names without a photo's suffix, are left out; a path given by itself
-    is always taken. What was reached once is not taken again when paths overlap. Links to files
-    are followed; links to folders are not, since filing would then reach outside the folder named.
+    Folders are walked recursively, with the names in each in sorted order and its photos before
+    its subfolders. Skipped are hidden files and folders, folders that belong to programs, such as
+    ``@eaDir`` or a ``.photoslibrary``, and names without a photo's suffix. A path given by itself
+    is always taken. If paths overlap, a file is taken only once. Links to files are followed;
+    links to folders are not, because filing would then reach outside the folder named.
 
-    Iterating yields, lazily, a Photo for each file to look at; a Failure for each path that cannot
-    be followed (gone, no permission, a loop of links) or of which ``pass_over`` cannot tell.
+    Iterating lazily yields a Photo for each file to classify, and a Failure for each path that
+    cannot be followed (gone, no permission, a loop of links) or for which ``pass_over`` fails.
 
     Args:
-        paths: files and folders, in the order to be walked; consumed lazily.
-        pass_over: called with each folder walked; tells which folders below it are not to be.
-            If it raises FilingError, for it cannot tell, the folder is not walked either.
-        exclude: tells whether what lies below one of the paths is left out, by its path from
-            there, with slashes; that of a folder ends in one, and what is in it is left out, too.
+        paths: files and folders, in the order to walk them; consumed lazily.
+        pass_over: called with each folder walked; returns the folders below it to skip. If it
+            raises FilingError, the folder is not walked either.
+        exclude: called with each path below one of the paths, relative to it, with slashes;
+            returns whether to skip it. Folders end in a slash, and are skipped with their content.
 
     Attributes:
         links: links to folders, which were not followed.
         program_folders: folders that belong to programs.
-        passed_over: folders that were not walked since ``pass_over`` said so.
-        excluded: how many files and folders were left out by ``exclude``.
-        ignored: how many files of each kind were not looked at, such as ``video`` or ``.txt``.
+        passed_over: folders that ``pass_over`` said to skip.
+        excluded: how many files and folders ``exclude`` skipped.
+        ignored: how many files of each kind were skipped, such as ``video`` or ``.txt``.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Scan:
         self._paths = paths
         self._pass_over, self._exclude = pass_over, exclude
         self._root_length = 0
-        self._not_below: set[str] = set()  # without links; below the path that is walked now
+        self._not_below: set[str] = set()  # real paths to skip below the path being walked
         self._folders_seen: set[tuple[int, int]] = set()  # (device, inode)
         self._files_given: set[tuple[str, str]] = set()  # real folder, name
         self.links: list[str] = []
@@ -121,8 +121,8 @@ class Scan:
             yield Photo(path)
 
     def _walk(self, path: str) -> Iterator[Photo | Failure]:
-        """Walk a folder and those below it; a list instead of recursion, however deep they nest."""
-        self._not_below.clear()  # who names such a folder wants it walked
+        """Walk a folder and those below it, with a stack, so that any depth of nesting works."""
+        self._not_below.clear()  # a folder that is named is walked in any case
         self._root_length = len(os.path.join(path, ""))
         waiting = [path]
         while waiting:
@@ -131,7 +131,7 @@ class Scan:
             waiting.extend(reversed(below))
 
     def _folder(self, path: str, below: list[str]) -> Iterator[Photo | Failure]:
-        """Yield a folder's photos, and add its sub-folders to ``below``."""
+        """Yield a folder's photos, and add its subfolders to ``below``."""
         try:
             status = os.stat(path)
             identity = (status.st_dev, status.st_ino)
@@ -191,12 +191,12 @@ class Scan:
 
     @staticmethod
     def _place(path: str) -> tuple[str, str]:
-        """Return what a file is known by, whatever links led to its folder."""
+        """Return a file's identity: its folder without links, and its name."""
         folder, name = os.path.split(path)
         return os.path.realpath(folder or os.curdir), name
 
     def _shown(self, path: str) -> bool:
-        """Tell whether a folder walked earlier has shown this file."""
+        """Tell whether a folder that was walked earlier has yielded this file."""
         folder, name = os.path.split(path)
         try:
             status = os.stat(folder or os.curdir)
@@ -206,9 +206,9 @@ class Scan:
 
 
 def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:
-    """Return what is in a folder and not hidden: names, sorted, and entries of what is no file.
+    """Return what is in a folder and not hidden: sorted names, and the entries of non-files.
 
-    Of files, nothing else is kept: there may be a million of them.
+    Of files it keeps only the names, because there may be a million of them.
     """
     names: list[str] = []
     no_files: dict[str, os.DirEntry[str]] = {}
@@ -224,7 +224,7 @@ def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file(follow_symlinks=False)
-    except OSError:  # which is told when its turn comes
+    except OSError:  # reported when its turn comes
         return False
 
 

@@ -1,4 +1,4 @@
-"""Any mode at any size -> a small RGB square, without a second copy of the whole picture."""
+"""Any mode and any size -> a small RGB square, without a second copy of the whole picture."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from PIL import Image
 
 __all__ = ["PADDING", "bands", "fit", "inner_size", "whole"]
 
-#: Shrink by whole factors first, down to this many times the target, which Pillow documents (as
-#: reducing_gap) as near-indistinguishable from the slow way at 3.
+#: Shrink by whole factors first, down to this many times the target. Pillow documents a
+#: reducing_gap of 3 as nearly indistinguishable from the slow way.
 REDUCING_GAP = 3.0
 
-#: A picture is stretched to the square by at most this much, which training shows photos as, too;
-#: what is left of the square of a longer one (telephones take 9:16) is padding.
+#: A picture is stretched to the square by at most this factor, in training, too. A longer picture
+#: (phones take 9:16) is padded.
 MAX_STRETCH = 4 / 3
-PADDING = (128, 128, 128)  # the middle of the scale: nearest to the 0 that convolutions pad with
+PADDING = (128, 128, 128)  # mid-grey: closest to the 0 that convolutions pad with
 
-#: Larger pictures are converted and shrunk in bands of about so many pixels, since changing a
-#: whole picture's mode takes 4 bytes a pixel or more, on top of the picture.
+#: Larger pictures are converted and shrunk in bands of about this many pixels, because changing
+#: the mode of a whole picture takes another 4 bytes or more per pixel.
 BAND_PIXELS = 1_000_000
 
-HIGH_DEPTH_MODES = ("I", "F")  # and everything that begins with "I;16"
+HIGH_DEPTH_MODES = ("I", "F")  # and all that begin with "I;16"
 
-#: So that hidden colours of transparent pixels do not bleed when pixels are averaged.
+#: Premultiplied, so that hidden colours of transparent pixels do not bleed into averages.
 MODES_TO_PREMULTIPLY = {"LA": "La", "RGBA": "RGBa"}
 
 Values = npt.NDArray[np.float32]
 
 
 def fit(image: Image.Image, size: int) -> Image.Image:
-    """Shrink, or enlarge, a loaded picture to a square of size x size pixels, RGB.
+    """Shrink or enlarge a loaded picture to an RGB square of size x size pixels.
 
-    It is stretched by ``MAX_STRETCH`` at most, and padded where that does not fill the square.
+    It is stretched by ``MAX_STRETCH`` at most, and padded if that does not fill the square.
     """
     across, down = inner_size(image.width, image.height, size)
     inner = _resized(image, across, down)
@@ -56,7 +56,7 @@ def inner_size(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
-    # In a mode that can be averaged; colour comes afterwards, on less.
+    # Shrink in a mode that can be averaged, and convert the fewer pixels to RGB afterwards.
     convert = _to_averageable(image)
     across = int(image.width / width / REDUCING_GAP) or 1
     down = int(image.height / height / REDUCING_GAP) or 1
@@ -75,7 +75,7 @@ def whole(image: Image.Image) -> Image.Image:
 
 
 def bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
-    """Cut a picture into bands whose heights are multiples, but for the last one."""
+    """Cut a picture into bands; the height of all but the last is a multiple of ``multiple``."""
     if image.width * image.height <= BAND_PIXELS:
         yield image
         return
@@ -96,7 +96,7 @@ def _stacked(bands: list[Image.Image]) -> Image.Image:
 
 
 def _to_averageable(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """Return what converts a picture, or a band of it, to a mode whose pixels can be averaged."""
+    """Return a function that converts bands of a picture to a mode whose pixels can be averaged."""
     if image.mode.startswith("I;16"):
         return lambda band: Image.fromarray((np.asarray(band) >> 8).astype(np.uint8))
     if image.mode in HIGH_DEPTH_MODES:
@@ -105,7 +105,7 @@ def _to_averageable(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     if image.mode in MODES_TO_PREMULTIPLY:
         return lambda band: band.convert(MODES_TO_PREMULTIPLY[image.mode])
     if image.mode in ("1", "P", "PA") or (image.mode == "RGB" and "transparency" in image.info):
-        # Numbers that stand for colours, or one colour that stands for none.
+        # Palette indices, or a colour that means transparent.
         if image.has_transparency_data:
             return lambda band: band.convert("RGBA").convert("RGBa")
         return lambda band: band.convert("RGB")
@@ -122,12 +122,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """Return what is black and what is white in a picture of 32-bit numbers."""
+    """Return the values of black and white in a picture of 32-bit numbers."""
     low, high = 0.0, -np.inf
     for band in bands(image, 1):
         values = _numbers(band)
         low, high = min(low, float(values.min())), max(high, float(values.max()))
-    # There is no agreed range: the usual one that holds the values, or their own.
+    # There is no standard range: take the smallest common one that holds the values, or their own.
     return low, next((top for top in (1.0, 255.0, 65535.0) if high <= top), high)
 
 

@@ -1,10 +1,9 @@
 """Photos -> batches of pixels, decoded ahead on threads.
 
-Threads, because Pillow's decoders release the GIL, need no copies between processes and no
-shared memory, and start at once. Order is kept, a photo that cannot be read keeps its place
-as a Failure, what is no Photo passes through, and at no time are more photos in memory than the
-look-ahead allows. (torch's DataLoader could not do more with them, and takes over a second to
-import, which a run on the CPU does not need.)
+Threads suffice because Pillow's decoders release the GIL. They need no shared memory and no copies
+between processes, and they start at once. The order is kept: a photo that cannot be read keeps its
+place as a Failure, and other records pass through. The look-ahead limits the photos in memory.
+(torch's DataLoader would be no faster, and takes over a second to import.)
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Batch(NamedTuple):
     """Items in scan order, and the pixels of the photos among them.
 
     Attributes:
-        items: what came in; a Failure in the place of a photo that could not be read.
+        items: the input, with a Failure in place of each photo that could not be read.
         pixels: (number of Photos in items, size, size, 3), uint8, in the order of items.
     """
 
@@ -47,7 +46,7 @@ def stream(items: Iterable[Item], size: int, batch_size: int, workers: int) -> I
         items: consumed as batches are asked for, up to the look-ahead of two batches.
         size: side of the square the network sees, in pixels.
         batch_size: items per batch; the last one may be smaller.
-        workers: threads that decode.
+        workers: decoding threads.
     """
     decoded = _decoded(items, size, workers, look_ahead=2 * batch_size)
     while ones := list(islice(decoded, batch_size)):
@@ -59,7 +58,7 @@ def stream(items: Iterable[Item], size: int, batch_size: int, workers: int) -> I
 
 
 def _decoded(items: Iterable[Item], size: int, workers: int, look_ahead: int) -> Iterator[Decoded]:
-    """Decode on threads, a bounded number of photos ahead of what was asked for."""
+    """Decode on threads, at most ``look_ahead`` photos ahead of the consumer."""
     executor = ThreadPoolExecutor(workers, thread_name_prefix="dogsort-decode")
     ahead: deque[Future[Decoded] | Record] = deque()
 
@@ -78,7 +77,7 @@ def _decoded(items: Iterable[Item], size: int, workers: int, look_ahead: int) ->
         while ahead:
             yield first()
     finally:
-        # Reached early when the consumer stops: what has not begun is not begun.
+        # If the consumer stops early, do not start what is still waiting.
         executor.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,7 +1,7 @@
-"""Which kinds of TIFF are read, and what the others are called when they are refused.
+"""Which kinds of TIFF are read, and how refusals name the others.
 
-Pillow makes noise, a negative or a black picture of some, and says of others only that it does
-not know them. The tables hold what a second decoder shows in the same way.
+Pillow decodes some kinds to noise, a negative or a black picture, and rejects others without
+naming them. The tables list the kinds that a second decoder shows in the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dogsort.errors import UnreadablePhoto
 
 __all__ = ["TIFF_STARTS", "check_tiff", "mend_palette", "silent_libtiff"]
 
-#: In either order of bytes, and what writers made of the 42 in the other.
+#: In either byte order, and with the 42 in the wrong byte order, as some writers have it.
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
 
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, SAMPLES, PLANES = 258, 259, 262, 266, 277, 284
@@ -28,16 +28,16 @@ SAMPLE_FORMAT = 339
 
 INVERTED, GREY, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 NAMES = ("inverted grey", "grey", "RGB", "palette", "mask", "CMYK", "YCbCr", "", "Lab")
-COLORS = {RGB: 3, CMYK: 4, YCBCR: 3, LAB: 3}  # one in all others
+COLORS = {RGB: 3, CMYK: 4, YCBCR: 3, LAB: 3}  # all others have one
 
 UNSIGNED, SIGNED, REAL = 1, 2, 3
 NUMBERS = {SIGNED: "signed ", REAL: "floating-point "}
 
-#: What the samples beside the colours are said to be: 1 and 2 are alpha, the others nothing.
+#: Kinds of extra samples: 1 and 2 are alpha, the others mean nothing.
 NONE: set[tuple[int, ...]] = {()}
 ONE = NONE | {(0,), (1,), (2,)}
 
-#: (photometric, numbers, bits) -> which samples there may be beside the colours.
+#: (photometric, numbers, bits) -> the extra samples allowed.
 READABLE = {
     **{(kind, UNSIGNED, bits): NONE for kind in (INVERTED, PALETTE) for bits in (1, 2, 4, 8)},
     **{(GREY, UNSIGNED, bits): NONE for bits in (1, 2, 4, 16)},
@@ -52,15 +52,15 @@ READABLE = {
 }
 
 RAW, FAX, OLD_JPEG, JPEG = 1, (2, 3, 4), 6, 7
-#: Besides: LZW, deflate (which has two numbers), PackBits, LZMA and Zstandard.
+#: The bare numbers are LZW, deflate (twice), PackBits, LZMA and Zstandard.
 COMPRESSIONS = (RAW, *FAX, OLD_JPEG, JPEG, 5, 8, 32946, 32773, 34925, 50000)
 
 
 def check_tiff(file: IO[bytes]) -> None:
-    """Refuse a TIFF of a kind that Pillow does not read, or reads wrongly.
+    """Refuse a TIFF of a kind that Pillow cannot read, or reads wrongly.
 
     Args:
-        file: at its beginning, where it is left.
+        file: at its beginning, before and after.
 
     Raises:
         UnreadablePhoto: with the name of the kind.
@@ -74,14 +74,14 @@ def check_tiff(file: IO[bytes]) -> None:
     file.seek(0)
     compression = tags.get(COMPRESSION, RAW)
     if not tags:
-        return  # damaged, which Pillow will say
+        return  # damaged, as Pillow will say
     photometric: Any = tags.get(PHOTOMETRIC, INVERTED if compression in FAX else None)
     if compression == OLD_JPEG:
         photometric = YCBCR
     depths, formats = tags.get(BITS, (1,)), tags.get(SAMPLE_FORMAT, (UNSIGNED,))
     samples, extra = tags.get(SAMPLES, len(depths)), tags.get(EXTRA_SAMPLES, ())
     if samples == 4 and photometric == RGB and not extra:
-        extra = (2,)  # which many writers forget to say
+        extra = (2,)  # many writers omit it
     colors, bits, numbers = COLORS.get(photometric, 1), depths[0], formats[0]
     in_planes, reverse = tags.get(PLANES) == 2, tags.get(FILL_ORDER) == 2
     is_raw, big_endian = compression == RAW, header.startswith(b"MM")
@@ -95,9 +95,9 @@ def check_tiff(file: IO[bytes]) -> None:
         and (compression != JPEG or (bits == 8 and not extra))
         and not (in_planes and _planes_are_mixed_up(photometric, bits, extra, is_raw))
         and not (reverse and (bits > 4 or photometric == PALETTE))
-        # Pillow swaps the bytes of these once too often.
+        # Pillow swaps the bytes of these twice.
         and not (big_endian and numbers != UNSIGNED and not is_raw)
-        and not (is_raw and in_tiles and STRIP_OFFSETS in tags)  # which it would take for strips
+        and not (is_raw and in_tiles and STRIP_OFFSETS in tags)  # Pillow would read strips
         and not (photometric == CMYK and tags.get(INK_SET, 1) != 1)
         and not (photometric == YCBCR and is_raw)
     ):
@@ -126,9 +126,9 @@ def _planes_are_mixed_up(kind: int, bits: int, extra: tuple[int, ...], is_raw: b
 
 
 def mend_palette(image: Any) -> None:
-    """Take a loaded TIFF's colours for what they are: 0..255, in files of old scanners.
+    """Correct the palette of a loaded TIFF from an old scanner, which has colours of 0..255.
 
-    The format's are 0..65535, which Pillow divides by 256.
+    The format specifies 0..65535, which Pillow divides by 256.
     """
     colors = image.tag_v2.get(COLOR_MAP, ())
     if image.mode in ("P", "PA") and colors and max(colors) < 256:
@@ -136,14 +136,14 @@ def mend_palette(image: Any) -> None:
 
 
 _lock = threading.Lock()
-_handlers: list[Any] = []  # libtiff's own, once for each who wants silence now
+_handlers: list[Any] = []  # libtiff's own handler, once for each current user
 
 
 @contextmanager
 def silent_libtiff() -> Iterator[None]:
-    """Let libtiff write nothing to stderr for a while: Pillow raises its errors, too.
+    """Stop libtiff from writing errors to stderr in the block: Pillow raises them, too.
 
-    It is not silenced where it cannot be reached, within Pillow's wheels for Windows.
+    In Pillow's wheels for Windows, libtiff cannot be reached and is not silenced.
     """
     try:
         set_handler = ctypes.CDLL(vars(Image)["core"].__file__).TIFFSetErrorHandler
