@@ -1,1 +1,1 @@
-"""Tensors -> probabilities."""
+"""Pixels -> probabilities."""

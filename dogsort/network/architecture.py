@@ -15,7 +15,7 @@ __all__ = ["DOG", "FEATURES", "PET", "DogsortNet"]
 FEATURES = 1280  # channels of MobileNetV2's last feature map at width 1.0
 
 # Columns of the logits and probabilities.
-DOG = 0  # dog against cat, given that it is one of them
+DOG = 0  # dog vs. cat, given that it is one of them
 PET = 1  # a dog or a cat at all
 
 # Pixels are scaled to [-1, 1], as the TensorFlow weights we start from expect.
@@ -49,18 +49,18 @@ class DogsortNet(nn.Module):
             pixels: (N, H, W, 3), RGB, 0..255, uint8 or floating point.
 
         Returns:
-            (N, 2) logits: column ``DOG`` is dog against cat, column ``PET`` is pet or not.
+            (N, 2) logits: column ``DOG`` is dog vs. cat, column ``PET`` is pet or not.
         """
         logits: Tensor = self.head(self.pooled(pixels))  # (N, 2)
         return logits
 
     def pooled(self, pixels: Tensor) -> Tensor:
-        """Compute the features, averaged over the picture: (N, 1280)."""
+        """Compute the features, averaged over the picture, (N, 1280)."""
         maps: Tensor = self.features(self.images(pixels))  # (N, 1280, H/32, W/32)
         return torch.mean(maps, dim=(2, 3))
 
     def images(self, pixels: Tensor) -> Tensor:
-        """Scale pixels, as ``forward`` takes them, to what the features take: (N, 3, H, W)."""
+        """Scale the pixels of ``forward`` to the input of the features, (N, 3, H, W)."""
         dtype = next(self.parameters()).dtype
-        # (N, H, W, 3) -> (N, 3, H, W): the same memory, which is just "channels last".
+        # (N, H, W, 3) -> (N, 3, H, W): the same memory, now called "channels last".
         return pixels.permute(0, 3, 1, 2).to(dtype) / PIXEL_SCALE - 1.0

@@ -1,6 +1,6 @@
-"""How many CPU cores are ours to use: fewer than the machine has, in a container or beside others.
+"""How many CPU cores dogsort may use: in a container, often fewer than the machine has.
 
-Threads for more than that would only wait for each other.
+More threads than that would only wait for each other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["cores", "group_limit"]
 
-#: Where Linux shows control groups, and which of them this process is in.
+#: Where Linux lists control groups, and the groups of this process.
 GROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -20,8 +20,8 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 def cores() -> int:
     """Return how many CPU cores this process may use, at least 1.
 
-    The least of what the machine has or the process is bound to, what its control groups (those
-    of its container) allow, and ``OMP_NUM_THREADS``.
+    This is the lowest of: the CPU affinity or the machine's cores, the limit of the control groups
+    (such as a container's), and ``OMP_NUM_THREADS``.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     available = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -29,26 +29,26 @@ def cores() -> int:
 
 
 def group_limit(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int | None:
-    """Return how many cores Linux's control groups allow, a part of one counted whole.
+    """Return how many cores Linux's control groups allow, rounded up.
 
     Args:
         groups: the folder of all groups.
         membership: a file with a line such as ``0::/path`` for each hierarchy.
 
     Returns:
-        The least that the group or one above it allows; None if there is no limit.
+        The lowest limit of the group and those above it; None if there is no limit.
     """
     try:
         lines = os.fsdecode(membership.read_bytes()).splitlines()
-    except OSError:  # no Linux, or nothing to be seen of it
+    except OSError:  # not Linux, or not readable
         return None
     shares = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        top = groups / "cpu" if controllers else groups  # version 1, or 2, which names none
-        # In a container, the path may be the one seen from outside: what is not there says nothing.
+        top = groups / "cpu" if controllers else groups  # version 1, or version 2, which names none
+        # In a container, the path may be the host's. Groups that do not exist set no limit.
         group = top / path.lstrip("/")
         while group.is_relative_to(top):
             shares.append(_share(group))
@@ -57,7 +57,7 @@ def group_limit(groups: Path = GROUPS, membership: Path = MEMBERSHIP) -> int | N
 
 
 def _share(group: Path) -> float | None:
-    """Read microseconds of CPU time in a period of so many; ``max`` and -1 mean no limit."""
+    """Return a group's CPU quota divided by its period; None (``max`` or -1) means no limit."""
     for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # versions 2 and 1
         with suppress(OSError, ValueError, ZeroDivisionError):
             quota, period = " ".join((group / name).read_text() for name in names).split()
@@ -67,7 +67,7 @@ def _share(group: Path) -> float | None:
 
 
 def _asked_for() -> int | None:
-    """Read ``OMP_NUM_THREADS``, by which programs that compute are told to leave room."""
-    # It may be a list, for threads within threads; the first number is that of the outermost.
+    """Read ``OMP_NUM_THREADS``, the usual variable to limit threads."""
+    # It may be a list for nested threads; the first number is for the outermost level.
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(first) or None if first.isdecimal() else None

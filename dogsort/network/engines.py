@@ -1,7 +1,7 @@
-"""A batch of pixels -> probabilities, by ONNX Runtime on the CPU or by torch on a GPU.
+"""A batch of pixels -> probabilities, with ONNX Runtime on the CPU or torch on a GPU.
 
-On the CPU, ONNX Runtime is several times faster than eager torch for this network; on a GPU
-torch is at home. Both compute the same numbers.
+On the CPU, ONNX Runtime is several times faster than eager torch for this network; on a GPU,
+torch is the natural choice. Both compute the same numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dogsort.records import DEVICES
 
 __all__ = ["Engine", "OnnxEngine", "TorchEngine", "open_engine", "probabilities_of", "torch_device"]
 
-#: Photos at a time on a CPU of few cores: enough that at its end none is idle for long.
+#: Batch size on a CPU with few cores: large enough that no core idles for long at its end.
 LEAST_BATCH = 32
 
 Batch = npt.NDArray[np.uint8]  # (N, H, W, 3)
@@ -33,14 +33,14 @@ Probabilities = npt.NDArray[np.float32]  # (N, 2), columns p_dog and p_pet
 class Engine(Protocol):
     """Runs the network."""
 
-    name: str  # of the library that computes, and its version
-    device: str  # cpu, cuda or mps, with the GPU's name where there is one
+    name: str  # the library that computes, and its version
+    device: str  # cpu, cuda or mps, with the GPU's name if there is one
     reason: str  # why this device was chosen
-    advice: str  # what would make it faster; empty if nothing is known to
-    batch_size: int  # how many photos at a time suit it
+    advice: str  # how to make it faster; empty if unknown
+    batch_size: int  # the batch size that suits it
 
     def probabilities(self, pixels: Batch) -> Probabilities:
-        """Compute (N, 2) probabilities of pixels (N, H, W, 3), uint8."""
+        """Compute probabilities (N, 2) from pixels (N, H, W, 3), uint8."""
         ...
 
 
@@ -57,12 +57,12 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
     """Choose a device and load the network there.
 
     Args:
-        weights: which network.
-        device: one of ``DEVICES``; ``auto`` takes CUDA, else MPS, else the CPU, and without torch
-            the CPU.
+        weights: the network to load.
+        device: one of ``DEVICES``; ``auto`` takes CUDA, else MPS, else the CPU. Without torch, it
+            takes the CPU.
 
     Raises:
-        DeviceError: if the device is not there or cannot be used.
+        DeviceError: if the device does not exist or cannot be used.
         MissingExtra: if it is a GPU and torch is not installed.
         WeightsError: if the weights are missing or damaged.
     """
@@ -84,11 +84,11 @@ def open_engine(weights: Weights, device: str = "auto") -> Engine:
 
 
 def torch_device(device: str) -> str:
-    """Resolve ``auto`` to CUDA, else MPS, else the CPU, and check that a GPU named is there.
+    """Resolve ``auto`` to CUDA, else MPS, else the CPU; check that a named GPU exists.
 
     Raises:
-        DeviceError: if it is not.
-        MissingExtra: if torch is not installed, and is needed to tell.
+        DeviceError: if it does not exist.
+        MissingExtra: if torch is needed for the check and is not installed.
     """
     if device == "cpu" or (device == "auto" and not may_have_gpu()):
         return "cpu"
@@ -106,14 +106,13 @@ def torch_device(device: str) -> str:
 
 
 class OnnxEngine:
-    """ONNX Runtime on all the CPU cores this process may use.
+    """ONNX Runtime on all the CPU cores that this process may use.
 
-    Each core computes photos of its own: cores that share the work of one layer wait for one
-    another at its end, and more so when others decode beside them. A process forked from this one
-    must open an engine of its own.
+    Each core computes its own photos. Cores that share a layer would wait for each other at its
+    end, especially while other threads decode. A forked process must open its own engine.
     """
 
-    #: Photos that a core computes at a time, at most: their maps stay in its cache.
+    #: Maximum photos that a core computes at a time: their maps stay in its cache.
     PART = 4
     device = "cpu"
     advice = ""
@@ -123,12 +122,12 @@ class OnnxEngine:
         path = weights.checked_file(ONNX_NAME)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        options.log_severity_level = 3  # errors only: its warnings are about its own tuning
+        options.log_severity_level = 3  # errors only: its warnings are about its tuning
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its own errors share no public base class
+        except Exception as error:  # its errors have no public base class
             raise WeightsError(f"{path}: ONNX Runtime cannot load it: {error}") from error
         (pixels,) = self._session.get_inputs()
         size, takes = weights.input_size, pixels.shape[1:]
@@ -158,7 +157,7 @@ class OnnxEngine:
 
 
 class TorchEngine:
-    """Torch, channels last, on a GPU; in half precision on CUDA."""
+    """Torch on a GPU, channels last; in half precision on CUDA."""
 
     batch_size = 256
     advice = ""
@@ -167,8 +166,8 @@ class TorchEngine:
         import torch
         from torch.nn.utils import convert_conv2d_weight_memory_format
 
-        # Half precision is what CUDA's tensor cores are built for. Neither its gain nor its
-        # error has been measured on a GPU yet; MPS keeps full precision until it is.
+        # CUDA's tensor cores are built for half precision. Neither its gain nor its error has
+        # been measured on a GPU yet; MPS keeps full precision until it has.
         dtype = torch.float16 if device == "cuda" else torch.float32
         try:
             network = load_network(weights).to(device, dtype)
@@ -182,10 +181,10 @@ class TorchEngine:
         self.reason = reason
 
     def probabilities(self, pixels: Batch) -> Probabilities:
-        """See ``Engine.probabilities``; a batch for which memory lacks goes in halves.
+        """See ``Engine.probabilities``; a batch too large for memory is split in halves.
 
         Raises:
-            DeviceError: if memory lacks for a single photo.
+            DeviceError: if there is too little memory for a single photo.
         """
         import torch
 
@@ -196,7 +195,7 @@ class TorchEngine:
                 raise DeviceError(
                     f"device {self.device}: too little memory; free some or use --device cpu"
                 ) from error
-        # Outside of the block above, whose error holds on to memory.
+        # Outside the block above, because its error holds on to memory.
         torch.cuda.empty_cache()  # does nothing on other devices
         middle = (len(pixels) + 1) // 2
         halves = (pixels[:middle], pixels[middle:])

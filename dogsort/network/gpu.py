@@ -1,4 +1,4 @@
-"""Is it worth asking torch for a GPU? Importing it takes longer than many a run."""
+"""Is it worth asking torch for a GPU? Importing torch takes longer than many runs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sys
 
 __all__ = ["cuda_devices", "may_have_gpu"]
 
-#: The driver's library, as CUDA's own programs load it.
+#: The driver's library, as CUDA programs load it.
 CUDA_DRIVER = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 
-#: What AMD's driver makes; torch calls such a GPU CUDA, too.
+#: The device file of AMD's driver; torch calls such a GPU CUDA, too.
 AMD_DEVICE = "/dev/kfd"
 
 
 def may_have_gpu() -> bool:
-    """Tell whether torch might find a GPU; False only where it could not."""
+    """Tell whether torch might find a GPU; False only if it certainly cannot."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     return os.path.exists(AMD_DEVICE) or cuda_devices() > 0

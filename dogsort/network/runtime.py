@@ -1,4 +1,4 @@
-"""ONNX Runtime, kept from reporting to its makers: dogsort works offline."""
+"""ONNX Runtime without telemetry: dogsort works offline."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 __all__ = ["onnx_runtime"]
 
-#: Read by ONNX Runtime, from 1.29 on, when it is loaded: otherwise it makes an identifier of the
-#: machine in the user's home, and sends it out.
+#: ONNX Runtime 1.29 and later reads this when it is loaded. Without it, it writes a machine
+#: identifier to the user's home, and sends it out.
 OPT_OUT = "ORT_DISABLE_TELEMETRY"
 
 
 def onnx_runtime() -> Any:
-    """Import ONNX Runtime, its telemetry switched off; the one place to get it from."""
+    """Import ONNX Runtime with its telemetry off; always import it from here."""
     os.environ[OPT_OUT] = "1"
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # for who had loaded it before, and for Windows
+    onnxruntime.disable_telemetry_events()  # if it was loaded before, and on Windows
     return onnxruntime

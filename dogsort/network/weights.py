@@ -1,7 +1,7 @@
-"""A folder of weights: the network twice (safetensors, ONNX) and the manifest that joins them.
+"""A weights folder: the network in two formats (safetensors, ONNX), and a manifest.
 
-The manifest is the record of everything that goes with the numbers: architecture, input,
-calibration, thresholds, figures, recipe, and the SHA-256 of both files.
+The manifest records everything else: architecture, input, calibration, thresholds, figures, recipe,
+and the SHA-256 of both files.
 """
 
 from __future__ import annotations
@@ -35,51 +35,51 @@ __all__ = [
 
 FORMAT_VERSION = 2
 ARCHITECTURE = "mobilenet_v2"
-#: What ``photos.shrink.fit`` does: weights that learned from photos shown otherwise see less.
+#: What ``photos.shrink.fit`` does. Weights trained on photos prepared differently work less well.
 GEOMETRY = "whole picture, upright, stretched to a square by 4:3 at most, else padded"
 MANIFEST_NAME = "manifest.json"
 SAFETENSORS_NAME = "dogsort.safetensors"
 ONNX_NAME = "dogsort.onnx"
 
-SMALLEST, LARGEST = 1e-6, 1e6  # of any number in a manifest: what is beyond is damage
+SMALLEST, LARGEST = 1e-6, 1e6  # numbers in a manifest outside this range mean damage
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What makes probabilities of logits, before the sigmoid; the manifest's ``calibration``."""
+    """The scaling of logits before the sigmoid; ``calibration`` in the manifest."""
 
-    temperature_dog: float  # what the logit of dog against cat is divided by
-    temperature_pet: float  # and that of pet or not
-    bias_dog: float  # what is then added to that of dog against cat
+    temperature_dog: float  # divides the logit of dog vs. cat
+    temperature_pet: float  # divides the logit of pet or not
+    bias_dog: float  # is then added to the logit of dog vs. cat
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """A checked manifest; the files beside it are checked when they are loaded."""
 
-    folder: Path  # where the manifest lies
+    folder: Path  # the folder of the manifest
     hidden: int  # width of the dense layer
     input_size: int  # side of the square the network sees, in pixels
     scaling: Scaling
-    thresholds: Thresholds  # the default of what a label needs
+    thresholds: Thresholds  # the default thresholds of a label
     clip: float  # submissions stay within [clip, 1 - clip]
-    manifest: dict[str, Any]  # the whole of it, for display
+    manifest: dict[str, Any]  # the whole manifest, for display
 
     @property
     def identity(self) -> str:
-        """A SHA-256 of all that probabilities follow from: both files, input, scaling.
+        """A SHA-256 of everything that determines probabilities: both files, input, scaling.
 
-        The thresholds are no part of it.
+        It does not include the thresholds.
         """
         files = [self.manifest["files"][name]["sha256"] for name in (SAFETENSORS_NAME, ONNX_NAME)]
         parts = [*files, self.input_size, *astuple(self.scaling)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def checked_file(self, name: str) -> Path:
-        """Return the path of a file of this folder, its checksum verified.
+        """Return the path of a file of this folder, after checking its SHA-256.
 
         Raises:
-            WeightsError: if it is missing or not the one the manifest speaks of.
+            WeightsError: if it is missing, or not the file that the manifest describes.
         """
         path = self.folder / name
         try:
@@ -95,7 +95,7 @@ class Weights:
 
 
 def bundled_folder() -> Path:
-    """Return the weights that come with dogsort: in the wheel, or beside the package's source."""
+    """Return the folder of the bundled weights: in the wheel, or beside the package's source."""
     package = Path(__file__).resolve().parent.parent
     in_wheel = package / "pretrained"
     return in_wheel if in_wheel.is_dir() else package.parent / "pretrained"
@@ -108,7 +108,7 @@ def load_weights(location: str | os.PathLike[str] | None = None) -> Weights:
         location: a weights folder, or any of its files; None for the bundled weights.
 
     Raises:
-        WeightsError: if it is missing, damaged, or of another format.
+        WeightsError: if it is missing, damaged, or in another format.
     """
     path = bundled_folder() if location is None else Path(location)
     if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
@@ -176,7 +176,7 @@ def _parse(manifest: Any, file: Path) -> Weights:
 
 
 def load_network(weights: Weights) -> DogsortNet:
-    """Build the torch network and fill it, in evaluation mode, on the CPU, float32.
+    """Build the torch network and load its weights: evaluation mode, on the CPU, float32.
 
     Raises:
         WeightsError: if the file is missing, damaged or does not fit the architecture.
