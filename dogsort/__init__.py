@@ -1,4 +1,4 @@
-"""dogsort: tells dogs from cats in folders of photos, in batches, offline.
+"""dogsort finds dogs and cats in folders of photos, in batches and offline.
 
 from dogsort import Classifier
 
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    # The classifier brings numpy along; `dogsort --help` does without.
+    # The classifier imports numpy, which `dogsort --help` does not need.
     if name == "Classifier":
         from dogsort.classifier import Classifier
 

@@ -1,4 +1,4 @@
-"""The entry of the command ``dogsort`` and of ``python -m dogsort``."""
+"""The entry point of ``dogsort`` and ``python -m dogsort``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command line, ready for Ctrl-C from the first moment on."""
+    """Run the command line, ready for Ctrl-C from the start."""
     try:
         from dogsort.cli.main import main as run
     except KeyboardInterrupt:

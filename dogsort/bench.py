@@ -1,4 +1,4 @@
-"""Photos -> photos per second on this machine: each stage alone, then all of them together."""
+"""Photos -> photos per second on this machine: each stage alone, then all together."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from dogsort.records import Failure, Photo
 __all__ = ["Sample", "machine", "measure", "take_sample", "versions"]
 
 MOST_PHOTOS = 1000
-SAMPLE_SECONDS = 5.0  # of decoding, so that large photos keep nobody waiting
-STAGE_SECONDS = 3.0  # a stage goes round the sample until then: two runs then say much the same
-BATCHES_KEPT = 4  # in memory, for the network alone
+SAMPLE_SECONDS = 5.0  # of decoding, so that large photos do not take too long
+STAGE_SECONDS = 3.0  # each stage repeats the sample this long, so that runs agree closely
+BATCHES_KEPT = 4  # in memory, to measure the network alone
 
 
 class Sample(NamedTuple):
-    """Photos to measure on: those that can be read, those that cannot, and pixels of the first."""
+    """Photos to measure on: readable ones, failures, and pixels of the first readable ones."""
 
     photos: list[Photo]
     failures: list[Failure]
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
 
 
 def take_sample(classifier: Classifier, photos: Sequence[Photo]) -> Sample:
-    """Draw photos at random, the same ones every time, and decode them once."""
+    """Sample photos at random, the same ones every time, and decode them once."""
     drawn = (photos[index] for index in np.random.default_rng(0).permutation(len(photos)))
     settings = classifier.weights.input_size, classifier.batch_size, classifier.workers
     sample = Sample([], [], [])
@@ -61,11 +61,11 @@ def measure(classifier: Classifier, sample: Sample) -> dict[str, Any]:
     """Measure each stage, with the engine, batch size and workers of a real run.
 
     Args:
-        classifier: what is measured.
-        sample: with at least one photo that can be read; reading comes from the system's cache.
+        classifier: the classifier to measure.
+        sample: with at least one readable photo; files are read from the system's cache.
 
     Returns:
-        The figures and all that they depend on, as ``dogsort bench --json`` prints them.
+        The figures and everything they depend on, as ``dogsort bench --json`` prints them.
     """
     engine, photos, batches = classifier.engine, cycle(sample.photos), sample.batches
     settings = classifier.weights.input_size, classifier.batch_size, classifier.workers
@@ -94,9 +94,9 @@ def measure(classifier: Classifier, sample: Sample) -> dict[str, Any]:
 
 
 def machine() -> dict[str, str | int | None]:
-    """Return the CPU's model, the cores that may be used, and the name of a GPU or None."""
+    """Return the CPU's model, the usable cores, and the name of a GPU or None."""
     cpu = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):  # on Linux, where Python knows no more than x86_64
+    with suppress(OSError, StopIteration):  # on Linux, where Python says only x86_64
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
         cpu = next(line for line in lines if line.startswith("model name")).partition(": ")[2]
     gpu = None
@@ -111,7 +111,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of dogsort, of Python and of the libraries that do the work."""
+    """Return the versions of dogsort, Python and the libraries that do the work."""
     found = {"dogsort": dogsort.__version__, "python": platform.python_version()}
     for name in ("torch", "onnxruntime", "pillow"):
         with suppress(PackageNotFoundError):  # torch comes with an extra
@@ -121,8 +121,8 @@ def versions() -> dict[str, str]:
 
 def _photos_per_second(done: Generator[int, None, None]) -> float:
     """Time an endless generator that yields how many photos it has done."""
-    with closing(done):  # so that nothing is decoded ahead beside the next stage
-        next(done)  # which starts threads and fills the look-ahead
+    with closing(done):  # so that nothing is decoded ahead during the next stage
+        next(done)  # starts threads and fills the look-ahead
         photos, start = 0, perf_counter()
         while (seconds := perf_counter() - start) < STAGE_SECONDS:
             photos += next(done)

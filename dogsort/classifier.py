@@ -1,4 +1,4 @@
-"""The one pipeline, photos in and predictions out: dogsort's Python interface."""
+"""The pipeline from photos to predictions: dogsort's Python interface."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ StrPath: TypeAlias = "str | os.PathLike[str]"
 
 
 class Classifier:
-    """Tells dogs from cats, and both from everything else.
+    """Classifies photos as dog, cat or neither.
 
     Args:
         weights: a weights folder or a file in it; None for the bundled weights.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        min_confidence: least confidence that earns a label, 0..1; None for the two
-            thresholds kept with the weights.
-        batch_size: photos at a time; None for what suits the device.
-        workers: threads that decode; None for one per usable CPU core.
+        min_confidence: lowest confidence that gets a label, 0..1; None for the two thresholds
+            stored with the weights.
+        batch_size: photos per batch; None for the device's default.
+        workers: decoding threads; None for one per usable CPU core.
 
     Raises:
         WeightsError: if the weights are missing or damaged.
         DeviceError: if the device cannot be used.
         MissingExtra: if it is a GPU and torch is not installed.
-        UsageError: if a number is out of its range.
+        UsageError: if a number is out of range.
 
     Attributes:
         weights: the weights in use, with their manifest.
-        engine: what computes, and where.
-        thresholds: what a label needs.
-        batch_size: photos at a time.
-        workers: threads that decode.
+        engine: runs the network, on its device.
+        thresholds: the thresholds of a label.
+        batch_size: photos per batch.
+        workers: decoding threads.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class Classifier:
             if number is not None and number < 1:
                 raise UsageError(f"{name} must be at least 1, not {number}")
         if min_confidence is not None and not 0.0 <= min_confidence <= 1.0:
-            raise UsageError(f"min_confidence must lie within 0 and 1, not {min_confidence}")
+            raise UsageError(f"min_confidence must be between 0 and 1, not {min_confidence}")
         self.weights: Weights = load_weights(weights)
         self.engine: Engine = open_engine(self.weights, device)
         if min_confidence is None:
             self.thresholds = self.weights.thresholds
         else:
-            # Whoever sets it has the last word, also on what may be a dog beside a cat.
+            # An explicit threshold replaces both, even for a photo of a dog beside a cat.
             self.thresholds = Thresholds(min_confidence, species=0.0)
         self.batch_size = batch_size or self.engine.batch_size
         self.workers = workers or cores()
@@ -82,7 +82,7 @@ class Classifier:
 
         Args:
             paths: one path or many, files or folders; folders are walked as ``photos.scan.Scan``
-                describes. ``predict_photos`` takes such a scan, which tells what it passed over.
+                describes. Use ``predict_photos`` with your own scan to know what it skipped.
 
         Yields:
             A Prediction for each photo, or a Failure for one that could not be read.
@@ -91,7 +91,7 @@ class Classifier:
         return self.predict_photos(Scan(os.fspath(path) for path in given))
 
     def predict_photos(self, photos: Iterable[Photo | Record]) -> Iterator[Record]:
-        """Classify what a scan found, lazily and in order; records among it keep their place."""
+        """Classify photos, for example from a scan, lazily; records among them keep their place."""
         from dogsort.photos.stream import stream
 
         for items, pixels in stream(photos, self.weights.input_size, self.batch_size, self.workers):
@@ -108,7 +108,7 @@ class Classifier:
             images: PIL images of any mode, or uint8 arrays of shape (H, W, 3), RGB.
 
         Yields:
-            A Prediction for each, its ``path`` empty.
+            A Prediction for each, with an empty ``path``.
 
         Raises:
             TypeError: for anything else.

@@ -1,4 +1,4 @@
-"""Probabilities -> label and confidence: the one rule by which dogsort names what it sees."""
+"""Probabilities -> label and confidence, by dogsort's one decision rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def joint_probabilities(
     """Join "a pet at all" and "dog, given a pet" into three probabilities that sum to 1.
 
     Args:
-        p_dog: (N,), probability of dog against cat, given that it is one of them.
+        p_dog: (N,), probability of a dog, given that it is a dog or a cat.
         p_pet: (N,), probability of a dog or cat at all.
 
     Returns:
@@ -37,13 +37,13 @@ def decide(
     """Choose each photo's likeliest answer if it is likely enough, else ``unsure``.
 
     Args:
-        p_dog: (N,), probability of dog against cat, given that it is one of them.
+        p_dog: (N,), probability of a dog, given that it is a dog or a cat.
         p_pet: (N,), probability of a dog or cat at all.
-        thresholds: what is likely enough.
+        thresholds: when it is likely enough.
 
     Returns:
-        The labels, (N,) indices into ``LABELS``, and the (N,) probabilities of the likeliest
-        answers.
+        The labels, (N,) indices into ``LABELS``, and the probabilities of the likeliest answers,
+        (N,).
     """
     joint = joint_probabilities(p_dog, p_pet)
     best, confidence = joint.argmax(axis=1), joint.max(axis=1)
@@ -56,14 +56,14 @@ def decide(
 def predictions(
     paths: Sequence[str], probabilities: npt.NDArray[np.floating], thresholds: Thresholds
 ) -> list[Prediction]:
-    """Make the Predictions of photos.
+    """Make Predictions.
 
     Args:
-        paths: as found, N; empty for pictures that came from memory.
-        probabilities: (N, 2), 0..1: of dog against cat, and of a pet at all.
-        thresholds: what a label needs.
+        paths: N paths as found; empty for pictures from memory.
+        probabilities: (N, 2), 0..1: p_dog and p_pet.
+        thresholds: the thresholds of a label.
     """
-    # Rounded first: from a row that was written down the same row can be made again.
+    # Round first, so that the same decision can be made again from a written row.
     rounded = probabilities.astype(np.float64).round(DECIMALS)
     labels, confidences = decide(rounded[:, 0], rounded[:, 1], thresholds)
     rows = zip(

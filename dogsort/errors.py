@@ -1,14 +1,14 @@
-"""The tree of errors: what can go wrong, and the exit code that each one means.
+"""The tree of errors, each with its exit code.
 
 DogsortError            1  the job could not be done
-├── UsageError          2  the call itself was wrong
-│   └── PathNotFound    2  a PATH that does not exist
-├── WeightsError        1  weights missing, damaged or of another format
-├── DeviceError         1  the device asked for is not there
+├── UsageError          2  the call was wrong
+│   └── PathNotFound    2  a PATH does not exist
+├── WeightsError        1  weights are missing, damaged or in another format
+├── DeviceError         1  the requested device cannot be used
 ├── OutputError         1  a result could not be written
 ├── FilingError         1  photos could not be moved, copied or linked
-├── MissingExtra        1  a library that the default install does without is not there
-├── DataError           1  photos that nothing can be learned or measured on
+├── MissingExtra        1  a library from an extra is not installed
+├── DataError           1  photos or tables cannot be used for the job
 └── UnreadablePhoto     3  one photo could not be read; becomes a Failure record
 """
 
@@ -35,21 +35,21 @@ class DogsortError(Exception):
 
 
 class UsageError(DogsortError):
-    """The call was wrong: nothing was begun."""
+    """The call was wrong, and nothing was done."""
 
     exit_code = 2
 
 
 class PathNotFound(UsageError):
-    """A PATH named by the user does not exist."""
+    """A PATH does not exist."""
 
 
 class WeightsError(DogsortError):
-    """A weights file is missing, damaged or of another format."""
+    """A weights file is missing, damaged or in another format."""
 
 
 class DeviceError(DogsortError):
-    """The device asked for cannot be used on this machine."""
+    """The requested device cannot be used on this machine."""
 
 
 class OutputError(DogsortError):
@@ -61,11 +61,11 @@ class FilingError(DogsortError):
 
 
 class MissingExtra(DogsortError):
-    """What was asked for needs a library that an extra of the package brings."""
+    """The job needs a library from an extra that is not installed."""
 
 
 class DataError(DogsortError):
-    """Photos that cannot be used for training, evaluation or a benchmark."""
+    """Photos or tables cannot be used for the job."""
 
 
 class UnreadablePhoto(DogsortError):

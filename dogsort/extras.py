@@ -1,4 +1,4 @@
-"""What the default install does without, and which extra of the package brings it."""
+"""The modules that extras of the package add to the default install."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_extra", "missing"]
 
 GPU = ("torch", "torchvision", "safetensors")
 
-#: The modules that each extra brings, as pyproject.toml has it.
+#: The modules of each extra, as in pyproject.toml.
 EXTRAS = {
     "gpu": GPU,
     "train": (*GPU, "onnx", "onnxscript"),
@@ -20,12 +20,12 @@ EXTRAS = {
 
 
 def missing(extra: str) -> str | None:
-    """Return the first module of an extra that is not installed, or None; imports none."""
+    """Return the first module of an extra that is not installed, or None, without importing any."""
     return next((name for name in EXTRAS[extra] if find_spec(name) is None), None)
 
 
 def check_extra(extra: str, purpose: str) -> None:
-    """Raise MissingExtra, before any work, if ``purpose`` lacks a module of an extra."""
+    """Raise MissingExtra if a module of the extra that ``purpose`` needs is not installed."""
     module = missing(extra)
     if module is not None:
         raise MissingExtra(f"{purpose} needs {module}: pip install 'dogsort[{extra}]'")

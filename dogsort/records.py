@@ -1,4 +1,4 @@
-"""What flows between the rooms: photos found, predictions made, failures met."""
+"""What flows between the rooms: photos, predictions and failures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = [
 Label: TypeAlias = Literal["dog", "cat", "neither", "unsure"]
 LABELS: tuple[Label, ...] = ("dog", "cat", "neither", "unsure")
 
-#: What --device and Classifier(device=...) may be; auto takes a GPU if there is one.
+#: The values of --device and Classifier(device=...); auto takes a GPU if there is one.
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
-#: Digits behind the point of every probability that leaves dogsort.
+#: Decimal places of every probability that leaves dogsort.
 DECIMALS = 6
 
 #: The columns of every output table, in order.
@@ -33,22 +33,22 @@ COLUMNS = ("path", "label", "p_dog", "p_pet", "confidence", "error")
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A file to look at; ``path`` is the PATH given joined with what lies below it."""
+    """A file to classify; ``path`` is the given PATH joined with the file's path below it."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the network says of one photo.
+    """The network's answer for one photo.
 
     Attributes:
-        path: as found; empty for a picture that came from memory.
+        path: as found; empty for a picture from memory.
         label: ``dog``, ``cat``, ``neither`` or ``unsure``.
-        p_dog: probability of dog against cat, given that it is one of them, 0..1.
-        p_pet: probability that there is a dog or a cat at all, 0..1.
-        confidence: probability that ``label`` is right, 0..1; of ``unsure``, the
-            probability of the likeliest of the other three, which missed the threshold.
+        p_dog: probability of a dog, given that it is a dog or a cat, 0..1.
+        p_pet: probability of a dog or a cat at all, 0..1.
+        confidence: probability that ``label`` is right, 0..1; for ``unsure``, the probability of
+            the likeliest other label, which missed the threshold.
     """
 
     path: str
@@ -60,7 +60,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A photo that could not be read, and why, in a few words."""
+    """A photo that could not be read, with the reason in a few words."""
 
     path: str
     error: str
@@ -70,12 +70,12 @@ Record: TypeAlias = Prediction | Failure
 
 
 class Thresholds(NamedTuple):
-    """What a label needs.
+    """The thresholds of a label.
 
     Attributes:
-        confidence: least probability that earns a label, 0..1.
-        species: least probability of dog against cat, or of cat against dog, that earns ``dog`` or
-            ``cat``, 0..1; what lies between may be a dog beside a cat.
+        confidence: lowest confidence that gets a label, 0..1.
+        species: lowest p_dog that gets ``dog``, and lowest 1 - p_dog that gets ``cat``, 0..1; a
+            photo in between may show a dog beside a cat.
     """
 
     confidence: float
