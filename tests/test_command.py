@@ -283,7 +283,7 @@ def test_eval(dogsort, tmp_path):
     run = dogsort("eval", tmp_path)
     assert run.returncode == 0
     text = run.stdout.decode()
-    assert re.search(r"^accuracy, dog against cat +75\.00% .* 3 of 4$", text, re.MULTILINE)
+    assert re.search(r"^accuracy, dog vs\. cat +75\.00% .* 3 of 4$", text, re.MULTILINE)
     assert re.search(r"^all +7 ", text, re.MULTILINE)
     assert "dog.1.jpg" in text.split("worst")[1]
 
