@@ -441,6 +441,21 @@ def test_a_cache_that_cannot_be_used(dogsort, album, truth, cache, tmp_path, dam
     assert dogsort(album, "--no-cache").stderr.decode().count(UNUSABLE) == 0
 
 
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="XDG folders")
+def test_a_user_without_a_home(dogsort, album, truth, tmp_path, monkeypatch):
+    """As in a container, where the number of the user may be anything."""
+    pwd = pytest.importorskip("pwd")
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: {}[number])
+    for name in ("HOME", "DOGSORT_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    check_unusable(dogsort(album, cwd=tmp_path), truth)
+    run = dogsort(album, "-o", "p.csv", "--move", "--to", "sorted", cwd=tmp_path)
+    assert (run.returncode, (tmp_path / "p.csv").read_bytes()) == (0, truth)
+    assert dogsort("info", cwd=tmp_path).returncode == 0
+    assert dogsort("undo", "sorted", "--yes", cwd=tmp_path).returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"album", "p.csv", "sorted"}
+
+
 def test_an_empty_file_becomes_a_cache(dogsort, album, cache):
     cache.mkdir()
     (cache / FILE_NAME).touch()

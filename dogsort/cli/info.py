@@ -13,7 +13,7 @@ import click
 import dogsort
 from dogsort.cli.console import Console
 from dogsort.cli.options import command, device_option, weights_option
-from dogsort.results.cache import Cache, cache_folder
+from dogsort.results.cache import Cache
 from dogsort.results.output import write_text
 from dogsort.results.text import printable, size_text
 
@@ -40,7 +40,7 @@ def info(weights: str | None, device: str, as_json: bool) -> int:
 
     classifier = Classifier(weights, device)
     loaded, engine = classifier.weights, classifier.engine
-    with closing(Cache(cache_folder())) as cache:
+    with closing(Cache()) as cache:
         photos = cache.count()
     size = cache.path.stat().st_size if cache.path.is_file() else 0
     kept = {"path": str(cache.path), "photos": photos, "bytes": size, "trouble": cache.trouble}

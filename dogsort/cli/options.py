@@ -15,7 +15,7 @@ from dogsort.cli.console import Console
 from dogsort.errors import UnreadablePhoto
 from dogsort.extras import check_extra
 from dogsort.records import DEVICES
-from dogsort.results.cache import Cache, cache_folder
+from dogsort.results.cache import Cache
 from dogsort.results.output import check_not_input, check_writable
 from dogsort.results.tables import check_table_name
 
@@ -173,7 +173,7 @@ def engine_options(command: Callable[..., int]) -> Callable[..., int]:
 @contextmanager
 def open_cache(no_cache: bool, console: Console) -> Iterator[Cache]:
     """Open the cache, or one that keeps nothing, and report at the end if it could not be used."""
-    with closing(Cache(None if no_cache else cache_folder())) as cache:
+    with closing(Cache(wanted=not no_cache)) as cache:
         yield cache
         if cache.recalled:
             console.detail(f"known from earlier runs: {cache.recalled}")

@@ -11,10 +11,13 @@ from pathlib import Path
 
 __all__ = ["is_own", "remember_own"]
 
+#: What may be raised where runs are noted: the last, if nobody knows where the user is at home.
+UNKNOWN = (OSError, RuntimeError)
+
 
 def is_own(token: str, folder: str) -> bool:
     """Tell whether this user began a run, in the folder that it is in now."""
-    with suppress(OSError):
+    with suppress(*UNKNOWN):
         return f"{token} {folder!a}" in _file().read_text(encoding="ascii").splitlines()
     return False
 
@@ -23,7 +26,7 @@ def remember_own(token: str, folder: str) -> None:
     """Note that this user began a run; where that cannot be written, undo asks."""
     if is_own(token, folder):
         return
-    with suppress(OSError):
+    with suppress(*UNKNOWN):
         _file().parent.mkdir(parents=True, exist_ok=True)
         with _file().open("a", encoding="ascii") as file:
             file.write(f"{token} {folder!a}\n")

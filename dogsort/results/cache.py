@@ -21,7 +21,7 @@ from dogsort.records import Photo, Prediction, Record
 if TYPE_CHECKING:
     from dogsort.classifier import Classifier
 
-__all__ = ["Cache", "WrittenTable", "cache_folder", "stamp_of"]
+__all__ = ["Cache", "WrittenTable", "stamp_of"]
 
 VARIABLE = "DOGSORT_CACHE"
 FILE_NAME = "predictions.db"
@@ -48,8 +48,8 @@ CHUNK = 64
 #: Photos, and seconds, that a run that is killed may have to do again.
 FLUSH_PHOTOS, FLUSH_SECONDS = 512, 1.0
 
-#: What SQLite raises: the last, where its message quotes a damaged file.
-ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
+#: What trouble is: with a message of SQLite's that quotes a damaged file, or no home to be found.
+ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError, RuntimeError)
 
 BUSY_SECONDS = 2  # another dogsort writes for milliseconds
 
@@ -66,7 +66,7 @@ class WrittenTable(NamedTuple):
     folders: list[str]
 
 
-def cache_folder() -> Path:
+def _users_folder() -> Path:
     """Return where the cache lies: where the environment variable says, else the system's place."""
     named = os.environ.get(VARIABLE)
     if named:
@@ -89,7 +89,8 @@ class Cache:
     """The cache. None of its methods raises an error; ``trouble`` says if there was one.
 
     Args:
-        folder: where its file lies; it is made if it is not there. None keeps nothing.
+        folder: where its file lies, which is made if it is not there; None for the user's.
+        wanted: False for one that is as empty as one in trouble, and stays so.
 
     Attributes:
         path: of the file.
@@ -97,8 +98,8 @@ class Cache:
         recalled: how many photos were found in it.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.path = Path(folder or "", FILE_NAME)
+    def __init__(self, folder: Path | None = None, wanted: bool = True) -> None:
+        self.path = Path(FILE_NAME)
         self.trouble = ""
         self.recalled = 0
         self._folders: dict[str, int | None] = {}  # numbers, by path as it was found
@@ -106,10 +107,11 @@ class Cache:
         self._unwritten: list[tuple[int | None, bytes, int, str, float, float]] = []
         self._written = monotonic()
         self._database: sqlite3.Connection | None = None
-        if folder is None:
+        if not wanted:
             return
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self.path = (folder or _users_folder()) / FILE_NAME
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None)
             # Readers and a writer do not wait for each other. A power cut may cost the last rows.
             with suppress(sqlite3.OperationalError):  # if another dogsort does it right now

@@ -14,7 +14,7 @@ from typing import IO
 
 from dogsort.errors import OutputError, UsageError
 from dogsort.network.weights import sha256_of
-from dogsort.results.cache import Cache, WrittenTable, cache_folder
+from dogsort.results.cache import Cache, WrittenTable
 
 __all__ = [
     "check_not_input",
@@ -60,7 +60,7 @@ def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[str]:
     try:
         yield path
         if path != final:
-            with writing(target), closing(Cache(cache_folder())) as cache:
+            with writing(target), closing(Cache()) as cache:
                 _flush_to_disk(path)
                 digest = sha256_of(Path(path))
                 if not _is_ours(final, cache.table(final)):
@@ -120,7 +120,7 @@ def check_writable(target: str) -> list[str]:
     if path == final:
         return []
     os.unlink(path)
-    with closing(Cache(cache_folder())) as cache:
+    with closing(Cache()) as cache:
         known = cache.table(final)
     if _is_ours(final, known):
         return []
