@@ -1,7 +1,7 @@
-"""What was classified before, and where it was written: an SQLite file in the user's cache folder.
+"""The cache of earlier results and written tables: an SQLite file in the user's cache folder.
 
-So a run that was killed goes on, and ``--move`` after a look takes seconds. A cache never holds up
-a run: if it is locked, damaged or cannot be written, it is as if nothing were in it.
+It lets a killed run continue, and ``--move`` after a look takes seconds. It never blocks a run: a
+cache that is locked, damaged or not writable counts as empty.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["Cache", "WrittenTable", "stamp_of"]
 
 VARIABLE = "DOGSORT_CACHE"
 FILE_NAME = "predictions.db"
-FORMAT_VERSION = 1  # kept in the file
+FORMAT_VERSION = 1  # stored in the file
 
-# Paths are bytes, for names need not be UTF-8. Stamps are text, for times need not fit 64 bits.
+# Paths are bytes, because names may not be UTF-8. Stamps are text: times may exceed 64 bits.
 SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS engines (engine INTEGER PRIMARY KEY, name TEXT UNIQUE);
@@ -39,13 +39,13 @@ CREATE TABLE IF NOT EXISTS photos (
 CREATE TABLE IF NOT EXISTS tables (path BLOB PRIMARY KEY, digest TEXT, folders TEXT);
 """
 
-#: Photos in it after a run. The oldest are forgotten; a million take about 100 MB.
+#: Most photos that it keeps after a run; the oldest are dropped. A million take about 100 MB.
 MOST = 1_000_000
 
-#: Photos looked up before the first of them goes on: few, for names may come slowly.
+#: Photos looked up at a time: few, because names may arrive slowly.
 CHUNK = 64
 
-#: Photos, and seconds, that a run that is killed may have to do again.
+#: How many photos, or seconds, of work a killed run may lose.
 FLUSH_PHOTOS, FLUSH_SECONDS = 512, 1.0
 
 #: What trouble is: with a message of SQLite's that quotes a damaged file, or no home to be found.
@@ -59,7 +59,7 @@ class WrittenTable(NamedTuple):
 
     Attributes:
         digest: SHA-256 of the file as it was written.
-        folders: those named whose photos are in it, absolute.
+        folders: the folders, absolute, that were classified into it.
     """
 
     digest: str
@@ -77,7 +77,7 @@ def _users_folder() -> Path:
 
 
 def stamp_of(path: str) -> str | None:
-    """Return what tells whether a file is still the same, its size and time; None if it is gone."""
+    """Return a file's size and time, which show whether it has changed; None if it is gone."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -86,14 +86,14 @@ def stamp_of(path: str) -> str | None:
 
 
 class Cache:
-    """The cache. None of its methods raises an error; ``trouble`` says if there was one.
+    """The cache. Its methods raise no errors; ``trouble`` describes the last one.
 
     Args:
         folder: where its file lies, which is made if it is not there; None for the user's.
         wanted: False for one that is as empty as one in trouble, and stays so.
 
     Attributes:
-        path: of the file.
+        path: the file.
         trouble: why it cannot be used, in a few words; empty if it can.
         recalled: how many photos were found in it.
     """
@@ -102,7 +102,7 @@ class Cache:
         self.path = Path(FILE_NAME)
         self.trouble = ""
         self.recalled = 0
-        self._folders: dict[str, int | None] = {}  # numbers, by path as it was found
+        self._folders: dict[str, int | None] = {}  # numbers, by path as found
         self._under_way: dict[str, str] = {}  # stamps, by path
         self._unwritten: list[tuple[int | None, bytes, int, str, float, float]] = []
         self._written = monotonic()
@@ -128,7 +128,7 @@ class Cache:
             self._give_up(error)
 
     def close(self) -> None:
-        """Keep what is not kept yet, and let go of the file."""
+        """Write pending rows and close the file."""
         self._write()
         if self._database is not None:
             self._database.close()
@@ -140,7 +140,7 @@ class Cache:
         return self._database is not None
 
     def predict(self, photos: Iterable[Photo | Record], classifier: Classifier) -> Iterator[Record]:
-        """Classify photos as ``Classifier.predict_photos`` does, but none that is known already."""
+        """Classify photos like ``Classifier.predict_photos``, skipping those in the cache."""
         engine = self._engine_of(classifier)
         if engine is None:
             yield from classifier.predict_photos(photos)
@@ -151,41 +151,41 @@ class Cache:
                 self._keep(record, engine, stamp)
             yield record
         self._write()
-        # Only now: a run over more photos would else forget what it is about to look up.
+        # Only now, or a run over more photos would drop rows that it is about to look up.
         self._forget_oldest()
 
     def stamp(self, path: str) -> str | None:
-        """Return the stamp that a photo had when it was classified last; None if not known."""
+        """Return a photo's stamp when it was last classified; None if unknown."""
         folder, name = os.path.split(path)
         query = "SELECT stamp FROM photos WHERE folder = ? AND name = ? ORDER BY photo DESC LIMIT 1"
         found = self._ask(query, self._number_of(folder), os.fsencode(name))
         return found[0][0] if found else None
 
     def note_table(self, path: str, digest: str, folders: Iterable[str]) -> None:
-        """Keep what a table is, now that it is written, and which folders its photos are from."""
+        """Record a table that was just written, and the folders of its photos."""
         real = os.fsencode(os.path.realpath(path))
         names = json.dumps([os.path.realpath(folder) for folder in folders])
         self._ask("INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", real, digest, names)
 
     def table(self, path: str) -> WrittenTable | None:
-        """Return what a table was when it was written; None if that is not known."""
+        """Return the record of a table that dogsort wrote; None if unknown."""
         query = "SELECT digest, folders FROM tables WHERE path = ?"
         found = self._ask(query, os.fsencode(os.path.realpath(path)))
         try:
             return WrittenTable(found[0][0], json.loads(found[0][1])) if found else None
-        except (TypeError, ValueError) as error:  # which no damage to the file should bring
+        except (TypeError, ValueError) as error:  # from damaged rows
             self._give_up(error)
             return None
 
     def count(self) -> int:
-        """Return how many photos are in it."""
+        """Return how many photos are in the cache."""
         found = self._ask("SELECT count(*) FROM photos")
         return int(found[0][0]) if found else 0
 
     def _recall(
         self, photos: Iterable[Photo | Record], classifier: Classifier, engine: int
     ) -> Iterator[Photo | Record]:
-        """Pass photos on, a Prediction in the place of each that is known and unchanged."""
+        """Pass photos on, replacing each that is known and unchanged by its Prediction."""
         remaining = iter(photos)
         while chunk := list(islice(remaining, CHUNK)):
             known = {}
@@ -202,7 +202,7 @@ class Cache:
 
     def _known(self, path: str, engine: int, stamp: str) -> tuple[float, float] | None:
         folder, name = os.path.split(path)
-        query = (  # BETWEEN, for the file may be damaged
+        query = (  # BETWEEN, because the file may be damaged
             "SELECT p_dog, p_pet FROM photos WHERE folder = ? AND name = ? AND engine = ?"
             " AND stamp = ? AND p_dog BETWEEN 0 AND 1 AND p_pet BETWEEN 0 AND 1"
         )
@@ -223,7 +223,7 @@ class Cache:
         self._written = monotonic()
         if self._database is not None and self._unwritten:
             try:
-                if not self._database.in_transaction:  # which an interrupt left unfinished
+                if not self._database.in_transaction:  # unless an interrupt left one open
                     self._database.execute("BEGIN IMMEDIATE")
                 self._database.executemany(
                     "INSERT OR REPLACE INTO photos (folder, name, engine, stamp, p_dog, p_pet)"
@@ -236,7 +236,7 @@ class Cache:
         self._unwritten.clear()
 
     def _forget_oldest(self) -> None:
-        # Asked first, for a DELETE waits for other writers even if there is nothing to delete.
+        # Ask first, because a DELETE waits for other writers even if there is nothing to delete.
         query = (
             "SELECT last FROM (SELECT min(photo) AS first, max(photo) - ? AS last FROM photos)"
             " WHERE first <= last"
@@ -245,7 +245,7 @@ class Cache:
             self._ask("DELETE FROM photos WHERE photo <= ?", *found)
 
     def _engine_of(self, classifier: Classifier) -> int | None:
-        """Return the number of what computes: weights, decoders, engine; None if there is none."""
+        """Return the number for these weights, decoders and engine; None in trouble."""
         from dogsort.photos.decode import decoder_version
 
         engine = classifier.engine
@@ -257,7 +257,7 @@ class Cache:
         )
 
     def _number_of(self, folder: str) -> int | None:
-        """Return the number of a folder; None, which no photo has, in trouble."""
+        """Return the number of a folder; None, which matches no photo, in trouble."""
         if folder not in self._folders:
             real = os.fsencode(os.path.realpath(folder or os.curdir))
             self._folders[folder] = self._number(
@@ -268,7 +268,7 @@ class Cache:
         return self._folders[folder]
 
     def _number(self, query: str, insertion: str, value: str | bytes) -> int | None:
-        # Asked first, for an INSERT waits for other writers even if there is nothing to insert.
+        # Ask first, because an INSERT waits for other writers even if there is nothing to insert.
         found = self._ask(query, value)
         if not found:
             self._ask(insertion, value)

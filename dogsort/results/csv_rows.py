@@ -13,11 +13,11 @@ __all__ = ["CsvRows", "open_text", "write_rows"]
 
 
 class CsvRows:
-    """Writes rows of CSV; what stands in them comes through unharmed.
+    """Writes rows of CSV without loss.
 
     Args:
-        file: open for writing text, without translation of line ends.
-        columns: their names, which are written first.
+        file: open for writing text, without newline translation.
+        columns: the header, written first.
     """
 
     def __init__(self, file: IO[str], columns: Iterable[str]) -> None:
@@ -26,9 +26,9 @@ class CsvRows:
         self._writer.writerow(columns)
 
     def write(self, values: Iterable[object]) -> None:
-        """Write a row; None is empty."""
+        """Write a row; None becomes empty."""
         texts = [_as_text(value) for value in values]
-        # Python before 3.13 leaves a lone carriage return unquoted where lines end in \n.
+        # Python before 3.13 leaves a lone carriage return unquoted if lines end in \n.
         quote = any("\r" in text for text in texts)
         (self._quoting_writer if quote else self._writer).writerow(texts)
 
@@ -40,8 +40,8 @@ class CsvRows:
 
 def open_text(path: str) -> IO[str]:
     """Open a text file of rows for writing."""
-    # Line by line, so that a run that is killed leaves its rows. surrogateescape: a name that
-    # is no valid UTF-8 keeps its bytes.
+    # Line-buffered, so that a killed run leaves its rows. With surrogateescape, a name that is not
+    # UTF-8 keeps its bytes.
     return open(path, "w", 1, "utf-8", "surrogateescape", "")
 
 

@@ -21,21 +21,21 @@ __all__ = [
     "write_submission",
 ]
 
-#: What an unreadable picture gets, so that the file stays valid.
+#: The value for an unreadable photo, so that the file stays valid.
 UNKNOWN = 0.5
 
-#: Gaps in the ids that are named; more are counted together.
+#: Most gaps in the ids that are named; the rest are counted.
 MOST_GAPS = 8
 
 
 def numbered_photos(folder: str) -> tuple[dict[str, int], list[str]]:
-    """Read the ids off the names in a test folder, before any work.
+    """Read the ids from the file names in a test folder, before any work.
 
     Args:
-        folder: where they are.
+        folder: the test folder.
 
     Returns:
-        Path to id, in the order found; and the folders of programs that were passed over.
+        Ids by path, in the order found; and the program folders that were skipped.
 
     Raises:
         DataError: for a name that is no number, an id that comes twice, an empty folder, one that
@@ -67,7 +67,7 @@ def numbered_photos(folder: str) -> tuple[dict[str, int], list[str]]:
 
 
 def missing_ids(ids: Iterable[int]) -> str:
-    """Say which ids from 1 to the highest are not there, such as ``3, 7-9``; empty if none."""
+    """Return the ids missing between 1 and the highest, such as ``3, 7-9``; empty if none."""
     gaps = [(low + 1, high - 1) for low, high in pairwise([0, *sorted(ids)]) if high - low > 1]
     named = [str(low) if low == high else f"{low}-{high}" for low, high in gaps[:MOST_GAPS]]
     others = sum(high - low + 1 for low, high in gaps[MOST_GAPS:])
@@ -75,7 +75,7 @@ def missing_ids(ids: Iterable[int]) -> str:
 
 
 def upload_command(path: str, hard: bool) -> str:
-    """Return the call of Kaggle's own program that sends a submission in."""
+    """Return the command of Kaggle's own program that uploads a submission."""
     competition = "dogs-vs-cats" if hard else "dogs-vs-cats-redux-kernels-edition"
     return f"kaggle competitions submit -c {competition} -f {quoted(path)} -m dogsort"
 
@@ -94,8 +94,8 @@ def write_submission(path: str, labels: dict[int, float], hard: bool) -> None:
 
     Args:
         path: the file to write.
-        labels: id to value, 0..1.
-        hard: write whole numbers (an unreadable picture still gets 0.5).
+        labels: values by id, 0..1.
+        hard: write whole numbers (an unreadable photo still gets 0.5).
 
     Raises:
         OutputError: if it cannot be written.

@@ -1,4 +1,4 @@
-"""A file that appears complete or not at all: written beside its place, then renamed."""
+"""Files that appear complete or not at all: written beside their target, then renamed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ __all__ = [
 
 @contextmanager
 def writing(target: str) -> Iterator[None]:
-    """Turn an OSError of the block, which does nothing but write ``target``, into OutputError.
+    """Turn an OSError in the block, which must only write ``target``, into OutputError.
 
-    A reader that went away stays a BrokenPipeError.
+    BrokenPipeError, when the reader has gone, passes through.
     """
     try:
         yield
@@ -42,18 +42,19 @@ def writing(target: str) -> Iterator[None]:
 
 @contextmanager
 def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[str]:
-    """Give a path to write to, and rename it to ``target`` once the block has succeeded.
+    """Yield a path to write to, and rename it to ``target`` once the block has succeeded.
 
-    A file that exists is replaced only then, and only if dogsort wrote it and nobody changed it
-    since: another one gets the name that ``check_writable`` tells. A link is followed; a pipe or
-    device is written to in place. If the block fails, the partial file stays if it holds anything.
+    Only then is an existing file replaced, and only if dogsort wrote it and nobody has changed it
+    since. Any other file is kept under the name that ``check_writable`` reports. Links are
+    followed; a pipe or device is written in place. If the block fails, a partial file stays unless
+    it is empty.
 
     Args:
-        target: the name that the finished file gets.
-        folders: those named whose photos are in it, for ``dogsort file``.
+        target: the name of the finished file.
+        folders: the folders that were classified into it, for ``dogsort file``.
 
     Raises:
-        OutputError: if the file cannot be created or renamed. Errors of the block pass.
+        OutputError: if the file cannot be created or renamed. Errors in the block pass through.
     """
     final = os.path.realpath(target)
     path = _create(final, target)
@@ -100,20 +101,20 @@ def write_text(target: str, text: str) -> None:
 
 
 def check_not_input(target: str, inputs: Iterable[str]) -> None:
-    """Raise UsageError if ``target`` is one of the files that are to be read."""
+    """Raise UsageError if ``target`` is one of the inputs."""
     real = os.path.realpath(target)
     if any(os.path.realpath(path) == real for path in inputs):
         raise UsageError(f"{target}: is an input of this command; write to another file")
 
 
 def check_writable(target: str) -> list[str]:
-    """Find out, before any work, whether ``complete_file`` can write a file.
+    """Check, before any work, that ``complete_file`` can write a file.
 
     Returns:
-        What there is to say of the file that is there.
+        Messages about an existing file.
 
     Raises:
-        OutputError: if it cannot, or if a person changed what dogsort wrote: that would be lost.
+        OutputError: if it cannot, or if somebody has changed the file since dogsort wrote it.
     """
     final = os.path.realpath(target)
     path = _create(final, target)
@@ -136,7 +137,7 @@ def check_writable(target: str) -> list[str]:
 
 
 def _is_ours(final: str, known: WrittenTable | None) -> bool:
-    """Tell whether a file may be replaced: it is not there, empty, or as dogsort wrote it."""
+    """Tell whether a file may be replaced: it is missing, empty, or as dogsort wrote it."""
     try:
         if os.path.getsize(final) == 0:
             return True
@@ -148,14 +149,14 @@ def _is_ours(final: str, known: WrittenTable | None) -> bool:
 
 
 def _kept_name(final: str) -> str:
-    """Return the name that a file gets to make room."""
+    """Return a free name under which an old file is kept."""
     stem, suffix = os.path.splitext(final)
     names = (f"{stem}.old{number if number > 1 else ''}{suffix}" for number in count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 
 def _create(final: str, target: str) -> str:
-    """Create an empty partial file beside its place; a pipe or device is its own."""
+    """Create an empty partial file beside the target; return the target if a pipe or device."""
     try:
         status = os.stat(final)
     except OSError:
@@ -169,7 +170,7 @@ def _create(final: str, target: str) -> str:
         raise OutputError(f"{target}: the folder {folder} does not exist")
     for number in count(1):
         path = f"{final}.{number}.partial"
-        # Exclusively: a partial file of another run, or of a stopped one, is not touched.
+        # Exclusively, so as not to touch the partial file of another or an interrupted run.
         with writing(target), contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             return path

@@ -1,4 +1,4 @@
-"""CSV, JSON Lines or Parquet -> labels: a table that was made by dogsort, perhaps corrected."""
+"""CSV, JSON Lines or Parquet -> labels: a table from dogsort, corrected or not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dogsort.results.tables import check_table_name
 
 __all__ = ["Row", "read_table"]
 
-#: What spreadsheets put between values, in one country or another.
+#: Separators that spreadsheets use in different countries.
 SEPARATORS = (",", ";", "\t")
 
 NUMBERS = ("p_dog", "p_pet")
@@ -27,10 +27,10 @@ _LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a table says of one photo.
+    """A table's row for one photo.
 
     Attributes:
-        path: as it stands there.
+        path: as in the table.
         label: None if the photo could not be read.
         p_dog, p_pet: its probabilities; None if they do not stand there.
         place: where it stands, for people: the table, and the line or row.
@@ -56,11 +56,11 @@ def read_table(table: str) -> list[Row]:
     """Read the paths and labels of a table; other columns may be missing.
 
     Args:
-        table: a file that ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+        table: a ``.csv``, ``.jsonl`` or ``.parquet`` file.
 
     Raises:
-        UsageError: for a name that ends otherwise.
-        DataError: if it cannot be read, or a row makes no sense; the row is named.
+        UsageError: if it has another suffix.
+        DataError: if it cannot be read, or a row is invalid; the message names the row.
     """
     rows = _ROWS[check_table_name(table)]
     found: dict[str, Row] = {}
@@ -72,7 +72,7 @@ def read_table(table: str) -> list[Row]:
             found[row.path] = row
     except OSError as error:
         raise DataError(f"{table}: cannot be read: {error.strerror or error}") from error
-    except UnicodeError as error:  # which UTF-16 that is cut off raises
+    except UnicodeError as error:  # from truncated UTF-16
         raise DataError(f"{table}: cannot be read: {error}") from error
     return list(found.values())
 
@@ -100,7 +100,7 @@ def _number(value: object) -> float | None:
 def _is_name(path: str) -> bool:
     try:
         return path != "" and b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:  # half a character, which JSON can hold
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can hold
         return False
 
 
@@ -121,10 +121,10 @@ def _csv_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _encoding_of(table: str) -> tuple[str, str]:
-    """Return the encoding of a table, and what is done where it does not hold.
+    """Return the encoding of a table, and the handling of its errors.
 
-    Spreadsheets begin with a mark of the byte order. What they call Unicode text is UTF-16; all
-    else is UTF-8, and a name that is no valid UTF-8 keeps its bytes.
+    Spreadsheets write a byte order mark. Their "Unicode text" is UTF-16. Everything else is UTF-8,
+    and a name that is not valid UTF-8 keeps its bytes.
     """
     with open(table, "rb") as file:
         start = file.read(2)

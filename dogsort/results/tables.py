@@ -25,7 +25,7 @@ __all__ = [
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
-#: Rows of a Parquet row group: what is held in memory before it is written.
+#: Rows of a Parquet row group, which are held in memory before they are written.
 PARQUET_GROUP = 4096
 
 
@@ -38,10 +38,10 @@ class _Table(Protocol):
 
 
 def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> str:
-    """Return the suffix that decides the format.
+    """Return the suffix that sets the format.
 
     Raises:
-        UsageError: if it is none of ``suffixes``.
+        UsageError: if it is not one of ``suffixes``.
         MissingExtra: if the format needs a library that is not installed.
     """
     suffix = os.path.splitext(path)[1].lower()
@@ -54,16 +54,16 @@ def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> s
 
 @contextmanager
 def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
-    """Open a table that gets its name only when the block has succeeded.
+    """Open a table that appears under its name only once the block has succeeded.
 
     Args:
-        path: the name, which also decides the format.
-        folders: those named whose photos are in it.
+        path: the name, whose suffix sets the format.
+        folders: the folders that are classified into it.
 
     Raises:
-        UsageError: for a name of unknown format.
+        UsageError: if the format is unknown.
         OutputError: if it cannot be written.
-        KeyboardInterrupt: if the block is interrupted. Both name the file of partial rows.
+        KeyboardInterrupt: if the block is interrupted. Like OutputError, it names the partial file.
     """
     suffix = check_table_name(path)
     kept: list[str] = []
@@ -74,13 +74,13 @@ def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
             try:
                 yield table
             except BaseException:
-                # What was written is kept; that more cannot be written is known or secondary.
+                # Keep the rows written so far. A second error here is secondary.
                 with contextlib.suppress(OSError):
                     table.close()
                 if table.rows and os.path.isfile(partial):
                     kept.append(f"the rows so far are in {partial}")
                 elif os.path.isfile(partial):
-                    os.truncate(partial, 0)  # which complete_file then removes
+                    os.truncate(partial, 0)  # complete_file then removes it
                 raise
             with writing(path):
                 table.close()
@@ -91,17 +91,17 @@ def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
 
 
 def csv_table(file: IO[str], name: str) -> FileTable:
-    """Write CSV with a header to an open text file; ``name`` stands in its errors."""
+    """Write CSV with a header to an open text file; errors show ``name``."""
     with writing(name):
         return FileTable(_CsvTable(file), name)
 
 
 class FileTable:
-    """Counts rows and gives errors the table's name.
+    """Counts rows, and adds the table's name to errors.
 
     Attributes:
         partial: the file that holds the rows until the table is complete.
-        rows: how many.
+        rows: how many rows were written.
     """
 
     def __init__(self, table: _Table, name: str, partial: str = "") -> None:
@@ -109,13 +109,13 @@ class FileTable:
         self.partial, self.rows = partial, 0
 
     def write(self, record: Record) -> None:
-        """Write one row; it may stay in a buffer until the table is closed."""
+        """Write one row, which may stay in a buffer until the table is closed."""
         with writing(self._name):
             self._table.write(record)
         self.rows += 1
 
     def close(self) -> None:
-        """Write what is buffered, and close the file."""
+        """Write buffered rows and close the file."""
         self._table.close()
 
 
@@ -182,14 +182,14 @@ _TABLES: dict[str, Any] = {
 
 
 def _values(record: Record) -> tuple[Any, ...]:
-    """Return a record's values in the order of COLUMNS; None where there is none."""
+    """Return a record's values in the order of COLUMNS; None where it has none."""
     if isinstance(record, Failure):
         return record.path, None, None, None, None, record.error
     return record.path, record.label, record.p_dog, record.p_pet, record.confidence, None
 
 
 def _utf8_row(record: Record) -> dict[str, Any]:
-    # JSON and Parquet are UTF-8 without exception: other bytes of a name show as \xe9.
+    # JSON and Parquet must be UTF-8, so other bytes of a name appear as \xe9.
     row = dict(zip(COLUMNS, _values(record), strict=True))
     row["path"] = os.fsencode(record.path).decode("utf-8", "backslashreplace")
     return row

@@ -1,4 +1,4 @@
-"""What a person reads in the terminal: a line per photo, and the summary of a run."""
+"""Text for the terminal: a line per photo, and the summary of a run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = [
     "size_text",
 ]
 
-#: Kinds of files that are named when they were not looked at; more are counted together.
+#: Most kinds of skipped files that are named; the rest are counted together.
 MOST_KINDS = 6
 
 UNREADABLE = "unreadable"
 
 
 class Summary:
-    """Counts records as they pass."""
+    """Counts records."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """How many records have passed."""
+        """How many records there were."""
         return self.counts.total()
 
     @property
@@ -49,21 +49,21 @@ class Summary:
         return self.counts[UNREADABLE]
 
     def text(self) -> str:
-        """Return one line, such as ``80 photos: 30 dog, 29 cat, 16 neither, 5 unreadable``."""
+        """Return a line such as ``80 photos: 30 dog, 29 cat, 16 neither, 5 unreadable``."""
         if not self.total:
             return "no photos found"
         *rows, (photos, total, _) = self.rows()
         return f"{total} {photos}: {', '.join(f'{count} {name}' for name, count, _ in rows)}"
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """Return a row for each label that there is: its name, count and share; last, of all."""
+        """Return a row for each label that occurs (name, count, share), and a row for the total."""
         named = [(name, self.counts[name]) for name in (*LABELS, UNREADABLE) if self.counts[name]]
         rows = [(name, str(count), f"{count / self.total:.1%}") for name, count in named]
         return [*rows, ("photo" if self.total == 1 else "photos", str(self.total), "")]
 
 
 def record_line(record: Record) -> str:
-    """Return a readable line for one record, safe to print."""
+    """Return a readable line for a record, safe to print."""
     if isinstance(record, Failure):
         return f"{'-':8}{'':>6}  {printable(record.path)}  ({printable(record.error)})"
     path, confidence = printable(record.path), f"{record.confidence:.1%}"
@@ -75,7 +75,7 @@ def record_line(record: Record) -> str:
 
 
 def scan_lines(scan: Scan) -> Iterator[str]:
-    """Say what a scan passed over."""
+    """Report what a scan skipped."""
     for path in scan.links:
         yield (
             f"{printable(path)}: a link to a folder, not followed; name it as a PATH to include it"
@@ -92,7 +92,7 @@ def scan_lines(scan: Scan) -> Iterator[str]:
 
 
 def program_folder_lines(folders: Iterable[str], named_how: str = "as a PATH") -> Iterator[str]:
-    """Say that folders of programs were passed over, and how they are named to be included."""
+    """Report program folders that were skipped, and how to include them."""
     for path in folders:
         yield (
             f"{printable(path)}: a program's own folder, skipped; name it {named_how} to include it"
@@ -100,7 +100,7 @@ def program_folder_lines(folders: Iterable[str], named_how: str = "as a PATH") -
 
 
 def passed_over_lines(folders: Iterable[str]) -> Iterator[str]:
-    """Say that folders were passed over since earlier runs filed into them: many lie together."""
+    """Report folders skipped because runs filed into them, one line per parent folder."""
     for outer in dict.fromkeys(os.path.dirname(folder) or os.curdir for folder in folders):
         yield f"{printable(outer)}: folders in it that earlier runs filed into are skipped"
 
@@ -110,7 +110,7 @@ def _counted(count: int, kind: str) -> str:
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes as people read it, such as ``3.2 GB``."""
+    """Return a number of bytes as readable text, such as ``3.2 GB``."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
@@ -118,8 +118,8 @@ def size_text(size: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text without what would upset a terminal: control characters, broken UTF-8."""
-    if text.isprintable():  # as nearly all is
+    """Escape characters that could disturb a terminal: control characters, broken UTF-8."""
+    if text.isprintable():  # as nearly all text is
         return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
@@ -128,10 +128,10 @@ def printable(text: str) -> str:
 
 
 def quoted(word: str, windows: bool = os.name == "nt") -> str:
-    """Return a word as a shell of this system takes it in a command."""
+    """Return a word quoted for a shell of this system."""
     if not windows:
         return shlex.quote(word)
-    # No name there holds a quotation mark, and only before one a backslash is more than itself.
+    # Names there hold no quotation marks. Only a backslash before one needs to be doubled.
     if re.fullmatch(r"[\w.:\\/-]+", word):
         return word
     return f'"{word}{word[len(word.rstrip(chr(92))) :]}"'
