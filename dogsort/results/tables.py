@@ -70,7 +70,7 @@ def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
     try:
         with complete_file(path, folders) as partial:
             with writing(path):
-                table = FileTable(_TABLES[suffix](partial), path, partial)
+                table = FileTable(_TABLES[suffix](partial), path)
             try:
                 yield table
             except BaseException:
@@ -100,13 +100,12 @@ class FileTable:
     """Counts rows, and adds the table's name to errors.
 
     Attributes:
-        partial: the file that holds the rows until the table is complete.
         rows: how many rows were written.
     """
 
-    def __init__(self, table: _Table, name: str, partial: str = "") -> None:
+    def __init__(self, table: _Table, name: str) -> None:
         self._table, self._name = table, name
-        self.partial, self.rows = partial, 0
+        self.rows = 0
 
     def write(self, record: Record) -> None:
         """Write one row, which may stay in a buffer until the table is closed."""
