@@ -391,6 +391,13 @@ def test_what_cannot_be_printed(album, monkeypatch, call, message):
     assert run.stderr.decode().count("\n") == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
+def test_what_is_said_never_gets_among_the_rows(dogsort, album):
+    command = f"'{sys.executable}' -m dogsort '{album}' -v 2>&-"
+    run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
+    assert (run.returncode, run.stdout) == (0, dogsort(album).stdout)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
 def test_a_closed_pipe_files_nothing_and_says_so(album):
     before = files_below(album)

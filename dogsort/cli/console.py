@@ -207,7 +207,9 @@ class Console:
         finally:
             click.echo("\r" + " " * len(text) + "\r", nl=False, err=True)
 
-    def _print(self, lines: Iterable[str], stream: IO[str]) -> None:
+    def _print(self, lines: Iterable[str], stream: IO[str] | None) -> None:
+        if stream is None:  # closed, and click would take stdout for it
+            return
         self._clear()
         for line in lines:
             click.echo(printable(line), stream)

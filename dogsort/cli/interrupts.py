@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from types import FrameType
 
 __all__ = ["stop_gently"]
@@ -27,7 +28,8 @@ def stop_gently() -> None:
     def wait(_number: int, _frame: FrameType | None) -> None:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-        os.write(2, STILL_AT_IT)
+        if sys.stderr is not None:  # else 2 may be any file
+            os.write(2, STILL_AT_IT)
 
     for number in ours:
         signal.signal(number, stop)
