@@ -177,7 +177,16 @@ def test_tables_that_make_no_sense_or_lead_outside_file_nothing(dogsort, album, 
     assert contents(album.parent) == sorted([*before, text.encode()])
 
 
-@pytest.mark.parametrize("line", ["[]", "{", '{"path": "\\ud800", "label": "cat"}', '{"path": 1}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        "{",
+        '{"path": "\\ud800", "label": "cat"}',
+        '{"path": 1, "label": "cat"}',
+        '{"path": "a"}',
+    ],
+)
 def test_json_that_makes_no_sense(dogsort, tmp_path, line):
     (tmp_path / "p.jsonl").write_text(line)
     run = dogsort("file", "p.jsonl", "--move", "--to", ".", cwd=tmp_path)

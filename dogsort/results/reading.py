@@ -140,8 +140,8 @@ def _json_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 values = json.loads(line)
             except (ValueError, RecursionError):
                 values = None
-            if not isinstance(values, dict):
-                raise DataError(f"{table}: line {number}: not a JSON object")
+            if not isinstance(values, dict) or "label" not in values:
+                raise DataError(f"{table}: line {number}: no JSON object with a path and a label")
             yield f"line {number}", values
 
 
