@@ -67,8 +67,6 @@ def read_filing_options(
     folder = default if options["to"] is None else options["to"]
     if folder is None:
         raise UsageError(f"--{action} {missing}")
-    if folder == "":
-        raise UsageError("--to: the folder name is empty; give a name")
     if options["keep_tree"] and not roots:
         raise UsageError("--keep-tree needs a PATH that is a folder")
     unsure_to, neither_to = options["unsure_to"], options["neither_to"]

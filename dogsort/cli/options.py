@@ -52,8 +52,8 @@ class _Typed(click.Path):
         self.name = name  # its name in help
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the path as typed."""
-        return value
+        """Return the path as typed, but refuse an empty one, as from a variable that is not set."""
+        return value or self.fail("the name is empty", param, ctx)
 
 
 def number(least: int, most: int | None = None) -> click.IntRange:
