@@ -1,4 +1,4 @@
-"""Predictions -> filed photos; README.md beside this file says what is promised."""
+"""Predictions -> filed photos; README.md beside this file lists the promises."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Filed", "FilingOptions", "file_photos", "undo"]
 
 
 class Filed(NamedTuple):
-    """What became of one file.
+    """The outcome for one file.
 
     Attributes:
-        source: where it was.
-        target: where it went; undo went the other way.
-        label: why.
-        error: why it was not filed, or not put back; None if it was.
+        source: its original path.
+        target: its path once filed; undo goes from here back to ``source``.
+        label: the label it was filed under.
+        error: why it was not filed or not put back; None if it was.
     """
 
     source: str
@@ -32,18 +32,18 @@ class Filed(NamedTuple):
 
 
 def file_photos(records: Iterable[Record], options: FilingOptions) -> list[Filed]:
-    """File photos, and what belongs to them; goes on with a run that was killed.
+    """File photos and their sidecars, or continue a killed run.
 
     Args:
-        records: what was predicted, of all photos: also those that stay may share a sidecar.
-        options: what is to be done.
+        records: of all photos, because photos that stay may share a sidecar.
+        options: what to do.
 
     Returns:
-        A row for each file that was to be filed, whether it was or not.
+        A row for each file to be filed, whether it was or not.
 
     Raises:
-        FilingError: if another dogsort is at work there, the journal cannot be written, a disk
-            fails, or there are conflicts and the options say that nothing is done then.
+        FilingError: if another dogsort is at work there, the journal cannot be read or written, or
+            a disk fails.
     """
     planner = Planner(options)
     for record in records:
@@ -56,16 +56,16 @@ def file_photos(records: Iterable[Record], options: FilingOptions) -> list[Filed
 
 
 def undo(folder: str, trust: bool = False) -> list[Filed]:
-    """Put back what the last run into a folder filed that is not undone.
+    """Undo the last run into a folder that is not yet undone.
 
     Args:
-        folder: the one that was filed into.
-        trust: whether files also go back to outside the folder if somebody else's run took them
-            from there, as its journal says.
+        folder: the folder that was filed into.
+        trust: whether to believe the journal of somebody else's run, and put files back to places
+            outside the folder.
 
     Returns:
-        A row for each file that was filed, whether it could be put back or not; none if there is
-        no such run.
+        A row for each filed file, whether it could be put back or not; empty if there is no such
+        run.
 
     Raises:
         FilingError: if another dogsort is at work there, the run is somebody else's, the journal

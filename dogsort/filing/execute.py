@@ -1,8 +1,8 @@
-"""Carrying out: file, undo, and what recovers either, all by the same steps.
+"""Execute a plan, undo it, and recover either, all with the same steps.
 
-Steps go in batches. A batch is written down, taken, put on disk with every folder that it changed,
-and only then marked as done. What was cut off in between is finished by whoever comes next: the
-next run, an undo, or, after a Ctrl-C, the run itself.
+Steps go in batches. A batch is recorded, taken, flushed to disk with every folder that it changed,
+and only then marked as done. If it is interrupted in between, the next run or undo finishes it, or
+after Ctrl-C the run itself.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from dogsort.filing.steps import DiskFailed, Extra, Folders, Lost, Missing, Way,
 
 __all__ = ["STRANGE", "at_work", "carry_out", "put_back"]
 
-#: Most steps of a batch: putting each on disk by itself would take far longer than the filing.
+#: Most steps in a batch: flushing each separately would take far longer than the filing.
 BATCH_FILES = 4096
-#: Most bytes of a batch that may have to be copied, so that a bar moves, and a stop comes soon.
+#: Most bytes that a batch copies, so that the bar moves and an interrupt takes effect soon.
 BATCH_BYTES = 1 << 26
-#: Most folders of a batch: each is held open, and some systems let a process open 256 files.
+#: Most folders in a batch: each is held open, and some systems limit a process to 256 open files.
 BATCH_FOLDERS = 64
 
 OWN = f"{FOLDER_NAME} and {PARTIAL_NAME} are dogsort's own and cannot be filed"
@@ -38,16 +38,16 @@ STRANGE = "it filed photos from outside this folder, and this user did not begin
 
 @contextmanager
 def at_work(folder: str, trusted: Run | None = None) -> Iterator[tuple[Journal, list[str]]]:
-    """Keep others out of a folder, and finish what runs or undos in it were cut off in.
+    """Lock a folder, and recover interrupted runs and undos in it.
 
-    On an error or a Ctrl-C, the batch that was begun is finished, too.
+    On an error or Ctrl-C, the current batch is finished, too.
 
     Args:
-        folder: to be filed into, or undone; it is made if it is not there.
-        trusted: a run that is finished even if it is somebody else's, for the user said so.
+        folder: the folder to file into or undo in; created if missing.
+        trusted: somebody else's run that the user has agreed to recover.
 
     Yields:
-        Its journal, and what there is to say of runs that were cut off.
+        Its journal, and messages about interrupted runs.
 
     Raises:
         FilingError: if another dogsort is at work there, or the journal cannot be read or written.
@@ -58,9 +58,9 @@ def at_work(folder: str, trusted: Run | None = None) -> Iterator[tuple[Journal, 
         except DiskFailed:
             raise
         except BaseException:
-            with suppress(FilingError):  # what came first is what is told
+            with suppress(FilingError):  # report the first error
                 _recover(journal, trusted)
-            raise  # the run has not ended: the next one goes on with it
+            raise  # the run is unfinished, so the next one continues it
         for run in journal.runs():
             if run.stopped:
                 journal.mark(run._replace(state="filed"))
@@ -69,14 +69,13 @@ def at_work(folder: str, trusted: Run | None = None) -> Iterator[tuple[Journal, 
 def carry_out(
     filings: Iterable[Filing], action: Action, journal: Journal
 ) -> Iterator[tuple[Filing, FilingError | None]]:
-    """File photos, in a folder that ``at_work`` keeps for us; goes on with a run that was killed.
+    """File photos into a folder locked by ``at_work``, or continue a killed run.
 
     Yields:
-        Each filing once it is on disk, or with the reason why it could not be done: the photo is
-        then where it was.
+        Each filing once it is on disk, with an error if it failed: the photo is then where it was.
 
     Raises:
-        FilingError: if the journal cannot be written, or a disk fails; nothing more is filed then.
+        FilingError: if the journal cannot be written, or a disk fails; filing then stops.
     """
     run = journal.begin(action)
     batch = _Batch(action)
@@ -84,7 +83,7 @@ def carry_out(
     unfiled: set[str] = set()
     folders = cache(partial(_real_folder, journal.below))
     for filing in filings:
-        # What belongs to a photo goes in the same batch, or a kill in between would part them.
+        # Sidecars go in the batch of their photo, or a kill could separate them.
         if batch.is_full and filing.photo is None:
             yield from zip(planned, _file(batch.steps, journal, run), strict=True)
             batch, planned = _Batch(action), []
@@ -102,16 +101,16 @@ def carry_out(
 
 
 def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | None]]:
-    """Undo a run, the newest step first, in a folder that ``at_work`` keeps for us.
+    """Undo a run, newest step first, in a folder locked by ``at_work``.
 
-    What was done since is respected: a file that is not the one that was filed stays, nothing is
-    overwritten, and a copy whose original is gone is kept. It may be stopped and begun again.
+    It respects later changes: a file that is not the one filed stays, nothing is overwritten, and a
+    copy whose original is gone is kept. It can be interrupted and continued.
 
     Yields:
-        Each step once it is undone, or with the reason why not.
+        Each step once it is undone, with an error if it failed.
 
     Raises:
-        FilingError: if the journal cannot be written, or a disk fails; nothing more is undone then.
+        FilingError: if the journal cannot be written, or a disk fails; undoing then stops.
     """
     run = run._replace(state="undoing")
     left = journal.steps(run, "planned")
@@ -131,7 +130,7 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
             missing += [step] * isinstance(error, Missing)
             left += [step] * (error is not None and not isinstance(error, Lost))
             yield step, error
-    # If a later run has them, or it is as if a disk were not there, they may be there next time.
+    # If a later run moved them, or a disk seems to be missing, they may be there next time.
     later = [step for step in missing if not back or journal.moved_from(step.target)]
     if later:
         journal.mark(run, others=[(step, "done") for step in later])
@@ -142,13 +141,13 @@ def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | N
 
 
 class _Batch:
-    """Steps that go together, and whether there are enough."""
+    """Steps that go together, and whether the batch is full."""
 
     def __init__(self, action: Action) -> None:
         self.steps: list[Step] = []
         self._action = action
         self._bytes = 0
-        self._devices: dict[str, int] = {}  # what the folders to be opened are, or will be, on
+        self._devices: dict[str, int] = {}  # by folder, existing or planned
 
     @property
     def is_full(self) -> bool:
@@ -167,7 +166,7 @@ class _Batch:
             self._bytes += step.size
 
     def _look(self, folder: str) -> None:
-        """Look at a folder, or the innermost around it that is there: the others are made."""
+        """Find the device of a folder, from its innermost existing parent if it is missing."""
         paths = [folder]
         while not os.path.lexists(paths[-1]) and os.path.dirname(paths[-1]) != paths[-1]:
             paths.append(os.path.dirname(paths[-1]))
@@ -178,11 +177,11 @@ class _Batch:
 
 
 def _step_of(filing: Filing, action: Action, folders: Callable[[str, bool], str]) -> Step:
-    """Make the step of a filing.
+    """Make the step for a filing.
 
     Raises:
-        FilingError: as ``_real_folder`` does, or if it is no file or one of our own.
-        OSError: if it cannot be looked at.
+        FilingError: as ``_real_folder`` does, or if it is not a file, or is dogsort's own.
+        OSError: if the file cannot be accessed.
     """
     place, folder = folders(filing.place, False), folders(filing.folder, True)
     if filing.name.casefold() in (FOLDER_NAME, PARTIAL_NAME):
@@ -197,11 +196,11 @@ def _step_of(filing: Filing, action: Action, folders: Callable[[str, bool], str]
 
 
 def _real_folder(below: str, folder: str, receives: bool) -> str:
-    """Return a folder without links.
+    """Return a folder's real path.
 
     Raises:
-        FilingError: if it is to receive files, but leads out of the folder filed into; or is our
-            own.
+        FilingError: if it is to receive files but leads out of the folder filed into, or if it is
+            dogsort's own.
     """
     real = os.path.realpath(folder or os.curdir)
     if receives and not real.startswith(below):
@@ -212,7 +211,7 @@ def _real_folder(below: str, folder: str, receives: bool) -> str:
 
 
 def _file(steps: Sequence[Step], journal: Journal, run: Run) -> Iterator[FilingError | None]:
-    """Put on disk what is about to be done, and do it."""
+    """Record steps in the journal, and take them."""
     new: dict[str, None] = {}
     for folder in {step.folder: None for step in steps}:
         outer = folder
@@ -226,7 +225,7 @@ def _file(steps: Sequence[Step], journal: Journal, run: Run) -> Iterator[FilingE
 def _take(
     steps: Sequence[Step], journal: Journal, run: Run, way: Way, again: bool
 ) -> list[tuple[Step, FilingError | None]]:
-    """Take the steps of a batch, and mark what became of each."""
+    """Take the steps of a batch, and mark their outcomes."""
     errors: list[FilingError | None] = []
     extras: dict[int, Extra] = {}
     photo_error: FilingError | None = None
@@ -236,7 +235,7 @@ def _take(
         for index, step in enumerate(steps):
             error = None
             try:
-                # What went before a kill is taken all the same, or undo would not know of it.
+                # A sidecar that went before a kill is taken anyway, or undo would not know of it.
                 went = again and os.path.lexists(step.target)
                 if way == "there" and step.sidecar and photo_error is not None and not went:
                     raise type(photo_error)("its photo was not filed")
@@ -264,10 +263,10 @@ def _take(
 def _delete(
     extras: Mapping[int, Extra], steps: Sequence[Step], errors: list[FilingError | None], way: Way
 ) -> None:
-    """Delete what has two names, and note the errors: then it keeps both, or only the old one."""
+    """Delete one of two names of each file; note errors: it then keeps both, or the old one."""
     photo_error: FilingError | None = None
     for index, step in enumerate(steps):
-        # If a disk does not answer, the photo still goes there.
+        # If a disk does not answer, the photo still counts as filed.
         was_filed = photo_error is None or isinstance(photo_error, FolderGone)
         stays = way == "there" and step.sidecar and not was_filed
         try:
@@ -284,12 +283,12 @@ def _delete(
 def _state_after(way: Way, begun: bool, error: FilingError) -> State | None:
     if way == "back":
         return "lost" if isinstance(error, Lost) else "done"
-    # Until its disk is there.
+    # It stays planned until its disk is back.
     return "planned" if begun and isinstance(error, FolderGone) else None
 
 
 def _recover(journal: Journal, trusted: Run | None) -> list[str]:
-    """Finish the batches that were cut off; return what there is to say of it."""
+    """Finish interrupted batches; return messages about them."""
     said = []
     for run in journal.cut_off():
         planned, returning = journal.steps(run, "planned")[::-1], journal.steps(run, "returning")
@@ -307,14 +306,14 @@ def _recover(journal: Journal, trusted: Run | None) -> list[str]:
 
 
 def _drop_partials(steps: Sequence[Step], way: Way, folders: Folders) -> None:
-    """Delete the unfinished copies that were cut off."""
+    """Delete unfinished copies."""
     for path in {step.folder if way == "there" else step.place for step in steps}:
         with suppress(FilingError, OSError):
             drop_partial(folders.open(path, receives=True))
 
 
 def _remove_folders(journal: Journal, run: Run) -> None:
-    """Remove the folders that a run made, where nobody uses them."""
+    """Remove the folders that a run made, if they are empty."""
     made = journal.new_folders(run)
     for first in range(0, len(made), BATCH_FOLDERS):
         with closing(Folders(journal.folder)) as folders:

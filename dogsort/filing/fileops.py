@@ -1,7 +1,7 @@
-"""Operations on single files: rename, copy, link, delete, and never onto another file.
+"""Operations on single files: rename, copy, link and delete, never onto another file.
 
-A folder is held open while files in it change, so that nothing lands elsewhere when its name
-becomes a link in the meantime.
+A folder is held open while files in it change, so that nothing lands elsewhere if its name becomes
+a link in the meantime.
 """
 
 from __future__ import annotations
@@ -36,40 +36,40 @@ __all__ = [
     "unlink",
 ]
 
-#: What a copy is called until it is whole, in the folder of its target. Short, so that it fits
-#: wherever the photo's own name does; the same for all, so that what a killed run left is found.
+#: The name of a copy, in the folder of its target, until it is complete. It is short, to fit
+#: wherever the photo's name does, and always the same, to find the remains of a killed run.
 PARTIAL_NAME = ".dogsort.partial"
 
 BLOCK = 1 << 20  # bytes copied and compared at a time
 
-#: How file systems say that they have no rename of this kind, or no hard links.
+#: Errors of file systems without this kind of rename, or without hard links.
 UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EMLINK}
 
-#: How they say that they cannot put a folder on disk by itself; other errors are real ones.
+#: Errors of file systems that cannot flush a folder by itself; others are real failures.
 UNSYNCED = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 
-#: Not waiting, since a named pipe would let us wait for ever.
+#: Non-blocking, because opening a named pipe could wait for ever.
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 HAS_DESCRIPTORS = os.name != "nt"
 
 
 class FolderGone(FilingError):
-    """A folder is not where it was, or cannot be opened; it may be on a disk that is not there."""
+    """A folder has moved or cannot be opened; perhaps its disk is not connected."""
 
 
 class Folder:
-    """A folder, held open.
+    """An open folder.
 
     Args:
-        path: absolute.
+        path: absolute path.
 
     Attributes:
-        path: likewise.
+        path: absolute path.
         identity: device and inode.
 
     Raises:
-        FolderGone: if the path leads through a link, or to no folder that can be opened.
+        FolderGone: if the path goes through a link, or the folder cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
@@ -82,22 +82,22 @@ class Folder:
         except OSError as error:
             raise FolderGone(f"{path}: {error.strerror}") from error
         self.identity = status.st_dev, status.st_ino
-        # Asked once it is open, or it might become a link in between.
+        # Check once it is open, or it might become a link in between.
         if os.path.realpath(path) != path:
             self.close()
             raise FolderGone(f"{path} leads elsewhere now")
 
     def check(self) -> None:
-        """Raise FolderGone if the path leads elsewhere by now."""
+        """Raise FolderGone if the path now leads elsewhere."""
         try:
-            status = os.lstat(self.path)  # a link to where it was moved is not it
+            status = os.lstat(self.path)  # a link to the moved folder does not count
         except OSError as error:
             raise FolderGone(f"{self.path}: {error.strerror}") from error
         if (status.st_dev, status.st_ino) != self.identity:
             raise FolderGone(f"{self.path} leads elsewhere now")
 
     def sync(self) -> None:
-        """Put the names in it on disk.
+        """Flush the names in it to disk.
 
         Raises:
             OSError: if the disk fails.
@@ -110,41 +110,41 @@ class Folder:
                     raise
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         if self.descriptor is not None:
             os.close(self.descriptor)
 
 
 class Place(NamedTuple):
-    """A name in a folder, whether there is a file or not."""
+    """A name in a folder, whether it exists or not."""
 
     folder: Folder
     name: str
 
     @property
     def path(self) -> str:
-        """The absolute path, for people and for what does not know descriptors."""
+        """The absolute path, for messages and for functions without ``dir_fd``."""
         return os.path.join(self.folder.path, self.name)
 
     @property
     def entry(self) -> str:
-        """What names it to a function that is also given ``descriptor``."""
+        """Its name for functions that also get ``descriptor``."""
         return self.path if self.folder.descriptor is None else self.name
 
     @property
     def descriptor(self) -> int | None:
-        """What the functions of ``os`` take as ``dir_fd``."""
+        """The folder's descriptor, for ``dir_fd``."""
         return self.folder.descriptor
 
 
 def status_of(place: Place, follow: bool = False) -> os.stat_result | None:
-    """Return the status of what has a name, itself or with ``follow`` what it leads to.
+    """Return the status of a file or link; with ``follow``, of the link's target.
 
     Returns:
-        None if nothing has that name.
+        None if it does not exist.
 
     Raises:
-        OSError: if that cannot be told.
+        OSError: if it cannot be accessed.
     """
     try:
         return os.stat(place.entry, dir_fd=place.descriptor, follow_symlinks=follow)
@@ -158,11 +158,11 @@ def unlink(place: Place) -> None:
 
 
 def rename(source: Place, target: Place) -> None:
-    """Give a file another name on its file system, which nothing has yet.
+    """Rename a file within its file system, without replacing anything.
 
     Raises:
-        FileExistsError: if something has it.
-        OSError: if that is not possible; EXDEV means that the target is on another file system.
+        FileExistsError: if the target exists.
+        OSError: if it is not possible; EXDEV means that the target is on another file system.
     """
     try:
         _system_rename()(source, target)
@@ -181,13 +181,13 @@ def rename(source: Place, target: Place) -> None:
         try:
             unlink(source)
         except OSError:
-            if status_of(source) is not None:  # else it went, and only a server's answer was lost
+            if status_of(source) is not None:  # else it was deleted, and only the reply was lost
                 unlink(target)
                 raise
 
 
 def _rename_onto_placeholder(source: Place, target: Place) -> None:
-    """Create an empty file where nothing was, and rename onto it."""
+    """Create an empty file under a free name, and rename onto it."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
     os.close(os.open(target.entry, flags, 0o600, dir_fd=target.descriptor))
     try:
@@ -195,13 +195,13 @@ def _rename_onto_placeholder(source: Place, target: Place) -> None:
     except OSError:
         status = status_of(target)
         if status_of(source) is None and status is not None and status.st_size > 0:
-            return  # it went, and only a server's answer was lost
+            return  # it was renamed, and only the server's reply was lost
         unlink(target)
         raise
 
 
 def replace(source: Place, target: Place) -> None:
-    """Rename a file onto another one, which must be a placeholder of ours."""
+    """Rename a file onto another, which must be our placeholder."""
     os.replace(
         *(source.entry, target.entry), src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor
     )
@@ -229,7 +229,7 @@ def _system_rename() -> Callable[[Place, Place], None]:
 
 
 def _plain_rename(source: Place, target: Place) -> None:
-    os.rename(source.path, target.path)  # which refuses to replace on Windows
+    os.rename(source.path, target.path)  # refuses to replace on Windows
 
 
 def _no_rename(source: Place, target: Place) -> None:
@@ -237,7 +237,7 @@ def _no_rename(source: Place, target: Place) -> None:
 
 
 def hardlink(source: Place, target: Place, follow: bool = True) -> None:
-    """Make a hard link, with ``follow`` to what the source leads to if it is a link itself."""
+    """Make a hard link; with ``follow``, to the target of the source if that is a link."""
     os.link(
         *(os.path.realpath(source.path) if follow else source.entry, target.entry),
         src_dir_fd=None if follow else source.descriptor,
@@ -247,22 +247,22 @@ def hardlink(source: Place, target: Place, follow: bool = True) -> None:
 
 
 def symlink(source: Place, target: Place) -> None:
-    """Make a relative symbolic link to what the source is, or leads to."""
+    """Make a relative symbolic link to the source's real path."""
     leads = os.path.relpath(os.path.realpath(source.path), target.folder.path)
     os.symlink(leads, target.entry, dir_fd=target.descriptor)
 
 
 def copy(source: Place, target: Place, mtime: int | None = None, mode: int | None = None) -> None:
-    """Copy a file under a temporary name, flush, compare, and only then give it the target's name.
+    """Copy a file under a temporary name, flush, compare, and only then rename it to the target.
 
     Args:
         source: a file, or a link to one.
-        target: a name that nothing has.
-        mtime: the time that the copy gets, in ns since 1970; None for the source's.
-        mode: the permissions that it gets; None for the source's.
+        target: a free name.
+        mtime: the time of the copy, in ns since 1970; None for the source's.
+        mode: the permissions of the copy; None for the source's.
 
     Raises:
-        FileExistsError: if something has the target's name.
+        FileExistsError: if the target exists.
         OSError: if it cannot be copied.
         FilingError: if the copy differs, an unfinished copy is in the way, or the name is not
             possible there.
@@ -301,9 +301,9 @@ def _give_name(partial: Place, target: Place) -> None:
 def _keep_attributes(
     source: Place, target: Place, status: os.stat_result, mtime: int | None, mode: int | None
 ) -> None:
-    """Give a copy what its original has; what its disk cannot keep is let go."""
+    """Copy the attributes of the original, as far as the disk can store them."""
     if hasattr(os, "chown"):
-        with suppress(OSError):  # which only an administrator may
+        with suppress(OSError):  # only an administrator may
             os.chown(target.entry, status.st_uid, status.st_gid, dir_fd=target.descriptor)
     with suppress(OSError):
         shutil.copystat(source.path, target.path)
@@ -322,10 +322,10 @@ def drop_partial(folder: Folder) -> None:
 
 
 def is_same_bytes(first: Place, second: Place) -> bool:
-    """Tell whether two files hold the same; links are followed.
+    """Tell whether two files have the same content; links are followed.
 
     Raises:
-        OSError: if one cannot be read, or is no file.
+        OSError: if one cannot be read, or is not a file.
     """
     with _open(first, READ_FLAGS, "rb") as one, _open(second, READ_FLAGS, "rb") as two:
         if os.fstat(one.fileno()).st_size != os.fstat(two.fileno()).st_size:
@@ -339,7 +339,7 @@ def is_same_bytes(first: Place, second: Place) -> bool:
 
 
 def leads_to(link: Place, other: Place) -> bool:
-    """Tell whether a name is a symbolic link that leads where another one does."""
+    """Tell whether a name is a symbolic link with the same real path as another name."""
     return os.path.islink(link.path) and os.path.realpath(link.path) == os.path.realpath(other.path)
 
 

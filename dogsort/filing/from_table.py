@@ -1,4 +1,4 @@
-"""Rows of a table -> the photos that can be filed by it, and those that cannot."""
+"""Rows of a table -> photos that can be filed by it, and failures."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MOVED = "moved by an earlier run"
 
 
 def check_below(rows: Iterable[Row], folder: str) -> None:
-    """Refuse a table that names what lies outside of a folder: it may come from anybody.
+    """Refuse a table with paths outside a folder, because it may come from anybody.
 
-    Likewise one that names a photo twice, or what lies in a folder of journals.
+    A table that names a photo twice, or a file in a journal's folder, is refused, too.
 
     Raises:
-        FilingError: naming the row.
+        FilingError: with the row.
     """
     resolved = cache(os.path.realpath)
     below = os.path.join(resolved(folder), "")
@@ -56,12 +56,12 @@ def check_below(rows: Iterable[Row], folder: str) -> None:
 
 
 class Walked(NamedTuple):
-    """Rows of a table as a scan would have found them.
+    """The rows of a table that a scan would find, and the folders it would skip.
 
     Attributes:
-        rows: of photos.
-        passed_over: folders with rows that earlier runs filed into.
-        program_folders: folders with rows that belong to programs.
+        rows: the rows of photos.
+        passed_over: folders in the table that earlier runs filed into.
+        program_folders: folders in the table that belong to programs.
     """
 
     rows: list[Row]
@@ -70,13 +70,13 @@ class Walked(NamedTuple):
 
 
 def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
-    """Leave out the rows that a scan would not have found: somebody may have sorted there by hand.
+    """Drop rows that a scan would skip, because somebody may have sorted those folders by hand.
 
     A row that a person corrected counts in any folder that was filed into.
 
     Args:
-        rows: of the table.
-        roots: the folders to be walked; a row below none of them was named by itself.
+        rows: the rows of the table.
+        roots: the folders walked; a row below none of them was named by itself.
 
     Raises:
         FilingError: if a journal cannot be read.
@@ -86,7 +86,7 @@ def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
 
     @cache
     def left_out(place: str) -> tuple[str, bool] | None:
-        """Return the outermost folder around a row that is left out, and if it is a program's."""
+        """Return the outermost skipped folder around a row, and whether it is a program's."""
         inner_first, here = [], os.path.realpath(place or os.curdir)
         while here not in starts:
             if here == os.path.dirname(here):
@@ -121,19 +121,18 @@ def photos_of(
     classified: Callable[[str], str | None],
     moved: Callable[[str], tuple[Label, int] | None],
 ) -> Iterator[tuple[str, Label | None] | Failure]:
-    """Look what became of the photos in rows.
+    """Check whether the photos in rows are still there and unchanged.
 
     Args:
-        rows: of the table.
-        labels: those that are filed.
-        classified: tells, of a path, the stamp that its photo had when it was classified; None if
-            that is not known.
-        moved: tells, of an absolute path without links, how an earlier run moved a photo away.
+        rows: the rows of the table.
+        labels: the labels to be filed.
+        classified: returns the stamp that a path had when it was classified; None if unknown.
+        moved: returns how an earlier run moved a photo away from a real path; None if it did not.
 
     Yields:
-        A Failure for a photo that was to be filed and cannot be, or was already. Path and label of
-        all that are there, for what belongs to several photos asks for each; None for one that has
-        changed.
+        A Failure for each photo to be filed that cannot be, or already was. Path and label of each
+        photo that is there, filed or not, because photos may share a sidecar; the label is None if
+        the photo has changed.
     """
     resolved = cache(os.path.realpath)
     for row in rows:

@@ -1,10 +1,10 @@
-"""What is filed, written down before it is done: one SQLite file for all runs into a folder.
+"""The journal records steps before they are taken: one SQLite file for all runs into a folder.
 
-It lies in ``.dogsort`` in the folder filed into. A run's steps stand in it as ``planned`` before
-the first of them is taken, and as ``done`` once the folders that they changed are on disk; of an
-undo, as ``returning`` and ``undone``. Whatever stands there as planned or returning was cut off.
+It is in ``.dogsort`` in the folder filed into. Steps are ``planned`` before the first of them is
+taken, and ``done`` once the folders that they changed are on disk; in an undo, ``returning`` and
+``undone``. Steps found as planned or returning were interrupted.
 
-A journal may come with a folder that somebody else made, so what is read is checked.
+A journal may come with a folder that somebody else made, so everything read is checked.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from dogsort.records import LABELS, Label
 
 __all__ = ["FILE_NAME", "FOLDER_NAME", "Journal", "Run", "State", "Step", "filed_into", "reading"]
 
-#: Where the journal lies, in the folder that is filed into. Hidden: scans pass over it.
+#: The journal's folder, in the folder filed into. It is hidden, so scans skip it.
 FOLDER_NAME = ".dogsort"
 FILE_NAME = "journal.db"
 
-FORMAT_VERSION = 2  # kept in the file
+FORMAT_VERSION = 2  # stored in the file
 
-#: ``lost`` can never be put back, for it was changed or deleted since.
+#: A ``lost`` file can never be put back, because it has changed or gone.
 State: TypeAlias = Literal["planned", "done", "returning", "undone", "lost"]
 
 #: ``filing`` and ``undoing`` stay with a run that was killed.
@@ -39,8 +39,8 @@ RunState: TypeAlias = Literal["filing", "filed", "undoing", "undone"]
 
 STATES, RUN_STATES, ACTIONS = get_args(State), get_args(RunState), get_args(Action)
 
-# Folders are relative where they lie below the folder filed into, with slashes. They and names are
-# bytes, for they need not be UTF-8. Times are digits, for after 2262 they need more than 64 bits.
+# Folders below the folder filed into are relative, with slashes. They and names are bytes, because
+# they may not be UTF-8. Times are text, because after 2262 they need more than 64 bits.
 SCHEMA = (
     "CREATE TABLE runs (run INTEGER PRIMARY KEY, token TEXT, started TEXT, action TEXT,"
     " state TEXT)",
@@ -54,31 +54,31 @@ SCHEMA = (
 
 NO_NAMES = ("", os.curdir, os.pardir, FOLDER_NAME)
 
-MOST = 1 << 62  # numbers of runs, and of steps, are below it
+MOST = 1 << 62  # the numbers of runs and steps are below this
 
-LATEST = 1 << 90  # ns since 1970, about: systems keep seconds in 64 bits at most
+LATEST = 1 << 90  # roughly the largest time, in ns: systems store seconds in at most 64 bits
 
-#: How what is left of a write to several databases ends.
+#: The end of SQLite's rollback journal if a write changed several databases.
 SEVERAL = bytes.fromhex("d9d505f920a163d7")
 
-BUSY_SECONDS = 10  # a reader waits so long for the end of a write, which takes far less
+BUSY_SECONDS = 10  # how long a reader waits for a write, which takes far less
 
 
 class Step(NamedTuple):
-    """One file's filing. Names and folders are kept apart: there are many files, few folders.
+    """The filing of one file. Names and folders are separate, as many files share few folders.
 
     Attributes:
-        number: its place in the journal; 0 before it has one.
+        number: its number in the journal; 0 before it has one.
         place: the folder it was in, absolute.
         name: its name there.
-        folder: the folder it went to, absolute, below the folder filed into or that itself.
+        folder: the folder it went to, absolute: the folder filed into, or one below it.
         new_name: its name there.
-        label: why.
+        label: the label it was filed under.
         sidecar: whether it went with a photo.
-        size: of the file, in bytes.
-        mtime: when it was last changed, in ns since 1970; below 0 before that.
+        size: its size in bytes.
+        mtime: its modification time, in ns since 1970; negative before that.
         mode: its permissions.
-        state: what became of it.
+        state: its state.
     """
 
     number: int
@@ -95,12 +95,12 @@ class Step(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Where it was, absolute."""
+        """Its original path, absolute."""
         return os.path.join(self.place, self.name)
 
     @property
     def target(self) -> str:
-        """Where it went, absolute."""
+        """Its new path, absolute."""
         return os.path.join(self.folder, self.new_name)
 
 
@@ -109,10 +109,10 @@ class Run(NamedTuple):
 
     Attributes:
         number: counted from 1 in each folder.
-        token: what only this run has.
-        started: when, as ISO 8601 with the offset from UTC.
-        action: what was done with photos.
-        state: what became of it.
+        token: unique to this run.
+        started: when it began, in ISO 8601 with the offset from UTC.
+        action: what it did with photos.
+        state: its state.
     """
 
     number: int
@@ -123,7 +123,7 @@ class Run(NamedTuple):
 
     @property
     def stopped(self) -> bool:
-        """Whether it, or undoing it, was killed, or is still going on."""
+        """Whether it, or its undo, was interrupted or is still running."""
         return self.state in ("filing", "undoing")
 
 
@@ -132,21 +132,21 @@ class Journal:
 
     Args:
         folder: the folder filed into.
-        create: whether to make the file if there is none.
+        create: whether to create the file if missing.
 
     Attributes:
-        folder: absolute, without links.
-        below: what paths below it begin with.
-        path: of the file.
+        folder: the folder's real path.
+        below: the prefix of paths below it.
+        path: the file.
 
     Raises:
-        FilingError: if it cannot be read or written, is damaged, or of another dogsort.
+        FilingError: if it cannot be read or written, is damaged, or was made by another version.
     """
 
     def __init__(self, folder: str, create: bool = False) -> None:
         self.folder = os.path.realpath(folder)
         self.below = os.path.join(self.folder, "")
-        self._numbers: dict[str, int] = {}  # of folders, by path
+        self._numbers: dict[str, int] = {}  # numbers of folders, by path
         self._paths: dict[int, str] = {}
         self.path = Path(self.folder, FOLDER_NAME, FILE_NAME)
         self._check_files()
@@ -157,11 +157,11 @@ class Journal:
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
             )
-            self._database.execute("PRAGMA trusted_schema = OFF")  # it may be somebody else's
+            self._database.execute("PRAGMA trusted_schema = OFF")  # it may come from somebody else
             self._database.execute("PRAGMA journal_mode = TRUNCATE")
-            self._database.execute("PRAGMA synchronous = FULL")  # what is written is on disk
+            self._database.execute("PRAGMA synchronous = FULL")  # flush every write to disk
             version = self._rows("PRAGMA user_version")[0][0]
-            if version == 0 and not self._schema():  # new, or killed before it was made
+            if version == 0 and not self._schema():  # new, or killed while it was made
                 with self._writing():
                     for statement in SCHEMA:
                         self._database.execute(statement)
@@ -170,7 +170,7 @@ class Journal:
                 raise ValueError("it was made by another version of dogsort")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def runs(self) -> list[Run]:
@@ -180,9 +180,9 @@ class Journal:
             return [_run_of(*row) for row in rows]
 
     def begin(self, action: Action) -> Run:
-        """Return the run to file by, which ``plan`` writes down: the last one, if it was stopped.
+        """Return a new run, or the last one if it was interrupted; ``plan`` records it.
 
-        That of a stranger is none to go on with: what it did would be taken for this user's own.
+        A stranger's run is never continued, or its steps would count as this user's own.
         """
         runs = self.runs()
         last = runs[-1] if runs else None
@@ -193,20 +193,20 @@ class Journal:
         return Run(number, secrets.token_hex(16), started, action, "filing")
 
     def plan(self, run: Run, steps: Sequence[Step], new: Iterable[str]) -> list[Step]:
-        """Put on disk what is about to be done; return the steps with their numbers.
+        """Record steps on disk before they are taken; return them with their numbers.
 
-        With its first steps, a run is written down; the steps of those undone are then forgotten.
+        The first steps of a run also record the run, and delete the steps of runs that are undone.
 
         Args:
-            run: whose steps they are.
-            steps: to be taken.
+            run: the run.
+            steps: its next steps.
             new: folders about to be made.
         """
         if self._reaches_out(run, steps):
             remember_own(run.token, self.folder)
         with self._errors(), self._writing() as database:
             if not self._rows("SELECT 1 FROM runs WHERE run = ?", run.number):
-                # Also those of no run, which are a stranger's: they would become this one's.
+                # Also delete steps of no run, from a stranger: they would become this run's.
                 forgotten = "WHERE run NOT IN (SELECT run FROM runs WHERE state != 'undone')"
                 for table in ("steps", "made"):
                     database.execute(f"DELETE FROM {table} {forgotten}")  # noqa: S608
@@ -243,14 +243,14 @@ class Journal:
         after: State = "done",
         others: Iterable[tuple[Step, State | None]] = (),
     ) -> None:
-        """Put on disk what became of a run, and of a batch of its steps.
+        """Record on disk the state of a run, and of a batch of its steps.
 
         Args:
-            run: with its state as it is now.
-            steps: all that it has in the state ``before``, from the first to the last of them.
-            before: what they are.
-            after: what they become.
-            others: those of them that become something else; None forgets one.
+            run: the run with its new state.
+            steps: all its steps in the state ``before``, between the first and the last of them.
+            before: their old state.
+            after: their new state.
+            others: steps with a different new state; None deletes a step.
         """
         numbers = [step.number for step in steps]
         query = "UPDATE steps SET state = ? WHERE run = ? AND step BETWEEN ? AND ? AND state = ?"
@@ -265,13 +265,13 @@ class Journal:
                     database.execute("DELETE FROM steps WHERE step = ?", (step.number,))
 
     def steps(self, run: Run, *states: State, most: int = -1, before: int = MOST) -> list[Step]:
-        """Return steps of a run, the newest first.
+        """Return steps of a run, newest first.
 
         Args:
-            run: whose steps.
-            states: only such as are in one of these; none means all.
-            most: how many at most; -1 for all.
-            before: only such as have a lower number.
+            run: the run.
+            states: only steps in these states; all if empty.
+            most: the maximum number of steps; -1 for all.
+            before: only steps with a lower number.
         """
         states = states or STATES
         query = (
@@ -284,7 +284,7 @@ class Journal:
             return [self._step(*row) for row in rows]
 
     def moved_from(self, source: str) -> tuple[Label, int] | None:
-        """Return label and size of a file that was moved away from a path, absolute; or None."""
+        """Return the label and size of a file that was moved from an absolute path; or None."""
         query = (
             "SELECT folder, new_name, label, size, state FROM steps"
             " WHERE place = (SELECT folder FROM folders WHERE path = ?) AND name = ?"
@@ -302,7 +302,7 @@ class Journal:
         return None
 
     def cut_off(self) -> list[Run]:
-        """Return the runs that were stopped, or have a batch that is not finished."""
+        """Return the runs that were interrupted, or have an unfinished batch."""
         query = "SELECT DISTINCT run FROM steps WHERE state IN ('planned', 'returning')"
         with self._errors():
             numbers = {number for (number,) in self._rows(query)}
@@ -318,7 +318,7 @@ class Journal:
             }
 
     def folders(self) -> list[str]:
-        """Return the folders that runs, but for those undone, filed into: sorted, absolute."""
+        """Return the folders that runs filed into, except undone runs: sorted, absolute."""
         query = (
             "SELECT DISTINCT folder FROM steps"
             " WHERE run IN (SELECT run FROM runs WHERE state != 'undone')"
@@ -327,7 +327,7 @@ class Journal:
             return sorted(self._path(folder, inside=True) for (folder,) in self._rows(query))
 
     def new_folders(self, run: Run) -> list[str]:
-        """Return the folders that a run, or one that is undone, made: inner ones first."""
+        """Return the folders that a run, or undone runs, made: inner ones first."""
         query = (
             "SELECT DISTINCT folder FROM made WHERE run = ?"
             " OR run IN (SELECT run FROM runs WHERE state = 'undone')"
@@ -337,11 +337,11 @@ class Journal:
         return sorted(made, key=len, reverse=True)
 
     def is_trusted(self, run: Run) -> bool:
-        """Tell whether all that a run filed lay below its folder, or the run is this user's own.
+        """Tell whether all files of a run came from its folder, or this user began the run.
 
-        If it was cut off, what a link leads to that it may copy must lie there, too.
+        In an interrupted run, links that it may still copy must lead there, too.
         """
-        # What an index says may differ from what is read of the steps later.
+        # In a forged journal, an index may differ from the steps that are read later.
         query = "SELECT DISTINCT place FROM steps NOT INDEXED WHERE run = ?"
         with self._errors():
             places = [self._path(place) for (place,) in self._rows(query, run.number)]
@@ -351,7 +351,7 @@ class Journal:
         return is_own(run.token, self.folder)
 
     def _reaches_out(self, run: Run, steps: Iterable[Step]) -> bool:
-        """Tell whether a source lies outside the folder, or, if it is copied, leads there."""
+        """Tell whether a source is outside the folder, or for copies and links, leads outside."""
         if run.action == "move":
             places = {step.place for step in steps}
         else:
@@ -382,12 +382,12 @@ class Journal:
         )
 
     def _number_of(self, folder: str) -> int:
-        """Return the number of a folder, written down if it has none."""
+        """Return the number of a folder, recorded if new."""
         if folder not in self._numbers:
             blob = self._blob(folder)
             self._database.execute("INSERT OR IGNORE INTO folders (path) VALUES (?)", (blob,))
             number = self._rows("SELECT folder FROM folders WHERE path = ?", blob)[0][0]
-            if self._path(number) != folder:  # it is found by an index, and read by its number
+            if self._path(number) != folder:  # a forged index may lead to another row
                 raise ValueError(f"{folder} has the number of another folder")
             self._numbers[folder] = number
         return self._numbers[folder]
@@ -397,11 +397,11 @@ class Journal:
         return os.fsencode(short.replace(os.sep, "/"))
 
     def _path(self, number: Any, inside: bool = False) -> str:
-        """Return the path of a folder, absolute.
+        """Return the absolute path of a folder.
 
         Raises:
-            ValueError: if it does not say plainly where it leads, leads to our own, or, though it
-                should be ``inside``, out of the folder filed into.
+            ValueError: if it is not normalised, is dogsort's own, or should be ``inside`` the
+                folder filed into and is not.
         """
         path = self._paths.get(number)
         if path is None:
@@ -421,9 +421,9 @@ class Journal:
         return path
 
     def _check_files(self) -> None:
-        """Refuse links, and what is left of a write if it names a file: SQLite would delete that.
+        """Refuse links, and a rollback journal that names another file, which SQLite would delete.
 
-        It does so where one write changed several databases, which we never do.
+        Only a write to several databases leaves such a journal, and dogsort never makes one.
         """
         for path in (self.path.parent, self.path):
             if path.is_symlink():
@@ -431,7 +431,7 @@ class Journal:
         rest = self.path.with_name(f"{FILE_NAME}-journal")
         if not os.path.lexists(rest):
             return
-        if rest.is_symlink() or not rest.is_file():  # a pipe would let us wait
+        if rest.is_symlink() or not rest.is_file():  # reading a pipe could wait for ever
             raise FilingError(f"{rest}: not a file, and not made by dogsort; delete it")
         with self._errors():
             if rest.read_bytes().endswith(SEVERAL):
@@ -446,7 +446,7 @@ class Journal:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Write all that is inside, or, on an error or Ctrl-C, nothing."""
+        """Write everything in the block, or on an error or Ctrl-C, nothing."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield self._database
@@ -472,10 +472,10 @@ class Journal:
 
 
 def _checked_name(name: Any) -> str:
-    """Return a file's name.
+    """Return a file name as text.
 
     Raises:
-        ValueError: if it is none, or our own.
+        ValueError: if it is not a file name, or is dogsort's own.
     """
     text = os.fsdecode(name)
     if text in NO_NAMES or os.path.basename(text) != text or type(name) is not bytes or 0 in name:
@@ -498,9 +498,9 @@ def _one_of(values: Sequence[Any], value: Any) -> Any:
 
 @contextmanager
 def reading(folder: str) -> Iterator[Journal | None]:
-    """Open the journal of a folder, if there is one, while others may be at work.
+    """Open the journal of a folder, if there is one, without a lock.
 
-    Cheap for the many folders that have none, so a walk may ask in each.
+    It is cheap for folders without a journal, so a walk can try each.
 
     Raises:
         FilingError: if it cannot be read.
@@ -513,7 +513,7 @@ def reading(folder: str) -> Iterator[Journal | None]:
 
 
 def filed_into(folder: str) -> list[str]:
-    """Return the folders that runs into a folder, but for those undone, filed photos into.
+    """Return the folders that runs into a folder filed photos into, except undone runs.
 
     Raises:
         FilingError: if the journal cannot be read.

@@ -1,4 +1,4 @@
-"""One dogsort at a time files into a folder."""
+"""A lock, so that only one dogsort at a time files into a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK_NAME = "lock"
 
 @contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Keep others out of a folder, which is made if it is not there.
+    """Lock a folder, which is created if missing.
 
     Raises:
         FilingError: if another dogsort is at work in it, or it cannot be written.
@@ -32,7 +32,7 @@ def locked(folder: str) -> Iterator[None]:
     try:
         if not place.is_dir():
             place.mkdir(parents=True, exist_ok=True)
-            # On disk before anything in it counts, with all around it, which may be as new.
+            # Flush its parents before anything in it counts, because they may be new, too.
             for outer in place.parents:
                 with suppress(FolderGone), closing(Folder(str(outer))) as around:
                     around.sync()

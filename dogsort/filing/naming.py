@@ -1,4 +1,4 @@
-"""New names for photos, and for what goes with them: each is given once, and none that is taken."""
+"""New names for photos and their sidecars, so that no name is used twice or already taken."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["Filing", "Namer"]
 
 
 class Filing(NamedTuple):
-    """One file to be filed. Names and folders are kept apart: there are many files, few folders.
+    """One file to be filed. Names and folders are separate, as many files share few folders.
 
     Attributes:
         place: the folder it is in.
         name: its name there.
         folder: the folder it goes to.
-        new_name: its name there, which nothing has yet.
-        label: why.
-        photo: the name of the photo beside it that it goes with; None for a photo.
+        new_name: its name there, which is free.
+        label: the label it is filed under.
+        photo: for a sidecar, the name of its photo in the same folder; None for a photo.
     """
 
     place: str
@@ -41,34 +41,34 @@ class Filing(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Where it is."""
+        """Its path now."""
         return os.path.join(self.place, self.name)
 
     @property
     def target(self) -> str:
-        """Where it goes."""
+        """Its new path."""
         return os.path.join(self.folder, self.new_name)
 
     @property
     def belongs_to(self) -> str | None:
-        """Where the photo is that it goes with; None for a photo."""
+        """For a sidecar, the path of its photo; None for a photo."""
         return None if self.photo is None else os.path.join(self.place, self.photo)
 
 
 class Namer:
-    """Finds names for photos, one group after the other.
+    """Finds names for photos, group by group.
 
     Args:
-        action: what is to be done with photos.
+        action: what to do with photos.
 
     Attributes:
-        already: photos that need no filing, with the name under which they are, or will be, there.
-        conflicts: photos whose name another file has, or that of a file they keep one stem with,
-            with that name.
+        already: photos that need no filing, with the path of the identical file.
+        conflicts: photos that need a new name, with the path that is taken: their own, or that of
+            a file with the same stem.
     """
 
     def __init__(self, action: Action) -> None:
-        # All names without case: some file systems do not tell A.jpg from a.jpg.
+        # All names are case-folded: to some file systems, A.jpg and a.jpg are the same.
         self._taken: dict[str, dict[str, Filing | str]] = {}
         self._rivals: dict[tuple[str, str], _Rivals] = defaultdict(
             partial(_Rivals, are_links=action == "link")
@@ -79,14 +79,14 @@ class Namer:
     def name(
         self, place: str, photos: Sequence[str], folder: str, label: Label, sidecars: Sidecars
     ) -> list[Filing]:
-        """Return the filings of photos that have one stem, and keep one; each before its sidecars.
+        """Return the filings of photos with the same stem, each photo before its sidecars.
 
-        They go from a place, with what belongs to them there, to a folder. All get the first of
-        ``stem``, ``stem (2)``, ``stem (3)``, ... with no name taken. A photo stays if one of them
-        has what it has, and so does what belongs to it.
+        They go from a place to a folder together, and keep a common stem: the first of ``stem``,
+        ``stem (2)``, ``stem (3)``, ... for which all names are free. A photo stays, with its
+        sidecars, if a file with one of these names is identical to it.
 
         Raises:
-            FilingError: if the new folder cannot be looked into.
+            FilingError: if the new folder cannot be listed.
         """
         left = [photo for photo in photos if not self._is_there(place, photo, folder)]
         files = list(sidecars.going_with(left))
@@ -107,8 +107,8 @@ class Namer:
         return filings
 
     def _is_there(self, place: str, photo: str, folder: str) -> bool:
-        """Tell whether a photo is, or will be, under its name or one with a number; note it."""
-        if photo.casefold() not in self._names_in(folder):  # as most are
+        """Tell whether a photo is, or will be, there under its name or a numbered one; note it."""
+        if photo.casefold() not in self._names_in(folder):  # as most photos are
             return False
         path = os.path.join(place, photo)
         name = self._rivals_of(photo, folder).find(path)
@@ -117,7 +117,7 @@ class Namer:
         return name is not None
 
     def _rivals_of(self, photo: str, folder: str) -> _Rivals:
-        """Return what has a photo's name, or that with a number, up to the first number free."""
+        """Return the files with a photo's name, or a numbered one, up to the first free number."""
         rivals = self._rivals[folder, photo.casefold()]
         taken = self._names_in(folder)
         while rival := taken.get(_numbered(photo, rivals.number).casefold()):
@@ -129,13 +129,13 @@ class Namer:
         return rivals
 
     def _names_in(self, folder: str) -> dict[str, Filing | str]:
-        """Return the names taken in a folder: by what is to come there, or what is there."""
+        """Return the names taken in a folder, by planned or existing files."""
         if folder not in self._taken:
             names: list[str] = []
             try:
                 names = os.listdir(folder)
             except OSError as error:
-                # What cannot be made is told of each photo that was to go there.
+                # A folder that cannot be made is reported later, for each photo.
                 if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                     reason = f"cannot be opened: {error.strerror}"
                     raise FilingError(f"{folder}: {reason}") from error
@@ -144,28 +144,28 @@ class Namer:
 
 
 class _Rivals:
-    """Files that have one name but for a number, found again by what they hold, or lead to.
+    """Files whose names differ only by a number, looked up by content, or by link target.
 
-    Each is read once at most, and only if another one has its size: there may be thousands.
+    Each is read at most once, and only if another has the same size, as there may be thousands.
     """
 
     def __init__(self, are_links: bool) -> None:
-        self.number = 1  # the first that is free
+        self.number = 1  # the first free number
         self._are_links = are_links
         self._unread: dict[int | None, list[tuple[str, str]]] = defaultdict(list)  # by size
-        self._names: dict[bytes | str, str] = {}  # by digest, or by what links lead to
+        self._names: dict[bytes | str, str] = {}  # by digest, or by link target
         self._digest = cache(_digest)
 
     def add(self, path: str, name: str) -> None:
-        """Take up what has, or will have, a name, and where its content is now."""
+        """Add a file: where its content is now, and the name that it has or will have."""
         if self._are_links:
             self._names.setdefault(os.path.realpath(path), name)
-        # A link that is there is not the photo, as one that is to be copied will be.
+        # An existing link is not a copy of the photo. A link to be copied becomes one.
         elif path != name or not os.path.islink(path):
             self._unread[_size_of(path)].append((path, name))
 
     def find(self, path: str) -> str | None:
-        """Return the name of one that holds the same, or for a link, that leads to the same."""
+        """Return the name of a file with the same content, or of a link with the same target."""
         if self._are_links:
             return self._names.get(os.path.realpath(path))
         size = _size_of(path)
@@ -183,14 +183,14 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _size_of(path: str) -> int | None:
-    """Return a file's size; None for what is no file, or cannot be looked at."""
+    """Return a file's size; None if it is not a file or not accessible."""
     with suppress(OSError):
         return os.path.getsize(path) if os.path.isfile(path) else None
     return None
 
 
 def _digest(path: str) -> bytes:
-    """Return the SHA-256 of a file; of one that cannot be read, what none has."""
+    """Return a file's SHA-256; if it cannot be read, random bytes, which match nothing."""
     with suppress(OSError), open(path, "rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):

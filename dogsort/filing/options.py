@@ -1,4 +1,4 @@
-"""What is to be done with photos, as the user asks for it."""
+"""The options of filing."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["FILED", "Action", "FilingOptions"]
 
 Action: TypeAlias = Literal["move", "copy", "link", "hardlink"]
 
-#: Labels that are filed, into folders of their name.
+#: The labels that are filed by default, into folders with their name.
 FILED: tuple[Label, ...] = ("dog", "cat")
 
 
 @dataclass(frozen=True, slots=True)
 class FilingOptions:
-    """What is to be done with photos.
+    """What to do with photos.
 
     Attributes:
-        action: how they are filed.
-        folder: below it lie the folders ``dog`` and ``cat``.
-        unsure_to, neither_to: names of the folders for unsure photos, and for those with neither;
-            None leaves them where they are.
-        keep_tree: the folders whose sub-folders are kept below the label; None files all photos of
+        action: how to file them.
+        folder: the folder that gets the folders ``dog`` and ``cat``.
+        unsure_to, neither_to: names of the folders for photos labelled unsure and neither; None
+            leaves them where they are.
+        keep_tree: the folders whose subfolders are kept below the label; None files all photos of
             a label into one folder.
     """
 

@@ -1,7 +1,7 @@
-"""Which runs this user began that filed photos from outside the folder filed into.
+"""The user's own runs that filed photos from outside the folder filed into.
 
-Undoing such a run puts files into any folder that its journal names, and a journal may come with
-an album that somebody else made: it is believed if the run is noted here.
+Undoing such a run puts files into any folder that its journal names, and a journal may come with an
+album that somebody else made. dogsort trusts it only if the run is recorded here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def is_own(token: str, folder: str) -> bool:
 
 
 def remember_own(token: str, folder: str) -> None:
-    """Note that this user began a run; where that cannot be written, undo asks."""
+    """Record that this user began a run; if that fails, undo will ask."""
     if is_own(token, folder):
         return
     with suppress(*UNKNOWN):

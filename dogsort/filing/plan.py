@@ -1,4 +1,4 @@
-"""Labels -> what goes where. It looks at the disk, and changes nothing."""
+"""Labels -> a plan of what goes where. It reads the disk, and changes nothing."""
 
 from __future__ import annotations
 
@@ -20,28 +20,27 @@ class Planner:
     """Plans the filing of many photos.
 
     Args:
-        options: what is to be done.
+        options: what to do.
 
     Attributes:
-        links: links seen, by the file that they lead to. A move leaves both where they are:
-            a relative link that is moved, and one whose file is moved, lead to nothing.
-        in_place: how many photos are in the folder of their label already.
-        already: photos that need no filing, with the name under which they are there already, or
-            will be.
-        conflicts: photos whose name another file has, with that name.
-        shared: sidecars that stay because only some of their photos go, or elsewhere.
-        unclear: sidecars that stay because they may belong to photos of several names.
+        links: links, by the file that they lead to. A move leaves both where they are, because
+            moving a relative link, or the file of a link, breaks it.
+        in_place: how many photos are already in the folder of their label.
+        already: photos that need no filing, with the path of the identical file.
+        conflicts: photos whose name is taken, with the path that is taken.
+        shared: sidecars that stay because their photos do not all go together.
+        unclear: sidecars that stay because they may belong to photos with different names.
 
-    They are known once ``filings`` was called.
+    ``filings`` sets all of these but ``options``.
     """
 
     def __init__(self, options: FilingOptions) -> None:
         self.options = options
         self._folders = options.folders()
         self._real_folder = cache(os.path.realpath)
-        self._spelled: dict[str, str] = {}  # folders as they were first named, by what they are
+        self._spelled: dict[str, str] = {}  # folders as first named, by real path
         self._roots = [self._real_folder(root) for root in options.keep_tree or ()]
-        # By folder and name: most that must be known of a photo is the same for all in its folder.
+        # By folder and name, because most facts are the same for all photos in a folder.
         self._photos: dict[str, dict[str, Label | None]] = defaultdict(dict)
         self.links: dict[str, str] = {}
         self.in_place = 0
@@ -51,23 +50,23 @@ class Planner:
         self.unclear: list[str] = []
 
     def add_record(self, record: Record) -> None:
-        """Take up one photo, whether it is to be filed or not: what belongs to it asks for it."""
+        """Add a photo, whether it is to be filed or not: its sidecars depend on it."""
         self.add(record.path, None if isinstance(record, Failure) else record.label)
 
     def add(self, path: str, label: Label | None) -> None:
-        """Take up one photo of a label; None if it could not be read.
+        """Add a photo with its label; None if it could not be read.
 
-        That, photos of a label that is not filed, and those in their folder already stay.
+        Unreadable photos, labels that are not filed, and photos already in their folder stay.
         """
-        # What is named by itself, and cannot be read, may still belong to a photo.
+        # A file that was named by itself and is unreadable may be the sidecar of a photo.
         folder, name = os.path.split(path)
         if label is not None or not is_sidecar_name(name):
-            # However it is spelled, one folder is one: what belongs together is found together.
+            # Different spellings of a folder count as one, so that sidecars are found.
             real = self._real_folder(folder or os.curdir)
             self._photos[self._spelled.setdefault(real, folder)][name] = label
 
     def filings(self) -> list[Filing]:
-        """Return the plan: folder after folder, its photos by stem, each before its sidecars."""
+        """Return the plan: folder by folder, with photos by stem, each before its sidecars."""
         if self.options.action == "move":
             links = (
                 os.path.join(place, name)
@@ -92,10 +91,10 @@ class Planner:
     def _groups(
         self, place: str, photos: Mapping[str, Label | None]
     ) -> Iterator[tuple[Label, str, list[str]]]:
-        """Yield photos of a folder that keep one stem, with label, and the folder they go to."""
+        """Yield groups of a folder's photos with the same stem: label, target folder, names."""
         here = self._real_folder(place or os.curdir)
         folders = {label: self._folder_for(here, to) for label, to in self._folders.items()}
-        # One stem after the other: a folder may have many, and groups take memory.
+        # One stem at a time, because a folder may have many and groups take memory.
         for _, same in groupby(sorted(photos, key=_up_to_dot), _up_to_dot):
             groups: dict[tuple[str, int], tuple[Label, str, list[str]]] = {}
             alike: Counter[tuple[str, str]] = Counter()
@@ -109,14 +108,14 @@ class Planner:
                 if folder is None:
                     self.in_place += 1
                     continue
-                # Some file systems do not tell a.jpg from a.JPG: these get a stem each.
+                # To some file systems, a.jpg and a.JPG are the same: each gets its own stem.
                 alike[folder, photo.casefold()] += 1
                 key = folder, alike[folder, photo.casefold()]
                 groups.setdefault(key, (label, folder, []))[2].append(photo)
             yield from groups.values()
 
     def _folder_for(self, here: str, folder: str) -> str | None:
-        """Return where photos of a label go that are here, in a real path; None if they stay."""
+        """Return where photos of a label go from ``here``, a real path; None if they stay."""
         there = self._real_folder(folder)
         if here == there:
             return None
@@ -124,7 +123,7 @@ class Planner:
             return folder
         if here.startswith(os.path.join(there, "")):
             return None
-        # Below the innermost folder named; what was named by itself lies below none.
+        # Relative to the innermost folder named. A photo named by itself is below none.
         starts = (os.path.join(root, "") for root in self._roots)
         belows = (here.removeprefix(start) for start in starts if here.startswith(start))
         below = min(belows, key=len, default="")
@@ -132,7 +131,7 @@ class Planner:
 
 
 def _names_in(folder: str, links: bool) -> list[str]:
-    """Return the names of the files in a folder, or of the links; none if it cannot be listed."""
+    """Return the names of the files, or links, in a folder; empty if it cannot be listed."""
     try:
         with os.scandir(folder or os.curdir) as listing:
             if links:
@@ -143,8 +142,8 @@ def _names_in(folder: str, links: bool) -> list[str]:
 
 
 def _up_to_dot(name: str) -> str:
-    """Return a name's stem and a dot, by which ``x (2).jpg`` comes before ``x.jpg``, as in a scan.
+    """Return a name's stem and a dot, so that ``x (2).jpg`` sorts before ``x.jpg``, as in a scan.
 
-    So it keeps its name, which the other one, if renamed, would take.
+    Then it keeps its name, which ``x.jpg`` might otherwise get.
     """
     return os.path.splitext(name)[0] + "."

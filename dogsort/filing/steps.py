@@ -1,7 +1,7 @@
-"""One file's step, forward and back: look at what lies under both names, do what is missing.
+"""The step of one file, forward or back: look at both names and do what is missing.
 
-A step may be taken again however often it was cut off: by a run, by its undo, and by what recovers
-either. Nothing is overwritten, and nothing is deleted that is not there twice.
+An interrupted step can be taken again any number of times, by a run, an undo, or the recovery of
+either. It overwrites nothing, and deletes only what exists twice.
 """
 
 from __future__ import annotations
@@ -32,41 +32,41 @@ from dogsort.filing.options import Action
 
 __all__ = ["DiskFailed", "Extra", "Folders", "Lost", "Missing", "Way", "delete", "take"]
 
-#: Forward, as planned; or back, as undo goes.
+#: Forward, as planned, or back, for undo.
 Way: TypeAlias = Literal["there", "back"]
 
-#: The coarsest time that a file system keeps, FAT's, in ns.
+#: The coarsest time resolution of a file system (FAT), in ns.
 TIME_GRAIN = 2 * 10**9
 
-#: The earliest time that FAT and exFAT keep, 1980, in ns; they take it for any that is earlier.
+#: The earliest time of FAT and exFAT, 1980, in ns; they replace earlier times by it.
 FAT_EPOCH = 315_532_800 * 10**9
 
-#: File systems that keep local time shift all times when the clocks change, by such steps, in ns.
+#: File systems that store local time shift all times with the clocks, by multiples of this, in ns.
 TIME_ZONE_STEP = 900 * 10**9
 
-#: How systems say that a file may not be deleted; after other errors it may be gone.
+#: Errors that mean a file may not be deleted; after other errors it may be gone.
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
 
 
 class DiskFailed(FilingError):
-    """A disk could not take what was written; trying again would not tell whether it has it."""
+    """A disk failed to store data; trying again would not show whether it has."""
 
 
 class Lost(FilingError):
-    """A file can never be put back: it was changed since."""
+    """A file can never be put back, because it has changed."""
 
 
 class Missing(Lost):
-    """A file is no longer there: deleted since, filed by a later run, or its disk is not there."""
+    """A file is missing: deleted, filed by a later run, or on a missing disk."""
 
 
 class Extra(NamedTuple):
-    """One of two names of a file, which is to be deleted.
+    """One of two names of a file, to be deleted.
 
     Attributes:
         place: the name.
-        status: what it was when both names were looked at.
-        made: the other name, if it was made for this; it goes instead if this cannot.
+        status: its status when both names were checked.
+        made: the other name, if this step made it; it is deleted instead if ``place`` cannot be.
     """
 
     place: Place
@@ -78,7 +78,7 @@ class Folders:
     """The folders of a batch, each opened once and held until ``close``.
 
     Args:
-        root: below it, folders that are not there are made.
+        root: missing folders below it are created.
     """
 
     def __init__(self, root: str) -> None:
@@ -90,13 +90,13 @@ class Folders:
         """Return a folder.
 
         Args:
-            path: absolute.
-            receives: whether a file is to come there; then it is made if it is not there, and it
-                is made sure that the path leads to the same as before.
+            path: absolute path.
+            receives: whether it will receive a file. Then it is created if missing, and its path
+                must still lead to the same folder.
 
         Raises:
-            FolderGone: if it cannot be opened, or its path leads elsewhere now.
-            OSError: if it cannot be made.
+            FolderGone: if it cannot be opened, or its path now leads elsewhere.
+            OSError: if it cannot be created.
         """
         folder = self._open.get(path)
         if folder is None:
@@ -113,10 +113,10 @@ class Folders:
         return folder
 
     def sync(self) -> None:
-        """Put the names in all of them on disk: first where files came to.
+        """Flush the names in all of them to disk, first in folders that received files.
 
         Raises:
-            DiskFailed: if it cannot take them.
+            DiskFailed: if a disk fails.
         """
         for folder in sorted(self._open.values(), key=lambda one: one.path not in self._receiving):
             try:
@@ -127,7 +127,7 @@ class Folders:
                 ) from error
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close all of them."""
         for folder in self._open.values():
             folder.close()
 
@@ -136,18 +136,18 @@ def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) ->
     """Take a step.
 
     Args:
-        step: what to do.
-        action: how.
+        step: the step.
+        action: move, copy or link.
         way: forward or back.
-        again: whether it may have been begun before.
-        folders: those of the batch.
+        again: whether it may have been started before.
+        folders: the folders of the batch.
 
     Returns:
-        What must go once the folders are on disk, if it is the same by then; see ``delete``.
+        The name to delete once the folders are on disk, if it is unchanged; see ``delete``.
 
     Raises:
-        Lost: on the way back, if that will never be possible.
-        FilingError: if it is not possible now; nothing was changed then.
+        Lost: on the way back, if it will never be possible.
+        FilingError: if it is not possible now; nothing was changed.
     """
     try:
         source = Place(folders.open(step.place, receives=way == "back"), step.name)
@@ -168,10 +168,10 @@ def take(step: Step, action: Action, way: Way, again: bool, folders: Folders) ->
 
 
 def is_file_of(step: Step, status: os.stat_result) -> bool:
-    """Tell whether a status is that of the file that was filed, as far as size and time tell."""
+    """Tell whether size and time in a status match the file of the step."""
     if not stat.S_ISREG(status.st_mode) or status.st_size != step.size:
         return False
-    if status.st_mtime_ns == step.mtime:  # as most are
+    if status.st_mtime_ns == step.mtime:  # the usual case
         return True
     for time in (step.mtime, max(step.mtime, FAT_EPOCH)):
         shift = (status.st_mtime_ns - time) % TIME_ZONE_STEP
@@ -181,16 +181,16 @@ def is_file_of(step: Step, status: os.stat_result) -> bool:
 
 
 def delete(extra: Extra, unless: FilingError | None = None) -> None:
-    """Delete one of two names of a file, or, if that is not possible, the one that was made.
+    """Delete one of two names of a file, or if that is impossible, the one that the step made.
 
     Args:
         extra: what to delete.
-        unless: why it is not to be deleted, if so.
+        unless: a reason not to delete it, if any.
 
     Raises:
         DiskFailed: if neither can be deleted.
-        FolderGone: if its disk does not answer; both are left, for the other may be the only one.
-        FilingError: if it was changed in the meantime, or cannot be deleted; or ``unless``.
+        FolderGone: if its disk does not answer; both stay, because the other may be the only one.
+        FilingError: if it has changed in the meantime, or cannot be deleted; or ``unless``.
     """
     try:
         now = status_of(extra.place)
@@ -203,7 +203,7 @@ def delete(extra: Extra, unless: FilingError | None = None) -> None:
         try:
             unlink(extra.place)
         except OSError:
-            if status_of(extra.place) is not None:  # else it went all the same
+            if status_of(extra.place) is not None:  # else it was deleted after all
                 raise
     except (OSError, FilingError) as error:
         reason = str(getattr(error, "strerror", None) or error)
@@ -230,7 +230,7 @@ def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Extra
     if status is None:
         other = status_of(there)
         if other is not None and (again or is_file_of(step, other)):
-            return None  # it was moved before, and may have been changed since
+            return None  # it was moved before, and may have changed since
         raise (
             Missing("it is no longer there")
             if way == "back"
@@ -239,7 +239,7 @@ def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Extra
     if not is_file_of(step, status):
         other = status_of(there) if again else None
         if other is not None and is_file_of(step, other):
-            return None  # it was moved before, and another one has its name since
+            return None  # it was moved before, and another file now has its name
         raise (
             Lost("it has changed since it was filed")
             if way == "back"
@@ -262,18 +262,18 @@ def _move(here: Place, there: Place, step: Step, way: Way, again: bool) -> Extra
 
 
 def _move_onto(here: Place, there: Place, step: Step, way: Way, again: bool) -> Extra | None:
-    """Finish a move that was cut off half-way, if what has the other name is of it."""
+    """Finish an interrupted move, if the file under the other name belongs to it."""
     mine, other = status_of(here), status_of(there)
     if mine is not None and other is not None:
         if os.path.samestat(mine, other) and mine.st_nlink > 1:
             return Extra(here, mine, made=there if again else None)
         if (again or way == "back") and stat.S_ISREG(other.st_mode):
             if again and other.st_size == 0 and mine.st_size > 0:
-                unlink(there)  # it kept the name for the file
+                unlink(there)  # the placeholder
                 return _move(here, there, step, way, again=False)
             if not os.path.samestat(mine, other) and is_same_bytes(here, there):
                 if again and way == "there":
-                    # A copy that may have been cut off before it was on disk is made anew.
+                    # The copy may not have reached the disk, so make it again.
                     unlink(there)
                     return _move(here, there, step, way, again=False)
                 return Extra(here, mine)
@@ -294,7 +294,7 @@ def _make(source: Place, target: Place, action: Action, again: bool) -> None:
     except FileExistsError:
         if not again or not _is_made(source, target, action):
             raise
-    except (OSError, ValueError) as error:  # ValueError: from one drive to another
+    except (OSError, ValueError) as error:  # ValueError: different drives
         number = error.errno if isinstance(error, OSError) else errno.EXDEV
         if action == "copy" or number not in {*UNSUPPORTED, errno.EXDEV}:
             raise
@@ -303,7 +303,7 @@ def _make(source: Place, target: Place, action: Action, again: bool) -> None:
 
 
 def _is_made(source: Place, target: Place, action: Action) -> bool:
-    """Tell whether a copy or link was made before; an empty file that kept its name goes."""
+    """Tell whether the copy or link was made before; a placeholder is replaced by a copy."""
     if action == "link":
         return leads_to(target, source)
     status, original = status_of(target), status_of(source, follow=True)
@@ -321,7 +321,7 @@ def _is_made(source: Place, target: Place, action: Action) -> bool:
 
 
 def _remove(source: Place, target: Place, step: Step, action: Action) -> Extra | None:
-    """Find the copy or link that is to be deleted, if it is sure not to be the only one."""
+    """Return the copy or link to delete, if it is certainly not the only one."""
     status = status_of(target)
     if status is None:
         return None
@@ -333,7 +333,7 @@ def _remove(source: Place, target: Place, step: Step, action: Action) -> Extra |
         raise Lost("it has changed since it was filed")
     original = status_of(source, follow=True)
     if original is None:
-        # It may be on a disk that is not there now.
+        # It may be on a disk that is not connected.
         raise FilingError(
             f"{source.path} is gone, so this may be the only copy; restore it or delete this "
             "one, then undo again"
