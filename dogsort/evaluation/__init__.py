@@ -1,1 +1,1 @@
-"""Labelled photos -> figures, each with its interval: how good predictions are."""
+"""Labelled photos -> figures for how good predictions are, each with its interval."""

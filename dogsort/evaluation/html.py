@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing beside it: tables, charts, the worst photos."""
+"""A report as one self-contained HTML file: tables, charts, the worst photos."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluation_page"]
 
-THUMBNAIL = 160  # pixels; as the network sees the photo: the whole of it, in a square
-CHARTS = (15.0, 4.5)  # inches, as matplotlib counts: three beside each other
-TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)  # of probabilities, as log odds spread them
+THUMBNAIL = 160  # pixels; a square with the whole photo, as the network sees it
+CHARTS = (15.0, 4.5)  # inches; three charts side by side
+TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)  # probabilities, evenly spread in log odds
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
@@ -42,12 +42,12 @@ figcaption { font-size: 12px; overflow-wrap: anywhere }
 
 
 def evaluation_page(title: str, report: Report, worst: int) -> str:
-    """Return the page of that title: figures, charts, ``worst`` worst photos as thumbnails."""
+    """Return a page with figures, charts, and the ``worst`` worst photos as thumbnails."""
     title = escape(printable(title))
     parts = [f"<h1>{title}</h1>", f"<p>{' '.join(LEGEND)}</p>", *map(_table, report.tables())]
     parts.append(f'<img alt="three charts" src="{_data("svg+xml", _charts(report))}">')
     if photos := report.worst(worst):
-        parts += ["<h2>Surest and wrong</h2>", *(_thumbnail(*one) for one in photos)]
+        parts += ["<h2>Worst photos</h2>", *(_thumbnail(*one) for one in photos)]
     head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
     return "\n".join(['<!doctype html>\n<html lang="en">', head, *parts, "</html>\n"])
 
@@ -67,7 +67,7 @@ def _thumbnail(chance: float, photo: LabelledPhoto, said: Prediction) -> str:
 
 
 def _charts(report: Report) -> bytes:
-    """Draw how far probabilities can be trusted, and how many answers are right, as SVG."""
+    """Draw the reliability of probabilities and the accuracy of labels, as SVG."""
     from matplotlib.figure import Figure
 
     truth, _, p_dog, p_pet = as_arrays(report.pairs)
@@ -84,11 +84,11 @@ def _charts(report: Report) -> bytes:
 
 
 def _draw_reliability(axes: Axes, title: str, probabilities: Floats, outcomes: Flags) -> None:
-    """Draw what probabilities (N,) said against what came true, with 95% Wilson intervals.
+    """Draw predicted probabilities (N,) against observed shares, with 95% Wilson intervals.
 
-    Both axes are log odds: nearly all probabilities are close to 0 or 1.
+    Both axes are log odds, because nearly all probabilities are close to 0 or 1.
     """
-    least = 1 / (2 * max(1, len(outcomes)))  # a share of 0 or 1 has no place on this scale
+    least = 1 / (2 * max(1, len(outcomes)))  # this scale cannot show a share of 0 or 1
     axes.plot([least, 1 - least], [least, 1 - least], color="grey", linewidth=1)
     for said, came, photos in calibration_bins(probabilities, outcomes):
         share = Share(int(came), int(photos))
@@ -96,18 +96,18 @@ def _draw_reliability(axes: Axes, title: str, probabilities: Floats, outcomes: F
         axes.plot([x, x], ends, color="C0", alpha=0.4, linewidth=3)
         axes.plot([x], [y], "o", color="C0", markersize=4)
     axes.set(xscale="logit", yscale="logit", title=title)
-    axes.set(xlabel="probability said", ylabel="share that was so")
+    axes.set(xlabel="predicted probability", ylabel="observed share")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(TICKS, list(map(str, TICKS)))
         axis.set_ticks([], minor=True)
 
 
 def _draw_accuracy(axes: Axes, title: str, confidence: Floats, right: Flags) -> None:
-    """Draw the share of (N,) right answers, the surest first, against how many are given."""
+    """Draw the accuracy of the (N,) most confident labels against their number."""
     answered = np.arange(1, len(right) + 1)
     accuracy = 100 * np.cumsum(right[np.argsort(-confidence, kind="stable")]) / answered
     axes.plot(100 * answered / max(1, len(right)), accuracy)
-    axes.set(xlabel="photos answered, the surest first (%)", ylabel="of these right (%)")
+    axes.set(xlabel="photos labelled, most confident first (%)", ylabel="of these right (%)")
     axes.set(title=title, ylim=(max(0.0, accuracy.min(initial=100) - 0.5), 100.1))
 
 

@@ -1,4 +1,4 @@
-"""Labelled photos, found by folder or by Kaggle's names."""
+"""Labelled photos, found by folder or by Kaggle's file names."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _KAGGLE_NAME = re.compile(r"(dog|cat)\.\d+\.\w+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A photo and what it is known to show."""
+    """A photo and its true label."""
 
     path: str  # as found
     truth: Truth
-    group: str = ""  # the folder it lies in, from the one given downward, less names of labels
+    group: str = ""  # its folder, relative to the given one, without the names of labels
 
 
 def truth_of(path: str) -> Truth | None:
-    """Read a photo's label off its path.
+    """Read a photo's label from its path.
 
-    The nearest folder called dog, dogs, cat, cats or neither decides; else a name as Kaggle's
-    ``cat.1.jpg``; else there is none.
+    A file name like Kaggle's ``cat.1.jpg`` decides, unless a folder around it is called dog, dogs,
+    cat, cats or neither: then the nearest of these does. None if nothing decides.
     """
     folder, name = os.path.split(path)
     match = _KAGGLE_NAME.fullmatch(name)
@@ -47,23 +47,23 @@ def truth_of(path: str) -> Truth | None:
 def find_labelled(folders: Sequence[str]) -> tuple[list[LabelledPhoto], list[str]]:
     """Walk folders for labelled photos, in scan order, each once.
 
-    Folders from the one given downward tell labels; where they don't, the one that it lies in
-    (``neither/furry``) does.
+    Labels come from the given folder and those below it; if these give none, from its parent (as in
+    ``neither/furry``).
 
     Returns:
-        The photos; and the folders of programs that were passed over.
+        The photos; and the program folders that were skipped.
 
     Raises:
-        DataError: if there are none; or naming the first photo whose label nothing tells, a
-            path that cannot be looked into, or a link to a folder.
+        DataError: if there are no photos; or naming the first photo without a label, a path that
+            cannot be opened, or a link to a folder.
     """
     photos: dict[str, LabelledPhoto] = {}
     passed_over: list[str] = []
     roots = [os.path.abspath(folder) for folder in folders]
-    # Groups of several folders are named from above all of them, so that no two are the same.
+    # Name the groups of several folders relative to a common parent, so that they are unique.
     above = ""
     if len(roots) > 1:
-        with suppress(ValueError):  # on several drives of Windows
+        with suppress(ValueError):  # different drives on Windows
             above = os.path.commonpath([os.path.dirname(root) for root in roots])
     for folder, root in zip(folders, roots, strict=True):
         parent = os.path.dirname(root)

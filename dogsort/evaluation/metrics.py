@@ -1,4 +1,4 @@
-"""How good predictions are: statistics, each with its 95% interval. Pure functions of arrays."""
+"""Statistics of predictions, each with its 95% interval: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from dogsort.records import LABELS, Prediction, Record
 __all__ = ["Estimate", "Evaluation", "Share", "evaluate_groups", "log_loss", "roc_auc"]
 
 Z_95 = 1.959964  # two-sided 95% point of the normal distribution
-RESAMPLES = 1000  # of a bootstrap: enough for its 2.5% ends to be steady in the second digit
-BINS = 15  # of the calibration error: the usual number, so that others' figures compare
+RESAMPLES = 1000  # of a bootstrap: enough for two stable digits at its 2.5% ends
+BINS = 15  # of the calibration error: the usual number, comparable with other work
 
-#: A labelled photo, and what was predicted of it.
+#: A labelled photo and its prediction.
 Pair: TypeAlias = "tuple[LabelledPhoto, Prediction]"
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -37,7 +37,7 @@ class Share:
 
     @property
     def value(self) -> float:
-        """The share, 0..1; nan of nothing."""
+        """The share, 0..1; nan if ``total`` is 0."""
         return self.count / self.total if self.total else math.nan
 
     @property
@@ -52,7 +52,7 @@ class Share:
 
 
 class Estimate(NamedTuple):
-    """A figure that is no share, nan of nothing, and its 95% bootstrap interval."""
+    """A figure that is not a share (nan if undefined), with its 95% bootstrap interval."""
 
     value: float = math.nan
     interval: tuple[float, float] = (math.nan, math.nan)
@@ -69,12 +69,12 @@ def as_arrays(pairs: Sequence[Pair]) -> tuple[Any, Any, Floats, Floats]:
 
 
 class Evaluation:
-    """What N labelled photos say about predictions; "pets" are the dogs and cats among them.
+    """The figures of predictions on N labelled photos; "pets" are the dogs and cats among them.
 
     Args:
-        pairs: N photos and what was predicted of them.
-        clip: bound that p_dog is clipped to for the log loss, 0..0.5.
-        brief: without ROC AUC and calibration error, which take a second each to bootstrap.
+        pairs: N photos with their predictions.
+        clip: the bound to which p_dog is clipped for the log loss, 0..0.5.
+        brief: omit ROC AUC and calibration error, which take a second each to bootstrap.
     """
 
     def __init__(self, pairs: Sequence[Pair], clip: float, brief: bool = False) -> None:
@@ -90,24 +90,24 @@ class Evaluation:
             return Estimate() if brief else bootstrap(statistic, probabilities, outcomes, most=1.0)
 
         self.photos = len(pairs)
-        # Of dog against cat, on pets.
+        # Dog vs. cat, on pets.
         self.accuracy = share((p_dog > 0.5) == (truth == "dog"), is_pet)
         self.log_loss = bootstrap(lambda p, y: log_loss(p, y, clip), *pets)
         self.roc_auc_dog = costly(roc_auc, *pets)
         self.calibration_dog = costly(calibration_error, *pets)
-        # Of pet or not, on all photos.
+        # Pet or not, on all photos.
         self.roc_auc_pet = costly(roc_auc, p_pet, is_pet)
         self.calibration_pet = costly(calibration_error, p_pet, is_pet)
-        # Of what is labelled dog or cat.
+        # Photos labelled dog or cat.
         self.pets_labelled = share(filed, is_pet)
         self.neither_labelled = share(filed, ~is_pet)
         self.labelled_wrongly = share(~right, filed)
-        # Of all photos: each is one of these.
+        # All photos: each is one of these.
         self.right = share(right)
         self.wrong = share(filed & ~right)
         self.missed = share(is_pet & (label == "neither"))
         self.unsure = share(label == "unsure")
-        # By label, and by truth; and the counts of both.
+        # By label, by truth, and by both.
         self.precision = {name: share(right, label == name) for name in TRUTHS}
         self.recall = {name: share(right, truth == name) for name in TRUTHS}
         self.confusion = {
@@ -119,7 +119,7 @@ class Evaluation:
 def evaluate_groups(
     records: Iterable[tuple[str, LabelledPhoto, Record]], clip: float
 ) -> dict[str, Evaluation]:
-    """Evaluate groups by themselves, in brief: (group, photo, what came of it), less Failures."""
+    """Evaluate each group briefly, from (group, photo, record); Failures are left out."""
     groups: defaultdict[str, list[Pair]] = defaultdict(list)
     for group, photo, record in records:
         if isinstance(record, Prediction):
@@ -132,9 +132,9 @@ def bootstrap(
 ) -> Estimate:
     """Estimate a statistic, 0..``most``, of (N,) probabilities and outcomes.
 
-    The interval is the percentile one, over photos drawn with replacement (Efron 1979), less
-    what drawing adds to the statistic on average: a calibration error grows by it. The drawing
-    is the same every time.
+    It is the percentile interval over photos drawn with replacement (Efron 1979), minus the mean
+    change that drawing makes to the statistic: it increases a calibration error, for example. The
+    draws are the same every time.
     """
     value = statistic(probabilities, outcomes) if len(outcomes) else math.nan
     if math.isnan(value):
@@ -148,16 +148,16 @@ def bootstrap(
 
 
 def log_loss(probabilities: Floats, outcomes: Flags, clip: float) -> float:
-    """Return the mean negative log likelihood in nats of (N,) outcomes, N > 0."""
+    """Return the mean negative log likelihood of (N,) outcomes in nats, N > 0."""
     bound = max(clip, 1e-15)  # a certain mistake stays finite
     clipped = np.clip(probabilities, bound, 1.0 - bound)
     return float(-np.log(np.where(outcomes, clipped, 1.0 - clipped)).mean())
 
 
 def roc_auc(probabilities: Floats, outcomes: Flags) -> float:
-    """Return the chance that a positive gets more than a negative, ties counting half.
+    """Return the area under the ROC curve (Hanley and McNeil 1982); nan unless there are both.
 
-    That is the area under the ROC curve (Hanley and McNeil 1982); nan unless there are both.
+    It is the chance that a positive scores higher than a negative, where ties count half.
     """
     positives, negatives = probabilities[outcomes], np.sort(probabilities[~outcomes])
     if not len(positives) or not len(negatives):
@@ -167,7 +167,7 @@ def roc_auc(probabilities: Floats, outcomes: Flags) -> float:
 
 
 def calibration_bins(probabilities: Floats, outcomes: Flags) -> Floats:
-    """Sort (N,) probabilities into at most ``BINS`` bins of the same size.
+    """Sort (N,) probabilities into at most ``BINS`` bins of equal size.
 
     Returns:
         (B, 3): mean probability, number of outcomes that came true, and number of photos.
@@ -183,7 +183,7 @@ def calibration_bins(probabilities: Floats, outcomes: Flags) -> Floats:
 def calibration_error(probabilities: Floats, outcomes: Flags) -> float:
     """Return the expected calibration error (Naeini et al. 2015, AAAI), in equal-mass bins.
 
-    Chance alone makes it positive: by about 0.003 on two thousand photos.
+    Chance alone makes it positive, by about 0.003 on two thousand photos.
     """
     said, came, photos = calibration_bins(probabilities, outcomes).T
     return float(np.abs(said * photos - came).sum() / photos.sum())

@@ -1,4 +1,4 @@
-"""An evaluation of labelled photos, as tables of text and as figures in JSON."""
+"""An evaluation of labelled photos, as text tables and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dogsort.results.text import printable
 
 __all__ = ["LEGEND", "Report", "figure_as_json", "make_report"]
 
-#: The figures of all photos, in the order of the report, in words.
+#: The names of the figures of all photos, in the order of the report.
 FIGURES = {
     "accuracy": "accuracy, dog vs. cat",
     "log_loss": "log loss, dog vs. cat",
@@ -28,7 +28,7 @@ FIGURES = {
     "labelled_wrongly": "dog and cat labels that are wrong",
 }
 OUTCOMES = ("right", "wrong", "missed", "unsure")  # each photo is one of these
-PACKAGING = ("accuracy", "pets_labelled", "neither_labelled")  # what changed copies may change
+PACKAGING = ("accuracy", "pets_labelled", "neither_labelled")  # the figures of altered copies
 
 LEGEND = (
     "Told apart: dogs and cats that were not taken for each other. Of all photos: right, wrong",
@@ -41,15 +41,15 @@ HERE = "directly in it"  # the row of photos that are in no subfolder
 
 @dataclass(slots=True)
 class Report:
-    """Labelled photos, what was predicted of them, and what that says."""
+    """Labelled photos, their predictions, and the resulting figures."""
 
-    pairs: list[Pair]  # of those that could be read
-    result: Evaluation  # of all of them
-    folders: dict[str, Evaluation]  # of each folder; empty if all are in the same
-    changed: dict[str, Evaluation] = field(default_factory=dict)  # of copies, by the change
+    pairs: list[Pair]  # the photos that could be read
+    result: Evaluation  # for all of them
+    folders: dict[str, Evaluation]  # for each folder; empty if there is only one
+    changed: dict[str, Evaluation] = field(default_factory=dict)  # for altered copies, by change
 
     def tables(self) -> Iterator[list[list[str]]]:
-        """Yield rows, their head first: all figures, the confusion, by folder, and by change."""
+        """Yield tables, each with its header first: figures, confusion, folders, changes."""
         result = self.result
         figures = {what: getattr(result, name) for name, what in FIGURES.items()}
         for truth in TRUTHS:
@@ -72,7 +72,7 @@ class Report:
             yield table
 
     def worst(self, count: int) -> list[tuple[float, LabelledPhoto, Prediction]]:
-        """Return the ``count`` surest and wrong: chance of the truth (0..1), photo, prediction."""
+        """Return the ``count`` most confident mistakes: p(truth) in 0..1, photo, prediction."""
         joint = joint_probabilities(*as_arrays(self.pairs)[2:]).tolist()
         wrong = [
             (chance, photo, said)
@@ -82,7 +82,7 @@ class Report:
         return sorted(wrong, key=lambda row: (row[0], row[1].path))[:count]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON takes them; a figure of nothing is null.
+        """Return the figures for JSON; an undefined figure is null.
 
         ``dogsort eval --help`` names the keys; each figure is as ``figure_as_json`` returns it.
         """
@@ -98,7 +98,7 @@ class Report:
 
 
 def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip: float) -> Report:
-    """Join N photos with their N records, less Failures; the log loss clips to ``clip``, 0..0.5."""
+    """Report on N photos and their N records, without Failures; ``clip`` is for the log loss."""
     pairs = zip(photos, records, strict=True)
     read = [(photo, said) for photo, said in pairs if isinstance(said, Prediction)]
     folders = evaluate_groups(((photo.group, photo, said) for photo, said in read), clip)
@@ -107,7 +107,7 @@ def make_report(photos: Sequence[LabelledPhoto], records: Sequence[Record], clip
 
 
 def figure_as_json(figure: Figure) -> dict[str, float] | None:
-    """Return value, interval and, of a share, its two counts; None for a figure of nothing."""
+    """Return value, interval and for a share its two counts; None if undefined."""
     if math.isnan(figure.value):
         return None
     low, high = figure.interval
@@ -120,7 +120,7 @@ def _as_json(part: Evaluation, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _text(figure: Figure, interval: bool = True) -> str:
-    """Return such as ``98.70% (98.01-99.15)`` or ``0.0386``; - for a figure of nothing."""
+    """Return a text such as ``98.70% (98.01-99.15)`` or ``0.0386``; - if undefined."""
     if math.isnan(figure.value):
         return "-"
     scale, digits, unit = (100, 2, "%") if isinstance(figure, Share) else (1, 4, "")
@@ -133,6 +133,6 @@ def _of(figure: Figure) -> str:
 
 
 def _change(share: Share, before: Share) -> str:
-    """Return such as ``97.10% (-1.60)``, in brackets the difference in points."""
+    """Return a text such as ``97.10% (-1.60)``, with the difference in points."""
     points = 100 * (share.value - before.value)
     return f"{_text(share, interval=False)} ({points:+.2f})" if share.total else "-"

@@ -1,4 +1,4 @@
-"""The same photos, packaged otherwise: what changes then is not due to the animal."""
+"""Altered copies of photos: if their labels change, that is not due to the animal."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from dogsort.results.output import writing
 
 __all__ = ["CHANGES", "predict_changed"]
 
-MOST_PIXELS = 100_000_000  # of an enlarged copy, so that it fits into memory
-BEST_QUALITY = 95  # of JPEG: nearly lossless, so that a change is only what its name says
+MOST_PIXELS = 100_000_000  # of an enlarged copy, so that it fits in memory
+BEST_QUALITY = 95  # nearly lossless JPEG, so that only the named change matters
 
 
 def _jpeg(image: Image.Image, quality: int = BEST_QUALITY, orientation: int = 1) -> bytes:
@@ -38,11 +38,11 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
     return ImageOps.scale(image, min(scale, max(1.0, (MOST_PIXELS / prod(image.size)) ** 0.5)))
 
 
-#: Each change: its name, and how it makes a JPEG file of an upright RGB picture.
+#: Each change: its name, and how it turns an upright RGB picture into a JPEG file.
 CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
     "squashed to 200 x 200, JPEG 75": lambda image: _jpeg(image.resize((200, 200)), 75),
     "compressed again, JPEG 40": lambda image: _jpeg(image, 40),
-    # A radius in proportion, so that large photos are as blurred as small ones.
+    # A proportional radius, so that large photos are as blurred as small ones.
     "blurred": lambda image: _jpeg(image.filter(GaussianBlur(max(1, min(image.size) / 160)))),
     "white border of a tenth": lambda image: _jpeg(
         ImageOps.expand(image, (image.width // 10, image.height // 10), "white")
@@ -59,24 +59,24 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
 def predict_changed(
     photos: Sequence[LabelledPhoto], classifier: Classifier
 ) -> Iterator[tuple[str, LabelledPhoto, Record]]:
-    """Classify changed copies of photos, lazily, as files like any other.
+    """Classify altered copies of photos lazily, as files like any other.
 
     Yields:
-        For each of ``CHANGES``, for each photo: the change, the photo, and the record of its copy,
-        a Failure for the very rare photo that has none (a strip too long for JPEG).
+        For each of ``CHANGES`` and each photo: the change, the photo, and the record of its copy.
+        It is a Failure for the very rare photo that cannot be copied (too long for JPEG).
 
     Raises:
-        OutputError: if a copy cannot be written, such as for want of room.
+        OutputError: if a copy cannot be written, for example on a full disk.
     """
     with tempfile.TemporaryDirectory(prefix="dogsort-") as folder:
         copy = Path(folder, "copy.jpg")
         for (name, change), photo in product(CHANGES.items(), photos):
             try:
                 changed = change(decode_whole(photo.path))
-            except (UnreadablePhoto, ValueError, OSError):  # gone since; or no JPEG is so long
-                changed = b""  # which is not readable either
+            except (UnreadablePhoto, ValueError, OSError):  # gone by now, or too long for JPEG
+                changed = b""  # becomes a Failure
             with writing(str(copy)):
                 copy.write_bytes(changed)
-            # One by one, since making a copy takes far longer than classifying it.
+            # One at a time, because making a copy takes far longer than classifying it.
             (record,) = classifier.predict(copy)
             yield name, photo, record
