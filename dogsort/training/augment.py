@@ -1,8 +1,8 @@
-"""Random changes to training photos, so that only the animal tells.
+"""Random augmentation of training photos, so that only the animal decides the label.
 
-Our collections differ in their packaging: some photos were squashed, compressed twice, enlarged
-from thumbnails, or framed in white, and those traits go with their labels. Photos of every label
-get a random share of all of them, and show their animals at all sizes.
+Our collections differ in more than the animals: some photos were squashed, compressed twice,
+enlarged from thumbnails, or framed in white, and these traits correlate with labels. So photos of
+every label get a random share of all of them, and show their animals at all sizes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dogsort.photos.shrink import PADDING
 
 __all__ = ["augmentation", "collage"]
 
-#: Frames come in black, white, and the grey that long photos are padded with.
+#: Frames are black, white, or the grey that pads long photos.
 FRAMES = (0, 255, PADDING[0])
 
 #: Share of a collage's side that its first photo gets.
@@ -28,17 +28,17 @@ COLLAGE_CUT = (1 / 3, 2 / 3)
 
 
 def augmentation(size: int, least_area: float) -> v2.Transform:
-    """Compose the changes that every training photo goes through.
+    """Compose the augmentation of training photos.
 
     Args:
         size: side of the result, in pixels.
-        least_area: the least share of a photo's area that a crop keeps, 0..1.
+        least_area: the smallest share of a photo's area that a crop keeps, 0..1.
 
     Returns:
-        A transform of (3, H, W) uint8 tensors, RGB, to (3, size, size). It draws from torch's
-        random numbers.
+        A transform from (3, H, W) uint8 tensors, RGB, to (3, size, size). It uses torch's random
+        numbers.
     """
-    # Up to 1.6 times as wide as the photo: animals that are small in a scene, or framed.
+    # Up to 1.6 times as wide as the photo, for animals that are small in a scene, or framed.
     frames = [v2.RandomZoomOut(grey, side_range=(1.0, 1.6), p=1.0) for grey in FRAMES]
     return v2.Compose(
         [
@@ -47,7 +47,7 @@ def augmentation(size: int, least_area: float) -> v2.Transform:
             v2.RandomResizedCrop(size, scale=(least_area, 1.0), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomGrayscale(0.08),
-            # Down to a third of the light: indoor evenings are where pets live.
+            # Down to a third of the light, as many pet photos are taken indoors in the evening.
             v2.RandomApply([v2.ColorJitter((0.33, 1.5), (0.7, 1.3), (0.5, 1.4))], 0.5),
             v2.RandomApply([Thumbnail()], 0.2),
             v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.5))], 0.1),
@@ -58,7 +58,7 @@ def augmentation(size: int, least_area: float) -> v2.Transform:
 
 
 class Thumbnail(v2.Transform):  # type: ignore[misc]
-    """Shrink a square to between a quarter of its side and all of it, and enlarge it again."""
+    """Shrink a square to between a quarter and all of its side, and enlarge it again."""
 
     def make_params(self, flat_inputs: list[Tensor]) -> dict[str, int]:
         """Draw the side of the small square."""
@@ -73,7 +73,7 @@ class Thumbnail(v2.Transform):  # type: ignore[misc]
 
 
 class Compression(v2.Transform):  # type: ignore[misc]
-    """Compress a photo as JPEG, of quality 30 to 94; torchvision's own is deprecated."""
+    """Compress a photo as JPEG with quality 30 to 94; torchvision's own is deprecated."""
 
     def make_params(self, flat_inputs: list[Tensor]) -> dict[str, int]:
         """Draw the quality."""
@@ -88,16 +88,16 @@ class Compression(v2.Transform):  # type: ignore[misc]
 
 
 def collage(first: Tensor, second: Tensor) -> tuple[Tensor, float]:
-    """Put two photos side by side, or one above the other, of up to twice the other's size.
+    """Put two photos side by side or above each other, one up to twice as large as the other.
 
-    Each is squeezed whole into its part, so that what it shows stays in the picture.
+    Each is squeezed into its part as a whole, so that its animal stays in the picture.
 
     Args:
         first: (3, size, size), uint8.
-        second: likewise.
+        second: (3, size, size), uint8.
 
     Returns:
-        (3, size, size), and the first one's share of it, 0..1.
+        The collage, (3, size, size), and the share of the first photo, 0..1.
     """
     size = first.shape[-1]
     share = float(torch.empty(()).uniform_(*COLLAGE_CUT))

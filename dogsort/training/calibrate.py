@@ -1,6 +1,6 @@
-"""Make the probabilities mean what they say: temperatures, thresholds, the clipping bound.
+"""Calibration: temperatures, bias, thresholds and the clipping bound.
 
-All are chosen on validation photos by the rules stated here, and kept in the manifest.
+All are chosen on validation photos by the rules stated here, and stored in the manifest.
 """
 
 from __future__ import annotations
@@ -23,42 +23,41 @@ Flags = npt.NDArray[np.bool_]
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.05), np.log(10.0), 200))
 
-#: Networks trained here wanted biases of -0.9 to 0.
+#: Networks trained so far had best biases of -0.9 to 0.
 BIASES = np.linspace(-1.5, 1.5, 61)
 
-#: Share of the best bias that is taken: a few dozen odd photos decide it, and it differed between
-#: networks trained alike. It also moves dogs beside cats away from the middle.
+#: Share of the best bias that is used. A few dozen odd photos decide the best bias, and it differed
+#: between networks trained alike. It also moves photos of a dog beside a cat away from 0.5.
 BIAS_TAKEN = 0.5
 
-#: Share of photos with a dog or cat in a folder that people want sorted: most show something else.
+#: Share of dogs and cats in a folder that people want sorted: most photos show neither.
 PETS_IN_FOLDERS = 0.3
 
 THRESHOLDS = np.round(np.arange(0.500, 0.9951, 0.005), 3)
 
-#: Of all pairs of thresholds for which the following hold, those are taken that label most pets.
-#: Two thresholds, since one alone would keep back photos whose species is certain for the sake of
-#: others whose species is not.
+#: Of all pairs of thresholds that meet these limits, the pair that labels most pets is chosen. One
+#: threshold alone would also hold back photos whose species is certain.
 MOST_NEITHER_LABELLED = 0.010  # of the photos with no pet
 MOST_LABELLED_WRONGLY = 0.005  # of the pets labelled dog or cat
 MOST_PAIRS_LABELLED = 0.05  # of pictures of a dog beside a cat
 
-#: With fewer, a share of one in a hundred, or the temperature, would be chance: a network that
-#: was fine-tuned on 108 photos and calibrated on 12 was called perfect, and was far worse.
+#: With fewer photos, a share of one in a hundred, or the temperature, would be chance: a network
+#: fine-tuned on 108 photos and calibrated on 12 seemed perfect, and was far worse.
 LEAST_OF_EACH_PET = 100
 LEAST_NEITHER = 200
 
-#: The clipping bound is the one of these with the least log loss. The least of them admits
-#: that among a thousand photos one label is wrong.
+#: The clipping bound is the one of these with the lowest log loss. The smallest allows for one
+#: wrong label in a thousand photos.
 CLIPS = np.exp(np.linspace(np.log(0.001), np.log(0.1), 200))
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What is chosen on validation photos; units and ranges as in ``network.weights.Weights``.
+    """The values chosen on validation photos; units and ranges as in ``network.weights.Weights``.
 
     Attributes:
-        kept: whether the thresholds keep the promises above on these photos; if none do, they
-            are the highest.
+        kept: whether the thresholds meet the limits above on these photos; if none do, they are the
+            highest.
     """
 
     scaling: Scaling
@@ -69,7 +68,7 @@ class Calibration:
 
 
 def calibration_of(weights: Weights) -> Calibration:
-    """Return the calibration that weights came with."""
+    """Return the calibration stored with weights."""
     return Calibration(weights.scaling, *weights.thresholds, weights.clip)
 
 
@@ -88,18 +87,18 @@ def calibrate(
 ) -> Calibration:
     """Choose temperatures, thresholds and clipping bound on validation photos.
 
-    For dog against cat, half of the bias with the least log loss (Platt 1999), since a network
-    may take odd cats for dogs more often than odd dogs for cats; none for pet or not, where it
-    would mostly be the share of pets among validation photos. With that, the temperature of each
-    neuron with the least log loss (Guo et al. 2017, arXiv:1706.04599).
+    Dog vs. cat gets half of the bias with the lowest log loss (Platt 1999), because a network may
+    take odd cats for dogs more often than odd dogs for cats. Pet or not gets none: it would mostly
+    reflect the share of pets among the validation photos. Then each neuron gets the temperature
+    with the lowest log loss (Guo et al. 2017, arXiv:1706.04599).
 
     Args:
         logits: (N, 2), raw, columns ``DOG`` and ``PET``.
-        is_dog: (N,); means nothing where ``is_pet`` is false.
+        is_dog: (N,); ignored where ``is_pet`` is false.
         is_pet: (N,).
-        shares: (N,), how much each photo counts, as ``sampling.shares_of`` gives it; here pets
-            are made the share of all that they have in people's folders.
-        pair_logits: (M, 2), raw, of pictures that show a dog beside a cat.
+        shares: (N,), the weight of each photo, from ``sampling.shares_of``. They are rescaled so
+            that pets have the same share as in people's folders.
+        pair_logits: (M, 2), raw, for pictures of a dog beside a cat.
     """
     shares = np.where(
         is_pet,
@@ -123,12 +122,12 @@ def calibrate(
 def _best_scaling(
     logits: npt.NDArray[np.float32], outcomes: Flags, shares: Floats, biases: Floats
 ) -> tuple[float, float]:
-    """Return the temperature with the least log loss, and a share of the best of the biases."""
+    """Return the temperature with the lowest log loss, and a share of the best bias."""
     scaled = logits.astype(np.float64) / TEMPERATURES[:, None]  # (temperatures, N)
     against = np.where(outcomes, -1.0, 1.0)
 
     def losses(bias: float) -> Floats:
-        # log(1 + exp(-margin)) by logaddexp, which does not overflow.
+        # log(1 + exp(-margin)), without overflow.
         return np.logaddexp(0.0, against * (scaled + bias)) @ shares
 
     bias = BIAS_TAKEN * min(map(float, biases), key=lambda bias: float(losses(bias).min()))
@@ -138,13 +137,13 @@ def _best_scaling(
 def _best_thresholds(
     probabilities: Floats, truth: npt.NDArray[np.int64], shares: Floats, pairs: Floats
 ) -> tuple[float, float, bool]:
-    """Choose both thresholds, and tell whether they keep the promises.
+    """Choose both thresholds, and tell whether they meet the limits.
 
     Args:
         probabilities: (N, 2).
         truth: (N,), indices into ``LABELS``.
-        shares: (N,), how much each photo counts.
-        pairs: (M, 2), probabilities of pictures of a dog beside a cat.
+        shares: (N,), the weight of each photo.
+        pairs: (M, 2), probabilities for pictures of a dog beside a cat.
     """
     cat = LABELS.index("cat")
     is_pet = truth <= cat
@@ -160,7 +159,7 @@ def _best_thresholds(
         filed = label <= cat
         labelled = share(filed, is_pet)
         if (
-            labelled >= most  # of those that label as many, the highest
+            labelled >= most  # of equal ones, the highest
             and share(filed, ~is_pet) <= MOST_NEITHER_LABELLED
             and share(label != truth, filed & is_pet) <= MOST_LABELLED_WRONGLY
             and (not len(beside) or float((beside <= cat).mean()) <= MOST_PAIRS_LABELLED)

@@ -1,4 +1,4 @@
-"""What a run needs to go on after it was stopped, and the history it leaves behind."""
+"""The checkpoint from which an interrupted run continues, and the history of a run."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from dogsort.training.recipe import Recipe
 __all__ = ["alone_in", "identity_of", "load_checkpoint", "save_checkpoint", "write_history"]
 
 CHECKPOINT_NAME = "checkpoint.pt"
-VERSION = 4  # of what a checkpoint holds, and of how training goes on from it
+VERSION = 4  # of a checkpoint's content, and of how training continues from it
 HISTORY_NAME = "history.csv"
 LOCK_NAME = ".dogsort-training"
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Make the output folder and keep another run out of it.
+    """Create the output folder and lock it.
 
     Raises:
-        OutputError: if it cannot be made, or another run is in it.
+        OutputError: if it cannot be created, or another run uses it.
     """
     lock = FileLock(folder / LOCK_NAME, timeout=0)
     try:
@@ -48,7 +48,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows lets nobody delete it now, and the lock does it later
+        with suppress(OSError):  # on Windows, the lock deletes it later
             (folder / LOCK_NAME).unlink()
         lock.release()
 
@@ -59,7 +59,7 @@ def identity_of(
     photos: Iterable[LabelledPhoto],
     validation: Iterable[LabelledPhoto],
 ) -> dict[str, Any]:
-    """Return what makes a run another one: recipe, starting weights, teacher, labelled photos."""
+    """Return what identifies a run: recipe, starting weights, teacher, labelled photos."""
     return {
         "version of dogsort": VERSION,
         "recipe": asdict(recipe),
@@ -70,17 +70,17 @@ def identity_of(
 
 
 def _digest(photos: Iterable[LabelledPhoto]) -> str:
-    # Not the whole path: photos may have been moved meanwhile, with all that is around them.
+    # Not the whole path, because the folder of photos may have been moved meanwhile.
     names = (f"{photo.group}/{os.path.basename(photo.path)}\0{photo.truth}\n" for photo in photos)
     return hashlib.sha256("".join(names).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
-    """Load the checkpoint's state, into main memory; empty if there is none.
+    """Load a checkpoint into main memory; empty if there is none.
 
     Args:
-        folder: that it is kept in.
-        identity: of the run.
+        folder: the output folder.
+        identity: the identity of the run.
 
     Raises:
         DataError: if it is from another run, damaged or unreadable.
@@ -90,7 +90,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
         return {}
     try:
         saved: dict[str, Any] = dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch's and pickle's share no base class
+    except Exception as error:  # torch's and pickle's errors have no common base class
         raise DataError(f"{path}: damaged or unreadable; delete it to start again") from error
     for name, now in identity.items():
         if saved.get(name) != now:
@@ -101,9 +101,9 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, completely or not at all.
 
-    Random state needs no place in it: every epoch begins with a seed of its own.
+    It needs no random state, because every epoch starts with its own seed.
 
     Raises:
         OutputError: if it cannot be written.
@@ -113,7 +113,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     try:
         torch.save(state, partial)
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # the latter is torch's of a full disk
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError on a full disk
         partial.unlink(missing_ok=True)
         reason = error.strerror or error if isinstance(error, OSError) else "is the disk full?"
         raise OutputError(f"{path}: cannot be written: {reason}") from error

@@ -33,9 +33,9 @@ __all__ = [
     "hold_out",
 ]
 
-HELD_OUT = 10  # one photo in so many is kept for validation where none are given
+HELD_OUT = 10  # without validation photos, one photo in so many is held out
 
-BATCH = 64  # photos at a time where nothing is learned; more are no faster on a CPU
+BATCH = 64  # photos per batch outside training; larger ones are no faster on a CPU
 
 
 def check_classes(
@@ -43,7 +43,7 @@ def check_classes(
     photos: Iterable[LabelledPhoto],
     advice: str = "each class needs a folder of its name with photos in it",
 ) -> None:
-    """Raise DataError unless dogs, cats and others are all there."""
+    """Raise DataError unless there are dogs, cats and others."""
     missing = set(TRUTHS) - {photo.truth for photo in photos}
     if missing:
         raise DataError(f"no {name} photos of: {', '.join(sorted(missing))}; {advice}")
@@ -52,14 +52,14 @@ def check_classes(
 def find_photos(
     data: str, validation: str | None
 ) -> tuple[list[LabelledPhoto], list[LabelledPhoto], list[str]]:
-    """Find photos to train on, and others to validate on.
+    """Find training and validation photos.
 
     Args:
         data: the folder to train on.
-        validation: the other one; None holds out a part of the first.
+        validation: the folder to validate on; None holds out a part of ``data``.
 
     Returns:
-        Both; and the folders of programs that were passed over.
+        Training photos, validation photos, and the program folders that were skipped.
 
     Raises:
         DataError: if a class is missing, or as ``find_labelled`` and ``hold_out`` raise it.
@@ -77,7 +77,7 @@ def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[Lab
     """Split into (training, validation): every tenth photo of each class is held out.
 
     Raises:
-        DataError: if a class is missing or has too few photos for that.
+        DataError: if a class is missing or has too few photos.
     """
     check_classes("training", photos)
     kept: list[LabelledPhoto] = []
@@ -96,11 +96,11 @@ def hold_out(photos: list[LabelledPhoto]) -> tuple[list[LabelledPhoto], list[Lab
 
 @dataclass(frozen=True)
 class DecodedPhotos:
-    """Photos decoded once, by the path that all photos take, and kept in one file.
+    """Photos decoded once, in the same way as for classification, and stored in one file.
 
     Attributes:
-        photos: N of them.
-        file: a .npy file of at least N of (size, size, 3).
+        photos: N photos.
+        file: a .npy file with at least N pictures of (size, size, 3).
     """
 
     photos: list[LabelledPhoto]
@@ -109,11 +109,11 @@ class DecodedPhotos:
     @cached_property
     def pixels(self) -> Pixels:
         """All pixels, (N, size, size, 3), uint8, RGB, mapped from the file."""
-        mapped: Pixels = np.load(self.file, mmap_mode="c")  # "r" would have torch warn
+        mapped: Pixels = np.load(self.file, mmap_mode="c")  # torch would warn about "r"
         return mapped[: len(self)]
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Go to other processes without the pixels, which they map for themselves."""
+        """Pickle without the pixels, which other processes map for themselves."""
         return DecodedPhotos, (self.photos, self.file)
 
     def __len__(self) -> int:
@@ -125,7 +125,7 @@ class DecodedPhotos:
             yield np.asarray(self.pixels[start : start + BATCH])
 
     def labels(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Return (is_dog, is_pet), each (N,); the first means nothing where there is no pet."""
+        """Return (is_dog, is_pet), each (N,); ignore ``is_dog`` where there is no pet."""
         truths = np.array([photo.truth for photo in self.photos])
         return truths == "dog", truths != "neither"
 
@@ -136,7 +136,7 @@ def decode_photos(
     """Decode photos into a .npy file of (size, size, 3) each.
 
     Yields:
-        Each photo that was read, a Failure for each that could not be, and all of them in the end.
+        Each photo that was read, a Failure for each that could not be, and at the end all photos.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -169,7 +169,7 @@ def decode_photos(
 
 
 def check_room(folder: Path, need: int) -> None:
-    """Raise OutputError if the disk of a folder has no room for so many bytes."""
+    """Raise OutputError if a folder's disk has fewer free bytes than needed."""
     free = shutil.disk_usage(folder).free
     if free < need:
         raise OutputError(
@@ -179,7 +179,7 @@ def check_room(folder: Path, need: int) -> None:
 
 
 def check_apart(output: str, folders: Iterable[str]) -> None:
-    """Raise DataError if what is to be made would lie among labelled photos."""
+    """Raise DataError if the output folder is among labelled photos."""
     made = Path(output).resolve()
     for folder in folders:
         if made.is_relative_to(Path(folder).resolve()):

@@ -28,8 +28,8 @@ from dogsort.training.calibrate import Calibration
 
 __all__ = ["export", "strip_traces", "write_onnx"]
 
-#: The first opset with everything the network uses in today's form; old enough for every
-#: ONNX Runtime that dogsort accepts.
+#: The first opset with current versions of all operators in the network; every ONNX Runtime that
+#: dogsort accepts supports it.
 OPSET = 18
 
 
@@ -41,7 +41,7 @@ def export(
     figures: dict[str, Any],
     recipe: dict[str, Any],
 ) -> None:
-    """Write a folder that ``--weights`` takes; the manifest, without which it is none, last.
+    """Write a folder for ``--weights``, with the manifest last, because it makes the folder valid.
 
     Raises:
         OutputError: if it cannot be written.
@@ -52,7 +52,7 @@ def export(
     safetensors, onnx = folder / SAFETENSORS_NAME, folder / ONNX_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST_NAME).unlink(missing_ok=True)  # of the weights that are replaced
+        (folder / MANIFEST_NAME).unlink(missing_ok=True)  # the manifest of the replaced weights
         state = {name: value.contiguous() for name, value in network.state_dict().items()}
         safetensors.write_bytes(save(state))
         write_onnx(network, onnx, input_size)
@@ -93,7 +93,7 @@ def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:
     pixels = torch.zeros((2, input_size, input_size, 3), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # the exporter talks about its own future
+        warnings.simplefilter("ignore")  # about the exporter's own future
         torch.onnx.export(
             network,
             (pixels,),
@@ -110,7 +110,7 @@ def write_onnx(network: DogsortNet, path: Path, input_size: int) -> None:
 
 
 def strip_traces(path: str | Path) -> None:
-    """Leave out of an ONNX file the stack traces that torch keeps in it, full of paths."""
+    """Remove torch's stack traces, which contain paths, from an ONNX file."""
     import onnx
 
     model = onnx.load(path)

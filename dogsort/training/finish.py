@@ -1,4 +1,4 @@
-"""A trained network and validation photos -> a calibrated weights folder, and what it is worth."""
+"""A trained network -> a calibrated weights folder, compared with the bundled weights."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ from dogsort.training.start import Start
 
 __all__ = ["Comparison", "check_calibration", "dog_and_cat_pairs", "finish", "logits_of"]
 
-MOST_PAIRS = 500  # pictures of a dog beside a cat that calibration looks at
+MOST_PAIRS = 500  # most pictures of a dog beside a cat that calibration uses
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """New weights beside the bundled ones, on the same validation photos.
+    """A comparison of new weights with the bundled ones, on the same validation photos.
 
     Attributes:
-        new, bundled: figures of both.
-        gain: by how much less the new ones are surprised by a photo's truth than the bundled ones,
-            in nats, on average; with the ends of its 95% interval.
-        calibration: what the new weights' thresholds are.
-        calibrated: whether they were chosen on these photos, rather than kept for want of photos.
+        new, bundled: the figures of both.
+        gain: how much lower the log loss of the true labels is with the new weights, in nats per
+            photo, with the ends of its 95% interval.
+        calibration: the calibration of the new weights.
+        calibrated: whether it was chosen on these photos; if there are too few, it was kept.
     """
 
     new: Evaluation
@@ -93,7 +93,7 @@ class Comparison:
 
 
 def check_calibration(start: Start, validation: Sequence[LabelledPhoto]) -> None:
-    """Raise DataError if a new head could not be calibrated on so few validation photos."""
+    """Raise DataError if there are too few validation photos to calibrate a new head."""
     truths = np.array([photo.truth for photo in validation])
     if start.weights is None and not enough(truths == "dog", truths != "neither"):
         raise DataError(
@@ -110,12 +110,12 @@ def finish(
     """Calibrate, write the weights folder, and compare with the bundled weights.
 
     Args:
-        start: what training started from, its network trained by now and on the device; its
-            calibration is kept where photos are too few.
+        start: the start of the training, with its network trained and on the device. Its
+            calibration is kept if there are too few photos.
         held_out: validation photos.
-        folder: to write to.
-        recipe: what was done, for the manifest.
-        device: torch's name of it.
+        folder: the folder to write.
+        recipe: the recipe and results, for the manifest.
+        device: torch's name of the device.
 
     Raises:
         DataError: if there are too few validation photos and there is no calibration to keep.
@@ -147,7 +147,7 @@ def finish(
 
 
 def _gain(new: Report, bundled: Report) -> tuple[float, float, float]:
-    """Return the mean of what is gained per photo, in nats, and the ends of its 95% interval."""
+    """Return the mean gain per photo, in nats, and the ends of its 95% interval."""
     gains = np.log(_chances(new)) - np.log(_chances(bundled))
     mean = float(gains.mean())
     half = Z_95 * float(gains.std()) / math.sqrt(len(gains))
@@ -155,7 +155,7 @@ def _gain(new: Report, bundled: Report) -> tuple[float, float, float]:
 
 
 def _chances(report: Report) -> npt.NDArray[np.float64]:
-    """Return the chance given to each photo's truth, at least one in a thousand: (N,)."""
+    """Return the probability of each photo's true label, at least 0.001, (N,)."""
     said = np.array([(said.p_dog, said.p_pet) for _, said in report.pairs])
     truths = [ANSWERS.index(photo.truth) for photo, _ in report.pairs]
     joint = joint_probabilities(said[:, 0], said[:, 1])
@@ -163,7 +163,7 @@ def _chances(report: Report) -> npt.NDArray[np.float64]:
 
 
 def _predictions(logits: npt.NDArray[np.float32], calibration: Calibration) -> list[Prediction]:
-    """Return what classification will say; paths stay empty."""
+    """Return the predictions of classification, with empty paths."""
     thresholds = Thresholds(calibration.threshold, calibration.species_threshold)
     probabilities = probabilities_of(logits, calibration.scaling)
     return predictions([""] * len(probabilities), probabilities, thresholds)
@@ -173,7 +173,7 @@ def _predictions(logits: npt.NDArray[np.float32], calibration: Calibration) -> l
 def logits_of(
     network: nn.Module, batches: Iterable[Pixels], device: str
 ) -> npt.NDArray[np.float32]:
-    """Return (N, 2) logits of batches of (size, size, 3) pixels, N in all."""
+    """Return logits (N, 2) for batches of (size, size, 3) pixels, N in total."""
     network.eval()
     parts = [network(torch.from_numpy(batch).to(device)).cpu() for batch in batches]
     result: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
@@ -181,7 +181,7 @@ def logits_of(
 
 
 def dog_and_cat_pairs(photos: DecodedPhotos, seed: int) -> Iterator[Pixels]:
-    """Put dogs beside cats, ``MOST_PAIRS`` at most: batches of one, (1, size, size, 3)."""
+    """Yield collages of a dog and a cat, ``MOST_PAIRS`` at most, in batches of one."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     is_dog, is_pet = photos.labels()

@@ -1,9 +1,8 @@
-"""Training without batch statistics: each normalisation becomes part of the convolution before it.
+"""Training with frozen batch-norm statistics, fused into the preceding convolution.
 
-Small batches of cropped photos would spoil ImageNet's statistics for whole ones, so these stay
-as they are. Normalising is then one factor and one offset per channel: multiplied into the
-convolution's weights, they cost no pass over the maps of their own, which made the steps of
-training on a CPU a third faster.
+Small batches of cropped photos would spoil ImageNet's statistics of whole photos, so these are
+frozen. Normalisation is then one factor and one offset per channel. Fused into the convolution's
+weights, they need no extra pass over the maps, which makes training steps on a CPU a third faster.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ __all__ = ["maps_of"]
 
 
 def maps_of(features: nn.Module, images: Tensor) -> Tensor:
-    """Compute what MobileNetV2's features compute in evaluation, in less time.
+    """Compute MobileNetV2's features as in evaluation mode, in less time.
 
-    Gradients reach the weights of convolutions and normalisations as they would there.
+    Gradients reach the weights of convolutions and normalisations as usual.
 
     Args:
-        features: of torchvision's MobileNetV2, or a part of them.
+        features: the features of torchvision's MobileNetV2, or a part of them.
         images: (N, channels, H, W).
 
     Returns:

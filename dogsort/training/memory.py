@@ -1,4 +1,4 @@
-"""Keep freed memory in the process, which training on a CPU would ask for again at once."""
+"""Keep freed memory in the process, because training on a CPU needs it again at once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc's malloc not to give large blocks back to the system; elsewhere, do nothing.
+    """Stop glibc's malloc from returning large blocks to the system; elsewhere, do nothing.
 
-    A training step frees and asks for hundreds of megabytes of feature maps; fetching fresh,
-    zeroed pages for them each time takes longer than some of the layers.
+    A training step frees and allocates hundreds of megabytes of feature maps. Getting fresh, zeroed
+    pages for them each time takes longer than some of the layers.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,6 +1,6 @@
-"""What is chosen for a training run, besides photos and starting weights.
+"""The hyperparameters of a training run.
 
-How photos are changed at random stands in ``augment``, and is the same for all runs.
+The augmentation is in ``augment``, and is the same for all runs.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ __all__ = ["RANGES", "Recipe", "read_recipe"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train; kept in the manifest of the weights it made.
+    """How to train; stored in the manifest of the resulting weights.
 
     Sizes are in pixels, rates per optimizer step.
     """
 
     seed: int = 1
-    input_size: int = 256  # what classification sees
-    # Random crops show animals larger than whole photos do; training on fewer pixels brings
-    # both to one scale (FixRes; Touvron et al. 2019, arXiv:1906.06423).
+    input_size: int = 256  # the size in classification
+    # Random crops show animals larger than whole photos do. Training on fewer pixels brings both
+    # to the same scale (FixRes; Touvron et al. 2019, arXiv:1906.06423).
     crop_size: int = 192
-    least_area: float = 0.3  # the least share of a photo that a crop keeps
-    hidden: int = 256  # of a new head; one that comes with the starting weights stays
+    least_area: float = 0.3  # the smallest share of a photo that a crop keeps
+    hidden: int = 256  # width of a new head; a head in the starting weights keeps its own
     dropout: float = 0.2
     epochs: int = 12
-    epoch_photos: int = 0  # drawn for an epoch; 0 is as many as there are
-    # How many times as often as others a folder's photos are drawn; see ``sampling.shares_of``.
+    epoch_photos: int = 0  # samples per epoch; 0 means the number of photos
+    # How much more often a folder's photos are sampled than others; see ``sampling.shares_of``.
     group_weights: dict[str, float] = field(default_factory=dict)
-    collage_share: float = 0.2  # of the photos drawn; teaches not to be sure of two at once
+    collage_share: float = 0.2  # of the samples; teaches doubt about photos with two animals
     batch_size: int = 32
-    learning_rate: float = 2e-4  # of the last block; the head's is higher by the factor
+    learning_rate: float = 2e-4  # of the last block; the head's is ``head_factor`` times higher
     head_factor: float = 5.0
-    layer_decay: float = 0.94  # each block's rate is this share of the next one's
-    frozen_blocks: int = 5  # the first ones, edges and textures, stay as ImageNet made them
-    warmup: float = 0.05  # share of the steps over which the rate rises
+    layer_decay: float = 0.94  # each block's learning rate, as a share of the next one's
+    frozen_blocks: int = 5  # the first blocks (edges, textures) keep their ImageNet weights
+    warmup: float = 0.05  # share of the steps in which the learning rate rises
     weight_decay: float = 0.02
     ema_decay: float = 0.999  # of the exponential moving average of weights
-    distillation_weight: float = 1.0  # of the teacher's loss beside that of the labels
+    distillation_weight: float = 1.0  # of the teacher's loss, relative to the labels' loss
 
 
-#: What each value may be: least and most.
+#: The smallest and largest value of each.
 RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "input_size": (32, 1024),
@@ -70,10 +70,10 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def read_recipe(path: str) -> Recipe:
-    """Read a recipe from a JSON file: some of its values, or a manifest that has them all.
+    """Read a recipe from a JSON file: some of the values, or a manifest with all of them.
 
     Raises:
-        DataError: if it cannot be read, lacks values that a manifest must have, or holds others.
+        DataError: if it cannot be read, a value is invalid or unknown, or a manifest lacks one.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -87,7 +87,7 @@ def read_recipe(path: str) -> Recipe:
         values = values["recipe"]
     if not isinstance(values, dict):
         raise DataError(f"{path}: not a recipe: it must be an object of names and values")
-    # Beside its recipe, a manifest says what became of it.
+    # A manifest also stores results of the run beside the recipe.
     for name in sorted(values.keys() - RANGES.keys()) if not of_manifest else ():
         raise DataError(f"{path}: this version of dogsort knows no {name} in a recipe")
     for name in sorted(RANGES.keys() - values.keys()) if of_manifest else ():

@@ -1,4 +1,4 @@
-"""What the network is shown in an epoch: which photos, how changed, with which labels."""
+"""The samples of an epoch: which photos, how augmented, with which labels."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from dogsort.training.recipe import Recipe
 
 __all__ = ["Sample", "TrainingSamples", "draw", "shares_of"]
 
-#: Share of a pet's collages whose other photo is sure to be of the other species, which by
-#: chance it is in a third: it is these that nothing else teaches.
+#: Share of a pet's collages whose other photo is deliberately of the other species. Chance would
+#: give about a third, and no other samples teach this.
 CHANCE_OTHER_SPECIES = 0.6
 
 
 class Sample(NamedTuple):
-    """What the network is shown once; a loader stacks several.
+    """One training sample; a loader stacks them into batches.
 
     Attributes:
         pixels: (size, size, 3), uint8, RGB.
-        labels: (2,), float32: dog against cat, and dog or cat at all; each 0..1. The first is
-            one half where both are shown.
-        taught: (C,), float32, what the teacher says of what is shown; (0,) without a teacher.
+        labels: (2,), float32: dog vs. cat, and pet or not; each 0..1. The first is one half if both
+            are shown.
+        taught: (C,), float32, the teacher's output for the sample; (0,) without a teacher.
     """
 
     pixels: Tensor
@@ -40,13 +40,13 @@ class Sample(NamedTuple):
 
 
 class TrainingSamples(Dataset[Sample]):
-    """The photos of one epoch: drawn, changed at random, some of them joined in collages.
+    """The samples of one epoch: photos, augmented at random, and some joined in collages.
 
     Args:
         decoded: N photos.
-        taught: (N, C), float16, what the teacher says of each; C is 0 without one.
-        recipe: of the run.
-        epoch: decides which photos are drawn.
+        taught: (N, C), float16, the teacher's outputs; C is 0 without a teacher.
+        recipe: the recipe of the run.
+        epoch: the number of the epoch, which determines the photos drawn.
     """
 
     def __init__(self, decoded: DecodedPhotos, taught: Tensor, recipe: Recipe, epoch: int) -> None:
@@ -70,10 +70,10 @@ class TrainingSamples(Dataset[Sample]):
             picture, share = collage(picture, self._augmented(other))
             taught = share * taught + (1 - share) * self.taught[other].float()
             pets = [shown for shown in (index, other) if self.is_pet[shown]]
-            # A dog beside a cat is half of each: the network shall not be sure of either.
+            # A dog beside a cat counts half for each, so that the network is sure of neither.
             is_dog = float(np.mean(self.is_dog[pets])) if pets else 0.0
             is_pet = float(bool(pets))
-        # In the order that the network takes, (size, size, 3).
+        # The network takes (size, size, 3).
         pixels = picture.permute(1, 2, 0).contiguous()
         return Sample(pixels, torch.tensor([is_dog, is_pet]), taught)
 
@@ -94,11 +94,11 @@ class TrainingSamples(Dataset[Sample]):
 def shares_of(
     photos: Sequence[LabelledPhoto], group_weights: Mapping[str, float]
 ) -> npt.NDArray[np.float64]:
-    """Return how often each photo is drawn: (N,), of sum 1.
+    """Return the sampling probability of each photo, (N,), with sum 1.
 
-    The photos of one kind, that is of one folder and label, are drawn as often as the square root
-    of their number says (Mahajan et al. 2018, arXiv:1805.00932), times the folder's weight: a
-    few hundred rabbits are not drowned by ten thousand portraits.
+    Each kind (a folder and a label) is sampled in proportion to the square root of its size
+    (Mahajan et al. 2018, arXiv:1805.00932), times the folder's weight. So a few hundred rabbits are
+    not drowned out by ten thousand portraits.
     """
     kinds = [(photo.group, photo.truth) for photo in photos]
     sizes = Counter(kinds)
@@ -110,15 +110,15 @@ def shares_of(
 def draw(
     shares: npt.NDArray[np.float64], count: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Draw indices so that none comes more than once too often or too rarely.
+    """Draw indices by systematic sampling: each count is within one of its expected value.
 
     Args:
-        shares: (N,), of sum 1: how often each is to be drawn.
-        count: how many to draw.
-        rng: where the randomness comes from.
+        shares: (N,), sampling probabilities with sum 1.
+        count: how many indices to draw.
+        rng: the random generator.
 
     Returns:
-        (count,), in random order: systematic sampling.
+        The indices, (count,), in random order.
     """
     order = rng.permutation(len(shares))
     points = (np.arange(count) + rng.random()) / count

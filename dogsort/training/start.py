@@ -1,4 +1,4 @@
-"""Starting weights: those that come with dogsort, others like them, or features alone."""
+"""Starting weights: the bundled ones, other dogsort weights, or features alone."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class Start:
 
     Attributes:
         name: the file's name and SHA-256.
-        network: on the CPU; its head is new unless there are ``weights``.
-        weights: the dogsort weights that the whole network is of, head and calibration included.
+        network: the network, on the CPU; its head is new unless there are ``weights``.
+        weights: the dogsort weights of the whole network, with head and calibration; None if it has
+            a new head.
     """
 
     name: str
@@ -41,9 +42,9 @@ def read_start(location: str | None, recipe: Recipe) -> Start:
     """Read starting weights.
 
     Args:
-        location: a folder of dogsort weights or a file in it; or a .safetensors file with the
-            features alone, as the scripts in ``examples`` write it. None for the bundled weights.
-        recipe: of the run; decides what a new head is like.
+        location: a folder of dogsort weights or a file in it; or a .safetensors file with only the
+            features, as the scripts in ``examples`` write it. None for the bundled weights.
+        recipe: the recipe of the run, which defines a new head.
 
     Raises:
         DataError: if a file does not hold the features of a MobileNetV2.
@@ -73,7 +74,7 @@ def _with_new_head(file: Path, recipe: Recipe) -> DogsortNet:
     try:
         network.features.load_state_dict(load_file(file))
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{file}: damaged, or no safetensors file: {error}") from error
+        raise DataError(f"{file}: damaged, or not a safetensors file: {error}") from error
     except RuntimeError as error:
         raise DataError(f"{file}: does not hold the features of a MobileNetV2 1.0") from error
     return network

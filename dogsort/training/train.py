@@ -42,26 +42,26 @@ __all__ = ["Event", "Progress", "loss_of", "train"]
 
 T = TypeVar("T")
 
-#: Room that checkpoint and weights take besides the decoded photos, in bytes.
+#: Space for checkpoint and weights, in addition to the decoded photos, in bytes.
 ROOM_FOR_WEIGHTS = 200_000_000
 
-#: The folder of decoded photos, deleted in the end: a name that nobody else gives a folder.
+#: The folder of decoded photos, deleted at the end, with a name that nobody else uses.
 DECODED_NAME = ".dogsort-decoded"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """So much of a stage is done."""
+    """The progress of a stage."""
 
     stage: str
     done: int
     total: int
 
 
-#: What training tells while it runs: how far it is; a photo that could not be read; the figures of
-#: an epoch; and in the end how the new weights compare with the bundled ones.
+#: What training yields: its progress, photos that could not be read, the figures of each epoch, and
+#: at the end a comparison of the new weights with the bundled ones.
 Event: TypeAlias = "Progress | Failure | dict[str, Any] | Comparison"
-#: A part of training: it yields events and returns what it made.
+#: A part of training: it yields events and returns its result.
 Part: TypeAlias = Generator[Event, None, T]
 
 
@@ -75,26 +75,26 @@ def train(
     device: str,
     workers: int,
 ) -> Iterator[Event]:
-    """Fine-tune and write ``output``; goes on from its checkpoint if there is one.
+    """Fine-tune and write ``output``, or continue from its checkpoint.
 
     Args:
-        photos: to train on; every class must be there.
-        validation: to choose the best epoch, temperatures and thresholds on; likewise.
-        start: the network to start from; it is changed.
-        teacher: what it says of the photos is learned, too.
-        output: the weights folder to make.
+        photos: training photos of every class.
+        validation: photos of every class to choose the best epoch, temperatures and thresholds.
+        start: the network to start from; it is modified.
+        teacher: a network whose outputs are learned, too.
+        output: the weights folder to write.
         recipe: how to train.
         device: torch's name of the device.
-        workers: processes that change photos at random.
+        workers: processes that augment photos.
 
     Yields:
-        What happens; the ``Comparison`` comes last.
+        Events; the ``Comparison`` comes last.
 
     Raises:
-        DataError: if a class is missing or nothing can be read, a checkpoint is of another run,
-            or there are too few validation photos to calibrate a new head on.
+        DataError: if a class is missing, no photo can be read, the checkpoint is from another run,
+            or there are too few validation photos to calibrate a new head.
         OutputError: if a file in the output folder cannot be written.
-        DogsortError: if the system refuses something else that training needs, such as memory.
+        DogsortError: if the system lacks something else, such as memory.
     """
     check_calibration(start, validation)
     keep_freed_memory()
@@ -105,7 +105,7 @@ def train(
     with alone_in(folder):
         saved = load_checkpoint(folder, identity)
         try:
-            shutil.rmtree(decoded, ignore_errors=True)  # of a run that was killed
+            shutil.rmtree(decoded, ignore_errors=True)  # left by a killed run
             pixels = (len(photos) + len(validation)) * recipe.input_size**2 * 3
             with writing(str(decoded)):
                 check_room(folder, ROOM_FOR_WEIGHTS + pixels)
@@ -125,7 +125,7 @@ def train(
                 "teacher": teacher.name if teacher else None,
             }
             yield finish(start, held_out, folder, made, device)
-        except OSError as error:  # of what is not written: memory, processes, shared files
+        except OSError as error:  # other than writing: memory, processes, shared files
             named = f"{error.filename}: " if error.filename else ""
             raise DogsortError(f"training stopped: {named}{error.strerror or error}") from error
         finally:
@@ -149,7 +149,7 @@ def _decode(
 
 
 def _ask(teacher: Teacher | None, photos: DecodedPhotos) -> Part[Tensor]:
-    """Return what the teacher says of the photos, standardised: (N, C); C is 0 without one."""
+    """Return the teacher's outputs for the photos, (N, C), standardised; C is 0 without one."""
     if teacher is None:
         return torch.zeros(len(photos), 0)
     said: list[Tensor] = []
@@ -172,21 +172,21 @@ def _fit(
     device: str,
     workers: int,
 ) -> Part[dict[str, Any]]:
-    """Train all epochs that are left of a run; return the best one.
+    """Train the remaining epochs of a run; return the best one.
 
     Args:
         training: N photos.
-        taught: (N, C), what the teacher says of them.
-        held_out: to tell the best epoch by.
+        taught: (N, C), the teacher's outputs for them.
+        held_out: validation photos, to choose the best epoch.
         start: the network to start from.
         recipe: how to train.
-        run: the identity of the run, and its state if it was stopped.
-        folder: where checkpoint and history are kept.
-        device: torch's name of it.
-        workers: processes that change photos at random.
+        run: the identity of the run, and its state if it was interrupted.
+        folder: the folder of checkpoint and history.
+        device: torch's name of the device.
+        workers: processes that augment photos.
 
     Returns:
-        ``epoch``, 0 for the start itself, ``loss`` and ``network``, its state.
+        ``epoch`` (0 for the start), ``loss``, and ``network``, its state.
     """
     network = start.network.to(device)
     network = convert_conv2d_weight_memory_format(network, torch.channels_last)
@@ -206,7 +206,7 @@ def _fit(
         began = time.monotonic()
         loader = _loader(training, taught, recipe, epoch, device, workers)
         student.train()
-        torch.manual_seed(loader.generator.initial_seed())  # of dropout, and without workers all
+        torch.manual_seed(loader.generator.initial_seed())  # dropout; all without workers
         losses: list[tuple[float, float]] = []
         for step, (pixels, labels, lesson) in enumerate(loader):
             rate = _rate((epoch - 1 + step / len(loader)) / recipe.epochs, recipe.warmup)
@@ -248,7 +248,7 @@ def _optimizer(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
     for index, block in enumerate(network.features):
         block.requires_grad_(index >= recipe.frozen_blocks)
         if index >= recipe.frozen_blocks:
-            # Early blocks know what all pictures share, and get lower rates.
+            # Early blocks are more general, and get lower rates.
             rate = recipe.learning_rate * recipe.layer_decay ** (last - index)
             groups.append({"params": list(block.parameters()), "highest_lr": rate})
     head = [*network.head.parameters(), student.weight, student.bias]
@@ -257,7 +257,7 @@ def _optimizer(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _rate(done: float, warmup: float) -> float:
-    """Return the share of the highest rate when a share of all steps is done: 0..1 both."""
+    """Return the learning rate as a share of the highest, after a share of all steps: 0..1."""
     if done < warmup:
         return done / warmup
     return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
@@ -273,17 +273,17 @@ def _loader(
         pin_memory=device.startswith("cuda"),
         generator=torch.Generator().manual_seed(
             recipe.seed * 100_000 + epoch
-        ),  # of the workers' changes
+        ),  # for the workers' augmentation
     )
 
 
 def _half_is_faster(device: str) -> bool:
-    """Tell whether the device has instructions for bfloat16: a step takes 0.6 of the time then."""
+    """Tell whether the device supports bfloat16, which cuts the time of a step to 0.6."""
     return device.startswith("cuda") or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
 
 
 def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the binary cross-entropy of both neurons; the first learns from pets only.
+    """Return the summed binary cross-entropy of both neurons; the first learns from pets only.
 
     Args:
         logits: (N, 2).
