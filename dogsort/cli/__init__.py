@@ -1,1 +1,1 @@
-"""The command line: words -> calls; the only room that prints or exits."""
+"""The command line: arguments -> calls; the only room that prints or exits."""

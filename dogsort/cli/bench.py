@@ -31,7 +31,7 @@ __all__ = ["bench"]
 def bench(path: str, as_json: bool, engine: EngineOptions, console: Console) -> int:
     """Measure how many photos per second this machine classifies, stage by stage.
 
-    It reads, decodes and infers a sample of the photos in PATH: each stage alone, then all of them
+    It reads, decodes and classifies a sample of the photos in PATH: each stage alone, then all
     together as in a real run. This takes about 20 seconds and stores nothing.
 
     --json prints one object with these keys: date; machine (cpu, cores, gpu); versions; device,

@@ -68,7 +68,7 @@ def evaluate(
     """Compare predictions with labels: folders dog, cat and neither, or names like cat.1.jpg.
 
     -o writes a JSON object with these keys: photos; accuracy, log_loss, roc_auc_dog and
-    calibration_dog (dog or cat); roc_auc_pet and calibration_pet (pet or not); pets_labelled,
+    calibration_dog (dog vs. cat); roc_auc_pet and calibration_pet (pet or not); pets_labelled,
     neither_labelled and labelled_wrongly; right, wrong, missed and unsure (of all photos);
     precision and recall (for dog, cat and neither); confusion (numbers of photos by truth and
     label); folders, and with --robustness changed (some of these figures for each). A figure has

@@ -47,7 +47,7 @@ def file(
 ) -> int:
     """File photos by the labels in a table, corrected or not, without classifying again.
 
-    dogsort PATH... -o TABLE writes a TABLE. Its paths are relative to the current folder. Photos
+    TABLE comes from dogsort PATH... -o TABLE. Its paths are relative to the current folder. Photos
     that have changed or gone since they were classified are named and left alone.
     """
     check_paths([table] if photos is None else [table, photos])

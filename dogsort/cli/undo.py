@@ -32,7 +32,7 @@ __all__ = ["undo"]
 def undo(folder: str, dry_run: bool, number: int | None, yes: bool, console: Console) -> int:
     """Put back what the last --move, --copy, --link or --hardlink into FOLDER filed.
 
-    FOLDER defaults to the current folder. Run it again to undo the run before. A file that has
+    FOLDER defaults to the current folder. Run undo again to undo the run before. A file that has
     changed since stays where it is, nothing is overwritten, and files that could not be put back
     are named. dogsort history lists the runs.
     """
