@@ -1,4 +1,4 @@
-"""Make the picture in the README: what dogsort says of the example photos, in a terminal.
+"""Make the picture in the README: dogsort in a terminal, with the example photos.
 
 ``python .github/picture.py`` writes ``terminal.svg`` beside itself.
 """
@@ -25,24 +25,24 @@ WIDTH = 76
 
 
 def said_by(command: str) -> str:
-    """Run a command in a terminal; return what it writes there, with its colours."""
+    """Run a command in a terminal; return its output, with colours."""
     ours, its = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(WIDTH), "TERM": "xterm-256color"}
     words = [sys.executable, "-m", *command.split()]
     with subprocess.Popen(words, stdin=its, stdout=its, stderr=its, env=environment):
         os.close(its)
         said = b""
-        with suppress(OSError):  # how Linux says that the other end is closed
+        with suppress(OSError):  # Linux raises it when the other end is closed
             while block := os.read(ours, 1 << 16):
                 said += block
     os.close(ours)
-    # A line that was written over is gone.
+    # Drop text that was overwritten after a carriage return.
     lines = said.decode().replace("\r\n", "\n").split("\n")
     return "\n".join(line.rsplit("\r", 1)[-1] for line in lines).rstrip("\n")
 
 
 def main() -> None:
-    """Draw all commands, one after the other."""
+    """Draw all commands in turn."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     with tempfile.TemporaryDirectory() as place:
         photos = Path(place, "photos")
@@ -55,7 +55,7 @@ def main() -> None:
             console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
             console.print(Text.from_ansi(said_by(command)))
     picture = console.export_svg(title="dogsort")
-    # Without the font that it would fetch; any that has one width will do.
+    # Remove the font that it would fetch; any monospaced font will do.
     picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
     (HERE / "terminal.svg").write_text(picture, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Print what an album holds and its surest dog and cat: dogsort from another program.
+"""Count the labels in an album and show its most certain dog and cat: dogsort in a program.
 
 python examples/album_report.py examples/photos
 """

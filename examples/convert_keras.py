@@ -25,7 +25,7 @@ from torch import Tensor
 TENSORFLOW_EPSILON = 1e-3
 TORCHVISION_EPSILON = 1e-5
 
-#: Inverted residual blocks behind the first one, which alone has no expansion.
+#: Inverted residual blocks after the first, which is the only one without expansion.
 EXPANDING_BLOCKS = 16
 
 
@@ -36,7 +36,7 @@ def convert(path: str) -> dict[str, Tensor]:
     of the TF-Hub module ``tf2-preview/mobilenet_v2/feature_vector/4``.
 
     Args:
-        path: the ``.h5`` file; heads and optimizer state in it are passed over.
+        path: the ``.h5`` file; heads and optimizer state in it are ignored.
 
     Returns:
         State of ``DogsortNet.features``, for pixels scaled to [-1, 1].
@@ -116,7 +116,7 @@ def _read_variables(path: str) -> dict[str, npt.NDArray[np.float32]]:
     def keep(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
             parts = name.removesuffix(":0").split("/")
-            # The hub's names nest, Keras's do not: keep every suffix but the bare variable name.
+            # The hub's names nest, Keras's do not: keep every suffix except the bare variable name.
             for start in range(len(parts) - 1):
                 variables.setdefault("/".join(parts[start:]), item[()])
 

