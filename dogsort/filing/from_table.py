@@ -136,8 +136,9 @@ def photos_of(
     """
     resolved = cache(os.path.realpath)
     for row in rows:
-        stamp, then = stamp_of(row.path), classified(row.path)
-        reason = None if then in (None, stamp) else CHANGED
+        stamp, reason = stamp_of(row.path), None
+        if stamp is not None and classified(row.path) not in (None, stamp):
+            reason = CHANGED
         if stamp is None:
             reason = GONE + _what_else(row.path)
             folder, name = os.path.split(row.path)
