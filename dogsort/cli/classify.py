@@ -108,7 +108,7 @@ def classify(
         classifier = engine.open(console, min_confidence)
         pass_over = None if options is None else functools.cache(filed_into)
         scan = Scan(with_stdin(paths, null), pass_over, is_excluded)
-        counted = None if "-" in paths else Scan(paths, pass_over, _excluding(exclude))
+        counted = None if "-" in paths else Scan(paths, pass_over, is_excluded)
         summary = Summary()
         try:
             with _rows(output, folders, console, planner is not None, dry_run) as write:

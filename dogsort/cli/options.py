@@ -126,7 +126,7 @@ min_confidence_option = click.option(
     help="Lowest confidence that gets a label [default: from the weights].",
 )
 cache_option = click.option(
-    "--no-cache", is_flag=True, help="Classify all photos again, and cache nothing."
+    "--no-cache", is_flag=True, help="Classify all photos again, and cache no results."
 )
 
 
