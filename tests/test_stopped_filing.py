@@ -146,7 +146,7 @@ def test_a_killed_run_is_gone_on_with(dogsort, quick_path):
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was interrupted; it is recovered: " in said
+    assert "was interrupted; now finished: " in said
     assert "moved by an earlier run: " in said
     assert states(dogsort, album) == ["done"] * MANY
     undone = dogsort("undo", album)
@@ -196,7 +196,7 @@ def test_a_run_that_was_killed_at_its_end_leaves_nothing_to_do(dogsort, album, h
     run = dogsort(*filing)
     said = run.stderr.decode()
     assert run.returncode == 0, said
-    assert "was interrupted; it is recovered: " in said
+    assert "was interrupted; now finished: " in said
     assert "moved: nothing" in said
     if how == "photos":
         for photo in photos:

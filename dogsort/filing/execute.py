@@ -296,11 +296,15 @@ def _recover(journal: Journal, trusted: Run | None) -> list[str]:
         if (planned or returning) and not (is_trusted or journal.is_trusted(run)):
             said.append(f"the run of {run.started} was interrupted and is not recovered: {STRANGE}")
             continue
-        outcomes = _take(planned, journal, run, "there", again=True) if planned else []
-        outcomes += _take(returning, journal, run, "back", again=True) if returning else []
+        filed = _take(planned, journal, run, "there", again=True) if planned else []
+        returned = _take(returning, journal, run, "back", again=True) if returning else []
+        outcomes = filed + returned
         if run.stopped:
             done = sum(error is None for _, error in outcomes)
-            said.append(f"the run of {run.started} was interrupted; it is recovered: {done} files")
+            what = "put back" if returned else "filed"
+            said.append(
+                f"the run of {run.started} was interrupted; now finished: {done} files {what}"
+            )
         said += [f"{step.source}: {error}" for step, error in outcomes if error is not None]
     return said
 
