@@ -1,4 +1,4 @@
-"""Commands that are stopped and called again: by Ctrl-C, by SIGTERM, by a kill."""
+"""Commands that are stopped and called again: by Ctrl-C, SIGTERM, SIGHUP or a kill."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ DOG, CAT = EXAMPLES / "running_dog.jpeg", EXAMPLES / "kitten.jpeg"
 
 #: More than a batch holds, so that a stop leaves some done, some begun and some not.
 MANY = 5_000
+
+HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
 
 #: Sends itself signals before some of its steps, with which any timing may be had.
 STRUCK = """
@@ -84,8 +86,9 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals")
         # Once more while what was begun is finished.
         {2001: signal.SIGINT, 2500: signal.SIGINT},
         {4500: signal.SIGTERM, 4700: signal.SIGINT},
+        {500: HANGUP, 501: HANGUP, 502: HANGUP},
     ],
-    ids=["at once", "SIGTERM", "twice", "twice, later"],
+    ids=["at once", "SIGTERM", "twice", "twice, later", "closed terminal"],
 )
 def test_stopped_while_filing_and_while_undoing(dogsort, quick_path, moments):
     """Whenever it is stopped, what to do is said, nothing is lost, and nothing is half done."""
@@ -97,7 +100,8 @@ def test_stopped_while_filing_and_while_undoing(dogsort, quick_path, moments):
         run = run_struck(moments, *command)
         assert run.returncode == 130, run.stderr.decode()
         assert b"Traceback" not in run.stderr
-        assert (b"finishing the current step" in run.stderr) == (len(moments) > 1)
+        told = len(moments) > 1 and HANGUP not in moments.values()
+        assert (b"finishing the current step" in run.stderr) == told
         assert contents(album) == sorted(b"%d" % number for number in range(MANY))
         return run.stderr.decode()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +20,7 @@ from dogsort.results.text import Summary, printable, record_line, scan_lines
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-__all__ = ["Console", "console_options", "console_options_with"]
+__all__ = ["Console", "console_options", "console_options_with", "outlive_stderr"]
 
 T = TypeVar("T")
 
@@ -57,6 +59,38 @@ def console_options_with(verbose: str) -> Callable[[Command], Command]:
 
 
 console_options = console_options_with("Also show the engine and the weights.")
+
+
+def outlive_stderr() -> None:
+    """Let work go on if stderr is closed, its reader or terminal has gone, or its disk is full."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        return
+    encoding, errors = sys.stderr.encoding, sys.stderr.errors
+    raw = _Lossy(open(sys.stderr.fileno(), "wb", 0, closefd=False))  # noqa: SIM115
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
+
+
+class _Lossy(io.RawIOBase):
+    """A file that drops what cannot be written."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        try:
+            return int(self._file.write(data))
+        except OSError:
+            return len(data)
+
+    def fileno(self) -> int:
+        return int(self._file.fileno())
+
+    def isatty(self) -> bool:
+        return bool(self._file.isatty())
 
 
 class Console:
@@ -207,9 +241,7 @@ class Console:
         finally:
             click.echo("\r" + " " * len(text) + "\r", nl=False, err=True)
 
-    def _print(self, lines: Iterable[str], stream: IO[str] | None) -> None:
-        if stream is None:  # closed, and click would take stdout for it
-            return
+    def _print(self, lines: Iterable[str], stream: IO[str]) -> None:
         self._clear()
         for line in lines:
             click.echo(printable(line), stream)

@@ -14,6 +14,7 @@ import click
 
 from dogsort.cli.bench import bench
 from dogsort.cli.classify import classify
+from dogsort.cli.console import outlive_stderr
 from dogsort.cli.eval import evaluate
 from dogsort.cli.file import file
 from dogsort.cli.history import history
@@ -123,7 +124,8 @@ cli = DefaultGroup("dogsort", classify, COMMANDS)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line as a process that SIGTERM interrupts as Ctrl-C does."""
+    """Run the command line as a process that ends well, whatever happens around it."""
+    outlive_stderr()
     stop_gently()
     try:
         cli.main(args)
