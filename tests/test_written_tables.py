@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 from conftest import files_below
 
+from dogsort.records import Failure
+from dogsort.results.csv_rows import write_rows
 from dogsort.results.output import complete_file
+from dogsort.results.tables import open_table
 
 CHANGED = "has changed since dogsort wrote it, so it is not overwritten"
+CHANGED_MEANWHILE = "was changed during this run, so the changed file is kept as"
 
 
 @pytest.fixture(autouse=True)
@@ -138,19 +142,92 @@ def test_what_is_corrected_while_the_run_goes_on(dogsort, album, tmp_path):
             assert process.poll() is None
             time.sleep(0.01)
         table.write_bytes(b"corrected")
-        process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
+    said = (
+        f"{table}: was changed during this run, so the changed file is kept as {tmp_path}/t.old.csv"
+    )
+    assert said in stderr.decode()
     assert (tmp_path / "t.old.csv").read_bytes() == b"corrected"
     assert table.read_bytes() == written
 
 
+def test_a_short_table_that_is_corrected_meanwhile(tmp_path):
+    target = str(tmp_path / "t.csv")
+
+    def rows():
+        yield ["first"]
+        Path(target).write_text("corrected")
+
+    assert write_rows(target, ["a"], [["first"]]) == []
+    kept = str(tmp_path / "t.old.csv")
+    assert write_rows(target, ["a"], rows()) == [f"{target}: {CHANGED_MEANWHILE} {kept}"]
+    assert Path(kept).read_text() == "corrected"
+
+
 def test_a_file_made_while_the_run_goes_on(tmp_path):
     target = tmp_path / "t.csv"
-    with complete_file(str(target)) as partial:
-        Path(partial).write_text("rows")
+    with complete_file(str(target)) as file:
+        Path(file.path).write_text("rows")
         target.write_text("mine")
     assert (tmp_path / "t.old.csv").read_text() == "mine"
     assert target.read_text() == "rows"
+
+
+def interrupted(table: Path, rows: int = 1) -> Path:
+    """Interrupt a run that writes a table; return the file that its rows stay in."""
+    with pytest.raises(KeyboardInterrupt) as info, open_table(str(table)) as writer:
+        for number in range(rows):
+            writer.write(Failure(f"{number}.jpg", "empty file"))
+        raise KeyboardInterrupt
+    return Path(str(info.value.args[0]).removeprefix("the rows so far are in "))
+
+
+def whole(table: Path) -> None:
+    """Write a table to its end."""
+    with open_table(str(table)) as writer:
+        writer.write(Failure("0.jpg", "empty file"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_the_next_whole_table_replaces_the_rows_of_interrupted_runs(tmp_path, suffix):
+    table, other = tmp_path / f"[t] é.{suffix}", tmp_path / f"o.{suffix}"
+    kept = [interrupted(table), interrupted(table, 2), interrupted(other)]
+    assert all(path.stat().st_size for path in kept)
+    whole(table)
+    assert [path.exists() for path in kept] == [False, False, True]
+
+
+def test_partial_rows_that_may_be_needed_stay(tmp_path):
+    table = tmp_path / "t.csv"
+    names = [f"t.csv.{number}.partial" for number in range(1, 5)]
+    corrected, killed, mine, living = (tmp_path / name for name in names)
+    assert interrupted(table) == corrected
+    corrected.write_text(corrected.read_text().replace("empty file", "a dog"))
+    killed.write_text("rows of a run that was killed")
+    mine.write_text("a person's")
+    with open_table(str(table)) as writer:
+        writer.write(Failure("0.jpg", "empty file"))
+        whole(table)
+        assert living.exists()
+    assert not living.exists()
+    assert all(path.exists() for path in (corrected, killed, mine))
+
+
+def test_a_partial_file_is_not_taken_for_an_earlier_one_of_its_name(tmp_path):
+    """A run that goes on may so far have the very rows of one that was interrupted."""
+    table = tmp_path / "t.csv"
+    interrupted(table).unlink()
+    with open_table(str(table)) as writer:
+        writer.write(Failure("0.jpg", "empty file"))
+        whole(table)
+    assert table.read_text().count("\n") == 2
+
+
+def test_a_plan_or_report_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        write_rows(str(tmp_path / "plan.csv"), ["a"], ([1 / number] for number in (1, 0)))
+    assert list(tmp_path.glob("plan*")) == []
 
 
 def test_a_cache_that_cannot_be_used_costs_no_table(dogsort, album, tmp_path, cache):

@@ -173,6 +173,7 @@ def _rows(
     elif output is not None and output != "-":
         with open_table(output, folders) as table:
             yield table.write
+        console.warn(*table.messages)
     elif output == "-" or not console.shows_lines:
         try:
             yield csv_table(text_on_stdout(), "standard output").write

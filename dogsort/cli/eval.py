@@ -99,12 +99,12 @@ def evaluate(
         made.changed = evaluate_groups(counted, classifier.weights.clip)
     _show(made, worst, console, err=output == "-")
     if output is not None:
-        write_text(output, json.dumps(made.as_json(), indent=2) + "\n")
+        console.warn(*write_text(output, json.dumps(made.as_json(), indent=2) + "\n"))
     if report is not None:
         from dogsort.evaluation.html import evaluation_page
 
         title = f"dogsort {dogsort.__version__} on {', '.join(folders)}"
-        write_text(report, evaluation_page(title, made, worst))
+        console.warn(*write_text(report, evaluation_page(title, made, worst)))
     failed = len(records) - len(made.pairs)
     if failed:
         console.warn(f"unreadable, so not counted: {failed}")

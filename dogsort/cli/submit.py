@@ -74,7 +74,7 @@ def submit(
                 failed += isinstance(record, Failure)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{output} was not written") from None
-    write_submission(output, labels, hard)
+    console.warn(*write_submission(output, labels, hard))
     rows = "1 row" if len(labels) == 1 else f"{len(labels)} rows"
     console.say(f"{output}: {rows}; upload it to Kaggle with:")
     console.say(upload_command(output, hard))

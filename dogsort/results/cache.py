@@ -58,7 +58,7 @@ class WrittenTable(NamedTuple):
     """A table that dogsort wrote.
 
     Attributes:
-        digest: SHA-256 of the file as it was written.
+        digest: SHA-256 of the file as it was written; of a partial file, its stamp.
         folders: the folders, absolute, that were classified into it.
     """
 

@@ -47,8 +47,11 @@ def open_text(path: str) -> IO[str]:
 
 def write_rows(
     output: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]
-) -> None:
+) -> list[str]:
     """Write a table as CSV to a file, or with ``-`` or None to stdout.
+
+    Returns:
+        Messages for the user.
 
     Raises:
         OutputError: if it cannot be written.
@@ -56,9 +59,10 @@ def write_rows(
     if output is None or output == "-":
         with writing("standard output"):
             CsvRows(text_on_stdout(), columns).write_all(rows)
-    else:
-        with complete_file(output) as partial, writing(output), open_text(partial) as file:
-            CsvRows(file, columns).write_all(rows)
+        return []
+    with complete_file(output) as new, writing(output), open_text(new.path) as file:
+        CsvRows(file, columns).write_all(rows)
+    return new.messages
 
 
 def _as_text(value: Any) -> str:

@@ -89,7 +89,7 @@ def submission_label(record: Record, clip: float, hard: bool) -> float:
     return min(max(record.p_dog, clip), 1.0 - clip)
 
 
-def write_submission(path: str, labels: dict[int, float], hard: bool) -> None:
+def write_submission(path: str, labels: dict[int, float], hard: bool) -> list[str]:
     """Write ``id,label`` rows in numeric order; the file appears complete or not at all.
 
     Args:
@@ -97,9 +97,12 @@ def write_submission(path: str, labels: dict[int, float], hard: bool) -> None:
         labels: values by id, 0..1.
         hard: write whole numbers (an unreadable photo still gets 0.5).
 
+    Returns:
+        Messages for the user.
+
     Raises:
         OutputError: if it cannot be written.
     """
     text_format = "g" if hard else f".{DECIMALS}f"
     rows = ((number, format(labels[number], text_format)) for number in sorted(labels))
-    write_rows(path, ("id", "label"), rows)
+    return write_rows(path, ("id", "label"), rows)

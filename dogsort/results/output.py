@@ -8,13 +8,15 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from glob import escape, glob
 from itertools import count
 from pathlib import Path
 from typing import IO
 
-from dogsort.errors import OutputError, UsageError
+from dogsort.errors import DogsortError, OutputError, UsageError
 from dogsort.network.weights import sha256_of
-from dogsort.results.cache import Cache, WrittenTable
+from dogsort.results.cache import Cache, WrittenTable, stamp_of
 
 __all__ = [
     "check_not_input",
@@ -40,39 +42,90 @@ def writing(target: str) -> Iterator[None]:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
+@dataclass(slots=True)
+class NewFile:
+    """A file that is being written.
+
+    Attributes:
+        path: where it is written: beside its target, or the target itself if a pipe or device.
+        has_rows: whether it has results that stay if the work fails; set by who writes them.
+        messages: for the user, once it is complete.
+    """
+
+    path: str
+    has_rows: bool = False
+    messages: list[str] = field(default_factory=list)
+
+
 @contextmanager
-def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[str]:
-    """Yield a path to write to, and rename it to ``target`` once the block has succeeded.
+def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[NewFile]:
+    """Yield a file to write, and rename it to ``target`` once the block has succeeded.
 
     Only then is an existing file replaced, and only if dogsort wrote it and nobody has changed it
-    since. Any other file is kept under the name that ``check_writable`` reports. Links are
-    followed; a pipe or device is written in place. If the block fails, a partial file stays unless
-    it is empty.
+    since. Any other file is kept under the name that ``check_writable`` reports, or that a message
+    tells if somebody changed it meanwhile. Links are followed; a pipe or device is written in
+    place. If the block fails, the partial file is removed, unless it has rows. The next complete
+    file with rows then removes it, if nobody has changed it.
 
     Args:
         target: the name of the finished file.
         folders: the folders that were classified into it, for ``dogsort file``.
 
     Raises:
-        OutputError: if the file cannot be created or renamed. Errors in the block pass through.
+        OutputError: if the file cannot be created or renamed.
+        BaseException: any error in the block; DogsortError and KeyboardInterrupt then also name
+            the partial file that stays.
     """
     final = os.path.realpath(target)
-    path = _create(final, target)
+    file = NewFile(_create(final, target))
+    if file.path == final:
+        yield file
+        return
     try:
-        yield path
-        if path != final:
-            with writing(target), closing(Cache()) as cache:
-                _flush_to_disk(path)
-                digest = sha256_of(Path(path))
-                if not _is_ours(final, cache.table(final)):
-                    os.rename(final, _kept_name(final))
-                os.replace(path, final)
-                cache.note_table(final, digest, folders)
-    finally:
-        if path != final:
+        yield file
+        with writing(target):
+            _give_name(file, final, target, folders)
+    except BaseException as error:
+        if not file.has_rows:
             with contextlib.suppress(OSError):
-                if os.path.getsize(path) == 0:
-                    os.unlink(path)
+                os.unlink(file.path)
+            raise
+        with closing(Cache()) as cache:
+            cache.note_table(file.path, str(stamp_of(file.path)), folders)
+        kept = f"the rows so far are in {file.path}"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(kept) from None
+        if isinstance(error, DogsortError):
+            raise type(error)(f"{error}; {kept}") from error
+        raise
+
+
+def _give_name(file: NewFile, final: str, target: str, folders: Sequence[str]) -> None:
+    _flush_to_disk(file.path)
+    digest = sha256_of(Path(file.path))
+    with closing(Cache()) as cache:
+        known = cache.table(final)
+        if not _is_ours(final, known):
+            kept = _kept_name(final)
+            os.rename(final, kept)
+            if known is not None:  # else check_writable has said it
+                file.messages.append(
+                    f"{target}: was changed during this run, so the changed file is kept as "
+                    f"{_beside(target, kept)}"
+                )
+        os.replace(file.path, final)
+        cache.note_table(final, digest, folders)
+        if file.has_rows:
+            _remove_partial_files(final, cache)
+
+
+def _remove_partial_files(final: str, cache: Cache) -> None:
+    """Remove what interrupted runs left, but not what a person changed or a run still writes."""
+    for path in glob(f"{escape(final)}.*.partial"):
+        known = cache.table(path)
+        if known is not None and known.digest == stamp_of(path):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 def text_on_stdout() -> IO[str]:
@@ -86,8 +139,11 @@ def text_on_stdout() -> IO[str]:
     return open(sys.stdout.fileno(), "w", 1, "utf-8", "surrogateescape", "", closefd=False)
 
 
-def write_text(target: str, text: str) -> None:
+def write_text(target: str, text: str) -> list[str]:
     """Write a whole text file in UTF-8, or to stdout if ``target`` is ``-``.
+
+    Returns:
+        Messages for the user.
 
     Raises:
         OutputError: if it cannot be written.
@@ -95,9 +151,10 @@ def write_text(target: str, text: str) -> None:
     if target == "-":
         with writing("standard output"):
             text_on_stdout().write(text)
-        return
-    with complete_file(target) as path, writing(target):
-        Path(path).write_text(text, encoding="utf-8")
+        return []
+    with complete_file(target) as file, writing(target):
+        Path(file.path).write_text(text, encoding="utf-8")
+    return file.messages
 
 
 def check_not_input(target: str, inputs: Iterable[str]) -> None:
@@ -130,9 +187,7 @@ def check_writable(target: str) -> list[str]:
             f"{target}: has changed since dogsort wrote it, so it is not overwritten; move it "
             "away, write to another file, or file photos by it with dogsort file"
         )
-    kept = _kept_name(final)
-    if not os.path.islink(target):
-        kept = os.path.join(os.path.dirname(target), os.path.basename(kept))
+    kept = _beside(target, _kept_name(final))
     return [f"{target}: dogsort may not have written it, so the old file is kept as {kept}"]
 
 
@@ -153,6 +208,13 @@ def _kept_name(final: str) -> str:
     stem, suffix = os.path.splitext(final)
     names = (f"{stem}.old{number if number > 1 else ''}{suffix}" for number in count(1))
     return next(name for name in names if not os.path.lexists(name))
+
+
+def _beside(target: str, kept: str) -> str:
+    """Return a name of a kept file like the one that the user gave."""
+    if os.path.islink(target):
+        return kept
+    return os.path.join(os.path.dirname(target), os.path.basename(kept))
 
 
 def _create(final: str, target: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
-from dogsort.errors import OutputError, UsageError
+from dogsort.errors import UsageError
 from dogsort.extras import check_extra
 from dogsort.records import COLUMNS, Failure, Record
 from dogsort.results.csv_rows import CsvRows, open_text
@@ -66,28 +66,21 @@ def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
         KeyboardInterrupt: if the block is interrupted. Like OutputError, it names the partial file.
     """
     suffix = check_table_name(path)
-    kept: list[str] = []
-    try:
-        with complete_file(path, folders) as partial:
-            with writing(path):
-                table = FileTable(_TABLES[suffix](partial), path)
-            try:
-                yield table
-            except BaseException:
-                # Keep the rows written so far. A second error here is secondary.
-                with contextlib.suppress(OSError):
-                    table.close()
-                if table.rows and os.path.isfile(partial):
-                    kept.append(f"the rows so far are in {partial}")
-                elif os.path.isfile(partial):
-                    os.truncate(partial, 0)  # complete_file then removes it
-                raise
-            with writing(path):
+    with complete_file(path, folders) as file:
+        with writing(path):
+            table = FileTable(_TABLES[suffix](file.path), path)
+        try:
+            yield table
+        except BaseException:
+            # Keep the rows written so far. A second error here is secondary.
+            with contextlib.suppress(OSError):
                 table.close()
-    except OutputError as error:
-        raise OutputError("; ".join([str(error), *kept])) from error
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(*kept) from None
+            raise
+        finally:
+            file.has_rows = table.rows > 0
+        with writing(path):
+            table.close()
+    table.messages = file.messages
 
 
 def csv_table(file: IO[str], name: str) -> FileTable:
@@ -101,11 +94,13 @@ class FileTable:
 
     Attributes:
         rows: how many rows were written.
+        messages: for the user, once it is complete.
     """
 
     def __init__(self, table: _Table, name: str) -> None:
         self._table, self._name = table, name
         self.rows = 0
+        self.messages: list[str] = []
 
     def write(self, record: Record) -> None:
         """Write one row, which may stay in a buffer until the table is closed."""
