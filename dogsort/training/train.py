@@ -118,12 +118,8 @@ def train(
                 *(folder, device, workers),
             )
             start.network.load_state_dict(best["network"])
-            made = asdict(recipe) | {
-                "training_photos": len(training),
-                "best_epoch": best["epoch"],
-                "starting_weights": start.name,
-                "teacher": teacher.name if teacher else None,
-            }
+            made = asdict(recipe) | {"training_photos": len(training), "best_epoch": best["epoch"]}
+            made |= {"starting_weights": start.name, "teacher": teacher.name if teacher else None}
             yield finish(start, held_out, folder, made, device)
         except OSError as error:  # other than writing: memory, processes, shared files
             named = f"{error.filename}: " if error.filename else ""
@@ -139,8 +135,7 @@ def _decode(
     file = folder / f"{name}.npy"
     for done, result in enumerate(decode_photos(photos, recipe.input_size, file), start=1):
         if isinstance(result, DecodedPhotos):
-            advice = "the messages above say why"
-            check_classes(f"readable {name}", result.photos, advice)
+            check_classes(f"readable {name}", result.photos, "the messages above say why")
             return result
         if isinstance(result, Failure):
             yield result
@@ -153,11 +148,9 @@ def _ask(teacher: Teacher | None, photos: DecodedPhotos) -> Part[Tensor]:
     if teacher is None:
         return torch.zeros(len(photos), 0)
     said: list[Tensor] = []
-    done = 0
     for batch in photos.batches():
         said.append(teacher(batch))
-        done += len(batch)
-        yield Progress("asking the teacher", done, len(photos))
+        yield Progress("asking the teacher", sum(map(len, said)), len(photos))
     return standardised(torch.cat(said))
 
 
@@ -172,7 +165,7 @@ def _fit(
     device: str,
     workers: int,
 ) -> Part[dict[str, Any]]:
-    """Train the remaining epochs of a run; return the best one.
+    """Train the rest of a run; return ``epoch`` (0: the start), ``loss``, ``network`` of its best.
 
     Args:
         training: N photos.
@@ -184,20 +177,16 @@ def _fit(
         folder: the folder of checkpoint and history.
         device: torch's name of the device.
         workers: processes that augment photos.
-
-    Returns:
-        ``epoch`` (0 for the start), ``loss``, and ``network``, its state.
     """
-    network = start.network.to(device)
-    network = convert_conv2d_weight_memory_format(network, torch.channels_last)
+    network = convert_conv2d_weight_memory_format(start.network.to(device), torch.channels_last)
     student = Student(network, taught.shape[1]).to(device)
     ema = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(network, multi_avg_fn=ema)
     optimizer = _optimizer(student, recipe)
+    parts: dict[str, Any] = {"student": student, "average": average, "optimizer": optimizer}
     if "done" in run:
-        student.load_state_dict(run["student"])
-        average.load_state_dict(run["average"])
-        optimizer.load_state_dict(run["optimizer"])
+        for name, part in parts.items():
+            part.load_state_dict(run[name])
     else:
         figures = _figures(average, held_out, device)
         run |= {"done": 0, "history": []}
@@ -205,39 +194,50 @@ def _fit(
     for epoch in range(run["done"] + 1, recipe.epochs + 1):
         began = time.monotonic()
         loader = _loader(training, taught, recipe, epoch, device, workers)
-        student.train()
-        torch.manual_seed(loader.generator.initial_seed())  # dropout; all without workers
-        losses: list[tuple[float, float]] = []
-        for step, (pixels, labels, lesson) in enumerate(loader):
-            rate = _rate((epoch - 1 + step / len(loader)) / recipe.epochs, recipe.warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["highest_lr"]
-            with torch.autocast(device.partition(":")[0], torch.bfloat16, _half_is_faster(device)):
-                logits, said = student(pixels.to(device, non_blocking=True))
-            label_loss = loss_of(logits.float(), labels.to(device, non_blocking=True))
-            teacher_loss = torch.zeros(())
-            if taught.shape[1]:
-                teacher_loss = unexplained(said.float(), lesson.to(device, non_blocking=True))
-            losses.append((label_loss.item(), teacher_loss.item()))
-            optimizer.zero_grad(set_to_none=True)
-            (label_loss + recipe.distillation_weight * teacher_loss).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            average.update_parameters(network)
-            yield Progress(f"epoch {epoch}", step + 1, len(loader))
-        means = np.mean(losses, axis=0).round(5).tolist()
-        row = {"epoch": epoch, "loss": means[0], "teacher_loss": means[1]}
-        row |= _figures(average, held_out, device)
+        losses = yield from _epoch(epoch, loader, student, average, optimizer, recipe, device)
+        row = {"epoch": epoch} | losses | _figures(average, held_out, device)
         row["seconds"] = round(time.monotonic() - began, 1)
         run["history"].append(row)
         if row["both_loss"] < run["best"]["loss"]:
             run["best"] = {"epoch": epoch, "loss": row["both_loss"], "network": _copy_of(average)}
-        run |= {"done": epoch, "student": student.state_dict(), "average": average.state_dict()}
-        run["optimizer"] = optimizer.state_dict()
+        run |= {"done": epoch} | {name: part.state_dict() for name, part in parts.items()}
         save_checkpoint(folder, run)
         write_history(folder, run["history"])
         yield row
-    best: dict[str, Any] = run["best"]
-    return best
+    return dict(run["best"])
+
+
+def _epoch(
+    epoch: int,
+    loader: DataLoader[Sample],
+    student: Student,
+    average: AveragedModel,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    device: str,
+) -> Part[dict[str, float]]:
+    """Take the steps of an epoch; return its mean losses, from the labels and the teacher."""
+    student.train()
+    torch.manual_seed(loader.generator.initial_seed())  # dropout; all without workers
+    losses: list[tuple[float, float]] = []
+    for step, (pixels, labels, lesson) in enumerate(loader):
+        rate = _rate((epoch - 1 + step / len(loader)) / recipe.epochs, recipe.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["highest_lr"]
+        with torch.autocast(device.partition(":")[0], torch.bfloat16, _half_is_faster(device)):
+            logits, said = student(pixels.to(device, non_blocking=True))
+        label_loss = loss_of(logits.float(), labels.to(device, non_blocking=True))
+        teacher_loss = torch.zeros(())
+        if lesson.shape[1]:
+            teacher_loss = unexplained(said.float(), lesson.to(device, non_blocking=True))
+        losses.append((label_loss.item(), teacher_loss.item()))
+        optimizer.zero_grad(set_to_none=True)
+        (label_loss + recipe.distillation_weight * teacher_loss).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        average.update_parameters(student.network)
+        yield Progress(f"epoch {epoch}", step + 1, len(loader))
+    means = np.mean(losses, axis=0).round(5).tolist()
+    return dict(zip(("loss", "teacher_loss"), means, strict=True))
 
 
 def _optimizer(student: Student, recipe: Recipe) -> torch.optim.Optimizer:
@@ -271,9 +271,8 @@ def _loader(
         batch_size=recipe.batch_size,
         num_workers=workers,
         pin_memory=device.startswith("cuda"),
-        generator=torch.Generator().manual_seed(
-            recipe.seed * 100_000 + epoch
-        ),  # for the workers' augmentation
+        # For the workers' augmentation.
+        generator=torch.Generator().manual_seed(recipe.seed * 100_000 + epoch),
     )
 
 
