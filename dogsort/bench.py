@@ -18,9 +18,7 @@ import numpy as np
 
 import dogsort
 from dogsort.classifier import Classifier
-from dogsort.extras import missing
 from dogsort.network.cores import cores
-from dogsort.network.gpu import may_have_gpu
 from dogsort.photos.decode import Pixels
 from dogsort.photos.stream import stream
 from dogsort.records import Failure, Photo
@@ -93,21 +91,13 @@ def measure(classifier: Classifier, sample: Sample) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, str | int | None]:
-    """Return the CPU's model, the usable cores, and the name of a GPU or None."""
+def machine() -> dict[str, str | int]:
+    """Return the CPU's model and the usable cores."""
     cpu = platform.processor() or platform.machine()
     with suppress(OSError, StopIteration):  # on Linux, where Python says only x86_64
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
         cpu = next(line for line in lines if line.startswith("model name")).partition(": ")[2]
-    gpu = None
-    if may_have_gpu() and not missing("gpu"):
-        import torch
-
-        if torch.cuda.is_available():
-            gpu = torch.cuda.get_device_name()
-        elif torch.backends.mps.is_available():
-            gpu = "Apple GPU"
-    return {"cpu": cpu, "cores": cores(), "gpu": gpu}
+    return {"cpu": cpu, "cores": cores()}
 
 
 def versions() -> dict[str, str]:

@@ -36,7 +36,7 @@ def test_json_holds_the_figures_and_what_they_depend_on(dogsort, album, quick):
     assert {*figures, *figures["machine"], *figures["stages"], *figures["stages"]["read"]} <= words
     assert time.strptime(figures.pop("date"), "%Y-%m-%d")
     machine, versions = figures.pop("machine"), figures.pop("versions")
-    assert set(machine) == {"cpu", "cores", "gpu"}
+    assert set(machine) == {"cpu", "cores"}
     assert machine["cpu"]
     assert 1 <= machine["cores"] <= os.cpu_count()
     assert set(versions) == {"dogsort", "python", "torch", "onnxruntime", "pillow"}

@@ -66,9 +66,11 @@ def test_loops_of_links_are_failures_and_the_walk_goes_on(tmp_path):
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
     (tmp_path / "self.jpg").symlink_to("self.jpg")
     (tmp_path / "self").symlink_to("self")
-    items = list(Scan([str(tmp_path)]))
+    scan = Scan([str(tmp_path)])
+    items = list(scan)
     failures = {Path(item.path).name: item.error for item in items if isinstance(item, Failure)}
-    assert failures == dict.fromkeys(("up", "self.jpg", "self"), "a loop of links")
+    assert failures == dict.fromkeys(("self.jpg", "self"), "a loop of links")
+    assert scan.links == [str(tmp_path / "sub" / "up")]
     assert [Path(item.path).name for item in items if isinstance(item, Photo)] == ["z.jpg", "a.jpg"]
 
 

@@ -34,8 +34,8 @@ def bench(path: str, as_json: bool, engine: EngineOptions, console: Console) -> 
     It reads, decodes and classifies a sample of the photos in PATH: each stage alone, then all
     together as in a real run. This takes about 20 seconds and stores nothing.
 
-    --json prints one object with these keys: date; machine (cpu, cores, gpu); versions; device,
-    engine, batch_size and workers; photos (how many were measured) and mean_bytes; stages (read,
+    --json prints one object with these keys: date; machine (cpu, cores); versions; device, engine,
+    batch_size and workers; photos (how many were measured) and mean_bytes; stages (read,
     decode, infer, together), each with photos_per_second and milliseconds per photo; and
     bottleneck (decoding or the network).
     """
@@ -63,9 +63,8 @@ def bench(path: str, as_json: bool, engine: EngineOptions, console: Console) -> 
 def _show(figures: dict[str, Any], console: Console) -> None:
     here = figures["machine"]
     console.data(
-        ", ".join([here["cpu"], f"{here['cores']} cores", *filter(None, [here["gpu"]])]),
-        f"{figures['date']}: "
-        + ", ".join(f"{name} {v}" for name, v in figures["versions"].items()),
+        f"{here['cpu']}, {here['cores']} cores",
+        f"{figures['date']}: {', '.join(map(' '.join, figures['versions'].items()))}",
         f"{figures['engine']} on {figures['device']}, batch size {figures['batch_size']}, "
         f"workers {figures['workers']}",
         f"{figures['photos']:,} photos, {size_text(figures['mean_bytes'])} on average",

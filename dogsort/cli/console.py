@@ -169,14 +169,12 @@ class Console:
         for row in others if has_head else [first, *others]:
             table.add_row(*row)
         stream = sys.stderr if err else sys.stdout
-        if _is_terminal(stream):
-            self._clear()
-            _rich(stream).print(table)
-            return
-        console = _rich(stream, UNLIMITED)
+        console = _rich(stream, None if _is_terminal(stream) else UNLIMITED)
         with console.capture() as drawn:
             console.print(table)
-        self._print(map(str.rstrip, drawn.get().splitlines()), stream)
+        self._clear()
+        for line in drawn.get().splitlines():
+            click.echo(line.rstrip(), stream)
 
     def watch(
         self, results: Iterable[T], found: Iterable[Photo | Failure] | int | None, what: str = ""

@@ -92,7 +92,7 @@ class Scan:
         self._root_length = 0
         self._not_below: set[str] = set()  # real paths to skip below the path being walked
         self._folders_seen: set[tuple[int, int]] = set()  # (device, inode)
-        self._files_given: set[tuple[str, str]] = set()  # real folder, name
+        self._files_given: set[tuple[tuple[int, int], str]] = set()  # (folder as above, name)
         self.links: list[str] = []
         self.program_folders: list[str] = []
         self.passed_over: list[str] = []
@@ -104,8 +104,10 @@ class Scan:
             yield from self._start(path)
 
     def _start(self, path: str) -> Iterator[Photo | Failure]:
+        outer, name = os.path.split(path)
         try:
             is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+            folder = _identity(outer or os.curdir)
         except OSError as error:
             yield Failure(path, _reason(error))
             return
@@ -115,9 +117,9 @@ class Scan:
         if is_folder:
             yield from self._walk(path)
             return
-        place = self._place(path)
-        if place not in self._files_given and not self._shown(path):
-            self._files_given.add(place)
+        is_walked = is_photo_name(name) and folder in self._folders_seen
+        if not is_walked and (folder, name) not in self._files_given:
+            self._files_given.add((folder, name))
             yield Photo(path)
 
     def _walk(self, path: str) -> Iterator[Photo | Failure]:
@@ -133,8 +135,7 @@ class Scan:
     def _folder(self, path: str, below: list[str]) -> Iterator[Photo | Failure]:
         """Yield a folder's photos, and add its subfolders to ``below``."""
         try:
-            status = os.stat(path)
-            identity = (status.st_dev, status.st_ino)
+            identity = _identity(path)
             if identity in self._folders_seen:
                 return
             names, no_files = _listed(path)
@@ -147,7 +148,6 @@ class Scan:
             yield Failure(path, str(error))
             return
         self._folders_seen.add(identity)
-        real = os.path.realpath(path) if self._files_given else ""
         for name in names:
             found = os.path.join(path, name)
             entry = no_files.get(name)
@@ -157,11 +157,11 @@ class Scan:
                 elif entry is not None and entry.is_dir(follow_symlinks=False):
                     self._add_folder(found, below)
                 elif entry is not None and entry.is_symlink() and entry.is_dir():
-                    yield from self._link_to_folder(found)
+                    self.links.append(found)
                 elif not is_photo_name(name):
                     if not PARTIAL_TABLE.fullmatch(name):
                         self.ignored[_kind_of(name)] += 1
-                elif (real, name) not in self._files_given:
+                elif (identity, name) not in self._files_given:
                     yield Photo(found)
             except OSError as error:
                 yield Failure(found, _reason(error))
@@ -181,28 +181,10 @@ class Scan:
         else:
             below.append(path)
 
-    def _link_to_folder(self, path: str) -> Iterator[Failure]:
-        here = os.path.realpath(os.path.dirname(path))
-        target = os.path.realpath(path)
-        if here == target or here.startswith(os.path.join(target, "")):
-            yield Failure(path, "a loop of links")
-        else:
-            self.links.append(path)
 
-    @staticmethod
-    def _place(path: str) -> tuple[str, str]:
-        """Return a file's identity: its folder without links, and its name."""
-        folder, name = os.path.split(path)
-        return os.path.realpath(folder or os.curdir), name
-
-    def _shown(self, path: str) -> bool:
-        """Tell whether a folder that was walked earlier has yielded this file."""
-        folder, name = os.path.split(path)
-        try:
-            status = os.stat(folder or os.curdir)
-        except OSError:
-            return False
-        return is_photo_name(name) and (status.st_dev, status.st_ino) in self._folders_seen
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _listed(folder: str) -> tuple[list[str], dict[str, os.DirEntry[str]]]:

@@ -69,7 +69,7 @@ def main() -> None:
                 rows[name] = len(pd.read_csv(output))
                 print(f"round {number + 1}: {name} {times[name][-1]:.2f} s", flush=True)
     here = machine()
-    print(f"\n{here['cpu']}, {here['cores']} cores, GPU: {here['gpu'] or 'none'}; {date.today()}")
+    print(f"\n{here['cpu']}, {here['cores']} cores; {date.today()}")
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     print(f"\n{'':14}{'seconds':>9}{'rows':>8}{'photos/s':>10}{'times ours':>12}")
     for name, seconds in times.items():
