@@ -77,5 +77,5 @@ def predictions(
 
 def likeliest(p_dog: float, p_pet: float) -> Label:
     """Return the likeliest of dog, cat and neither, which ``unsure`` hides."""
-    joint = joint_probabilities(np.array([p_dog]), np.array([p_pet]))
-    return ANSWERS[int(joint.argmax())]
+    joint = p_pet * p_dog, p_pet * (1.0 - p_dog), 1.0 - p_pet
+    return ANSWERS[joint.index(max(joint))]

@@ -534,3 +534,35 @@ def test_a_cache_with_junk_in_it(filled, classifier, tmp_path, place, junk):
     found = recalled(damaged, folder, classifier, tmp_path)
     assert [one.path for one in found] == [one.path for one in records[::25]]
     assert all(0 <= number <= 1 for one in found for number in (one.p_dog, one.p_pet))
+
+
+def test_later_runs_know_what_a_person_decided(dogsort, album):
+    table = album.parent / "p.csv"
+    assert dogsort(album, "-o", table).returncode == 0
+    table.write_text(table.read_text().replace("chelsea.png,cat", "chelsea.png,neither"))
+    assert dogsort("file", table, "--move").returncode == 0
+    assert dogsort(album, "--move", "--quiet").returncode == 0  # as a nightly job
+    assert (album / "chelsea.png").exists()
+    assert b"chelsea.png,neither,0.000140,0.997888" in dogsort(album).stdout
+    os.utime(album / "chelsea.png", (1, 1))  # another photo, for all that is known
+    assert b"chelsea.png,cat" in dogsort(album).stdout
+
+
+def test_a_dry_run_decides_nothing(dogsort, album):
+    table = album.parent / "p.csv"
+    assert dogsort(album, "-o", table).returncode == 0
+    table.write_text(table.read_text().replace("chelsea.png,cat", "chelsea.png,neither"))
+    assert dogsort("file", table, "--move", "--dry-run").returncode == 0
+    assert b"chelsea.png,cat" in dogsort(album).stdout
+
+
+def test_a_cache_of_an_earlier_dogsort_is_used(dogsort, album, cache):
+    assert dogsort(album, "--quiet").returncode == 0
+    with closing(sqlite3.connect(cache / FILE_NAME)) as database:
+        database.executescript("DROP TABLE decided; PRAGMA user_version = 1")
+    run = dogsort(album, "-v")
+    assert b"known from earlier runs: 6" in run.stderr
+    with closing(Cache()) as opened:
+        assert not opened.trouble
+        opened.note_labels([(str(album / "chelsea.png"), "dog")])
+    assert b"chelsea.png,dog" in dogsort(album).stdout

@@ -112,7 +112,8 @@ def classify(
         summary = Summary()
         try:
             with _rows(output, folders, console, planner is not None, dry_run) as write:
-                for record in console.watch(cache.predict(scan, classifier), counted):
+                records = cache.decided(cache.predict(scan, classifier))
+                for record in console.watch(records, counted):
                     write(record)
                     summary.add(record)
                     if planner is not None:

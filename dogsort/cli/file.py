@@ -81,6 +81,8 @@ def file(
         if journal is None:
             show_plan(planner, output, console)
         else:
+            # Later runs over the folder, such as a nightly job, then obey the corrections, too.
+            cache.note_labels((row.path, row.label) for row in found.rows if row.is_corrected)
             failed += file_photos(planner, journal, console)
     return SOME_FAILED if failed else 0
 

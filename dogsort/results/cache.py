@@ -1,7 +1,8 @@
-"""The cache of earlier results and written tables: an SQLite file in the user's cache folder.
+"""The cache of earlier results, labels set by a person and written tables.
 
-It lets a killed run continue, and ``--move`` after a look takes seconds. It never blocks a run: a
-cache that is locked, damaged or not writable counts as empty.
+It is an SQLite file in the user's cache folder. It lets a killed run continue, ``--move`` after a
+look takes seconds, and later runs know what a person decided. It never blocks a run: a cache that
+is locked, damaged or not writable counts as empty.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dogsort.records import Photo, Prediction, Record
+from dogsort.records import LABELS, Label, Photo, Prediction, Record
 
 if TYPE_CHECKING:
     from dogsort.classifier import Classifier
@@ -25,7 +27,7 @@ __all__ = ["Cache", "WrittenTable", "stamp_of"]
 
 VARIABLE = "DOGSORT_CACHE"
 FILE_NAME = "predictions.db"
-FORMAT_VERSION = 1  # stored in the file
+FORMAT_VERSION = 2  # stored in the file; each one only adds tables
 
 # Paths are bytes, because names may not be UTF-8. Stamps are text: times may exceed 64 bits.
 SCHEMA = """
@@ -37,6 +39,9 @@ CREATE TABLE IF NOT EXISTS photos (
     stamp TEXT, p_dog REAL, p_pet REAL, UNIQUE (folder, name, engine)
 );
 CREATE TABLE IF NOT EXISTS tables (path BLOB PRIMARY KEY, digest TEXT, folders TEXT);
+CREATE TABLE IF NOT EXISTS decided (
+    folder INTEGER, name BLOB, stamp TEXT, label TEXT, PRIMARY KEY (folder, name)
+);
 """
 
 #: Most photos that it keeps after a run; the oldest are dropped. A million take about 100 MB.
@@ -118,12 +123,12 @@ class Cache:
                 self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
+            if version < FORMAT_VERSION:
                 self._database.executescript(
                     f"{SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;"
                 )
-            elif version != FORMAT_VERSION:
-                raise sqlite3.DatabaseError("it was made by another version of dogsort")
+            elif version > FORMAT_VERSION:
+                raise sqlite3.DatabaseError("it was made by a newer dogsort")
         except ERRORS as error:
             self._give_up(error)
 
@@ -153,6 +158,37 @@ class Cache:
         self._write()
         # Only now, or a run over more photos would drop rows that it is about to look up.
         self._forget_oldest()
+
+    def note_labels(self, labels: Iterable[tuple[str, Label | None]]) -> None:
+        """Record the labels that a person gave photos, as the photos are now; None forgets one."""
+        rows = [
+            (self._number_of(os.path.dirname(path)), _name(path), stamp_of(path), label)
+            for path, label in labels
+        ]
+        if self._database is None or not rows:
+            return
+        try:
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO decided VALUES (?, ?, ?, ?)", rows
+                )
+                self._database.execute("DELETE FROM decided WHERE label IS NULL OR stamp IS NULL")
+        except ERRORS as error:
+            self._give_up(error)
+
+    def decided(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Give records the labels that a person gave their photos, unless those have changed."""
+        found = self._ask("SELECT folder, name, stamp, label FROM decided")
+        known = {(folder, name): (stamp, label) for folder, name, stamp, label in found}
+        for record in records:
+            if known and isinstance(record, Prediction):
+                key = self._number_of(os.path.dirname(record.path)), _name(record.path)
+                stamp, label = known.get(key, (None, None))
+                if stamp is not None and label in LABELS and stamp == stamp_of(record.path):
+                    yield replace(record, label=label)
+                    continue
+            yield record
 
     def stamp(self, path: str) -> str | None:
         """Return a photo's stamp when it was last classified; None if unknown."""
@@ -289,6 +325,10 @@ class Cache:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+
+def _name(path: str) -> bytes:
+    return os.fsencode(os.path.basename(path))
 
 
 def _predictions(
