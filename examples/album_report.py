@@ -1,4 +1,4 @@
-"""Count the labels in an album and show its most certain dog and cat: dogsort in a program.
+"""Count the labels in an album, and show the dog and the cat with the highest confidence.
 
 python examples/album_report.py examples/photos
 """

@@ -2,14 +2,14 @@
 
 `dogsort train --start START.safetensors` takes them. Needs h5py and dogsort[train].
 
-TensorFlow's and torchvision's MobileNetV2 are the same network written down differently:
+TensorFlow's and torchvision's MobileNetV2 are the same network in different forms:
 
-* convolution kernels are (height, width, in, out) there and (out, in, height, width) here,
-  depthwise ones (height, width, channels, 1) there and (channels, 1, height, width) here;
-* batch norm adds 1e-3 to the variance there and 1e-5 here, so the difference goes into each
-  running variance;
-* stride-2 convolutions pad at the bottom and right only there and on all sides here: a shift
-  by a pixel, which fine-tuning absorbs and no conversion can express.
+* Convolution kernels are (height, width, in, out) in TensorFlow and (out, in, height, width) in
+  torch; depthwise ones are (height, width, channels, 1) and (channels, 1, height, width).
+* Batch norm adds 1e-3 to the variance in TensorFlow and 1e-5 in torch, so the difference is added
+  to each running variance.
+* Stride-2 convolutions pad only at the bottom and right in TensorFlow, and on all sides in torch.
+  No conversion can express this shift by a pixel, but fine-tuning absorbs it.
 """
 
 import sys
@@ -32,8 +32,8 @@ EXPANDING_BLOCKS = 16
 def convert(path: str) -> dict[str, Tensor]:
     """Convert a MobileNetV2 1.0 from a Keras HDF5 file.
 
-    Understands the layer names of ``keras.applications.MobileNetV2`` and the variable names
-    of the TF-Hub module ``tf2-preview/mobilenet_v2/feature_vector/4``.
+    It reads the layer names of ``keras.applications.MobileNetV2`` and the variable names of the
+    TF-Hub module ``tf2-preview/mobilenet_v2/feature_vector/4``.
 
     Args:
         path: the ``.h5`` file; heads and optimizer state in it are ignored.
@@ -110,13 +110,13 @@ _DEPTHWISE = {"1.conv.0.0"} | {f"{block + 1}.conv.1.0" for block in range(1, EXP
 
 
 def _read_variables(path: str) -> dict[str, npt.NDArray[np.float32]]:
-    """Read every array under ``model_weights``, keyed by its last two or more name parts."""
+    """Read every array under ``model_weights``, by the last two or more parts of its name."""
     variables: dict[str, npt.NDArray[np.float32]] = {}
 
     def keep(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset):
             parts = name.removesuffix(":0").split("/")
-            # The hub's names nest, Keras's do not: keep every suffix except the bare variable name.
+            # The hub's names are nested: keep every suffix except the bare variable name.
             for start in range(len(parts) - 1):
                 variables.setdefault("/".join(parts[start:]), item[()])
 

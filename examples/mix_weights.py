@@ -1,8 +1,8 @@
 """Mix the features of two weights folders: mix_weights.py FIRST SECOND SHARE OUT
 
-The mean of a fine-tuned network and the one that it was tuned from is often better than either
-(Wortsman et al. 2022, arXiv:2109.01903). SHARE is the first one's, 0..1; head and calibration are
-the first one's, too. Calibrate the outcome with `dogsort train --epochs 0 --start OUT`.
+The mean of a fine-tuned network and its starting network is often better than either (Wortsman et
+al. 2022, arXiv:2109.01903). SHARE, 0..1, is the weight of FIRST, whose head and calibration are
+kept. Calibrate the result with `dogsort train --epochs 0 --start OUT`.
 """
 
 import sys
