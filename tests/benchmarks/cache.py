@@ -1,9 +1,9 @@
-"""How long a run takes whose photos are all in the cache, and how much memory: run it by hand.
+"""Time and memory of a run whose photos are all in the cache; run it by hand.
 
 ``python tests/benchmarks/cache.py`` makes files in a folder inside the current one, writes rows for
-them into a cache beside them, and times ``dogsort photos -o p.csv``, each time in a process of its
-own, its start included; likewise for one photo. It prints the medians, and the peak memory.
-``--files``, ``--folders`` and ``--rounds`` make it shorter.
+them into a cache, and times ``dogsort photos -o p.csv`` in separate processes, start included; then
+the same with one photo. It prints the medians and the peak memory. ``--files``, ``--folders`` and
+``--rounds`` make it shorter.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VALUES ((SELECT folder FROM folders WHERE path = ?), ?, 1, ?, ?, ?)
 
 
 def plant(files: int, folders: int, cache: Path) -> None:
-    """Make files below ``photos``, all different in name and time, and rows of them."""
+    """Make files below ``photos``, with different names and times, and their rows in the cache."""
     shutil.copy(PHOTO, "one.jpg")
     subprocess.run([*COMMAND, "one.jpg", "--quiet"], stdout=subprocess.DEVNULL, check=True)
     with closing(sqlite3.connect(cache / "predictions.db")) as database, database:
@@ -54,7 +54,7 @@ def plant(files: int, folders: int, cache: Path) -> None:
 
 
 def timed(path: str) -> tuple[float, float]:
-    """Run the command; return its seconds, and those that a core was at work for it."""
+    """Run the command; return its seconds of real time and of CPU time."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([*COMMAND, path, "-o", "p.csv", "--quiet"], check=True)
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)

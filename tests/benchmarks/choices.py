@@ -1,4 +1,4 @@
-"""What each choice that makes dogsort fast gains: with and without it, in turn, on the same photos.
+"""What each choice that makes dogsort fast gains: with and without it, alternately.
 
     python tests/benchmarks/choices.py FOLDER
 
@@ -41,26 +41,26 @@ Way = Callable[[], object]
 
 
 def plainly(path: str, size: int) -> Pixels:
-    """Read a photo as most scripts do: all its pixels first."""
+    """Read a photo as most scripts do: first all its pixels."""
     image = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
 def consume(items: Iterable[object]) -> None:
-    """Take all."""
+    """Consume all items."""
     for _ in items:
         pass
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of so many items."""
+    """Yield lists of this many items."""
     remaining = iter(items)
     while some := list(islice(remaining, size)):
         yield some
 
 
 def ways(classifier: Classifier, paths: list[str]) -> Iterator[tuple[str, Way, Way]]:
-    """Yield each choice: what it is, the way without it, and the way with it."""
+    """Yield the name of each choice, the work without it, and the work with it."""
     size, batch_size = classifier.weights.input_size, classifier.batch_size
     engine = classifier.engine
     ours = partial(decode_file, size=size)
@@ -134,12 +134,12 @@ def ways(classifier: Classifier, paths: list[str]) -> Iterator[tuple[str, Way, W
 
 
 def start_of(code: str) -> Way:
-    """A fresh Python that runs some code."""
+    """Run code in a fresh Python."""
     return lambda: subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def seconds(way: Way) -> float:
-    """Time it once."""
+    """Return the seconds of one call."""
     start = perf_counter()
     way()
     return perf_counter() - start

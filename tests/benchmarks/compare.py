@@ -1,9 +1,8 @@
-"""Compare dogsort's speed with what people write today, on the same folder, in turn.
+"""Compare dogsort's speed with ordinary scripts, on the same folder, alternately.
 
     python tests/benchmarks/compare.py FOLDER --rounds 3
 
-Each way is a command of its own, timed from its start to its end. The folder should hold no copies:
-dogsort may do what has the same content only once.
+Each way is a separate command, timed from start to end.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ FINE = (0, 3)  # dogsort's exit codes when the table is there
 
 
 def ways(folder: str, output: str) -> dict[str, list[str]]:
-    """The commands, in the order of a round."""
+    """Return the commands, in the order of a round."""
     python = sys.executable
     commands = {"torchvision": [python, str(HERE / "ordinary_way.py"), folder, output]}
     if find_spec("timm") is not None:
@@ -74,7 +73,7 @@ def main() -> None:
     print(f"\n{'':14}{'seconds':>9}{'rows':>8}{'photos/s':>10}{'times ours':>12}")
     for name, seconds in times.items():
         middle = median(seconds)
-        # Pairs of the same round, so that what else the machine did then counts for both.
+        # Pairs of the same round, because other work of the machine then affects both.
         ratio = median(other / ours for other, ours in zip(seconds, times[OURS], strict=True))
         rate = rows[name] / middle
         print(f"{name:14}{middle:>9.2f}{rows[name]:>8}{rate:>10.1f}{ratio:>12.2f}")

@@ -1,9 +1,9 @@
-"""What the network would gain and lose in 8 bits: time, accuracy and log loss beside the real one.
+"""What the network would gain and lose in 8 bits: time, accuracy and log loss of both.
 
     python tests/benchmarks/eight_bits.py PHOTOS LABELLED
 
-PHOTOS, such as those trained on, tell the ranges of values (static quantisation, signed weights per
-channel); on LABELLED, folders as `dogsort eval` takes them, both networks are measured.
+PHOTOS, such as training photos, give the ranges of values (static quantisation, signed weights per
+channel). Both networks are measured on LABELLED, folders as for `dogsort eval`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from dogsort.photos.scan import Scan
 from dogsort.records import Photo
 from dogsort.training.dataset import DecodedPhotos, decode_photos
 
-#: The first layers, whose ranges differ most between channels, lose too much in 8 bits.
+#: The first layers lose too much in 8 bits, because their ranges differ most between channels.
 FIRST_LAYERS = 5
 
 ROUNDS = 15
@@ -52,7 +52,7 @@ Network = Callable[[Pixels], npt.NDArray[np.float32]]
 
 
 class Batches(CalibrationDataReader):  # type: ignore[misc]
-    """Pixels as the quantiser asks for them."""
+    """Pixels, as the quantiser reads them."""
 
     def __init__(self, name: str, batches: list[Pixels]) -> None:
         self.feeds: Iterator[dict[str, Pixels]] = iter([{name: batch} for batch in batches])
@@ -99,7 +99,7 @@ def opened(file: Path) -> Network:
 
 
 def milliseconds(network: Network, pixels: Pixels) -> float:
-    """Return the median time of a photo."""
+    """Return the median time per photo."""
     times = []
     for _ in range(ROUNDS):
         start = perf_counter()
@@ -109,7 +109,7 @@ def milliseconds(network: Network, pixels: Pixels) -> float:
 
 
 def figures(network: Network, photos: DecodedPhotos, classifier: Classifier) -> str:
-    """Measure on labelled photos, with the calibration that the weights come with."""
+    """Measure on labelled photos, with the calibration of the weights."""
     weights = classifier.weights
     logits = np.concatenate([network(batch) for batch in photos.batches()])
     rows = probabilities_of(logits, weights.scaling)
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("photos", help="a folder of photos, for the ranges of values")
     parser.add_argument("labelled", nargs="+", help="folders of labelled photos")
     given = parser.parse_args()
-    # The quantiser holds on to all maps of all photos: four batches of these are gigabytes.
+    # The quantiser keeps all maps of all photos: four batches take gigabytes.
     classifier = Classifier(device="cpu", batch_size=32)
     photos = [photo for photo in Scan([given.photos]) if isinstance(photo, Photo)]
     batches = take_sample(classifier, photos).batches

@@ -1,10 +1,9 @@
-"""How much longer filing takes than plain renames, and how much memory: run it by hand.
+"""Time of filing compared with plain renames, and its memory; run it by hand.
 
-``python tests/benchmarks/filing.py`` makes files in the current folder and moves them by
-``os.rename``, and by ``dogsort file TABLE --move``; moves them back, and undoes; in turn, each in a
-process of its own, timed without its start, and from when what was written before is on disk. It
-prints the medians, how often the commands take the time of the renames, and the peak memory of
-their processes. ``--files``, ``--large``, ``--folders`` and ``--rounds`` make it shorter.
+``python tests/benchmarks/filing.py`` makes files in the current folder, and alternately moves them
+with ``os.rename`` and back, and with ``dogsort file TABLE --move`` and ``undo``. Each job runs in a
+separate process, after a sync, and is timed without the start. It prints the medians, the ratios,
+and the peak memory. ``--files``, ``--large``, ``--folders`` and ``--rounds`` make it shorter.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ COLUMNS = (
 
 
 class Case(NamedTuple):
-    """What is to be moved.
+    """Files to move.
 
     Attributes:
-        name: for people.
+        name: for the output.
         count: of files.
         bytes: of each.
-        source: where one of them is, by its number.
-        target: where it goes.
+        source: returns the path of a file, by its number.
+        target: returns where it goes.
     """
 
     name: str
@@ -48,7 +47,7 @@ class Case(NamedTuple):
 
 
 def cases(files: int, large: int, folders: int) -> list[Case]:
-    """Return what is measured."""
+    """Return the cases to measure."""
 
     def name(number: int) -> str:
         return f"IMG_{number:06}.jpg"
@@ -83,21 +82,21 @@ def plant(case: Case) -> None:
 
 
 def rename(case: Case) -> None:
-    """Move files as a script would that takes no care."""
+    """Move files like a script that takes no care."""
     os.makedirs("dog", exist_ok=True)
     for number in range(case.count):
         os.rename(case.source(number), case.target(number))
 
 
 def rename_back(case: Case) -> None:
-    """Move them back so."""
+    """Move them back in the same way."""
     for number in range(case.count):
         os.rename(case.target(number), case.source(number))
     os.rmdir("dog")
 
 
 def command(*arguments: str) -> Callable[[Case], None]:
-    """Return what runs a command of dogsort."""
+    """Return a function that runs a command of dogsort."""
 
     def run(_case: Case) -> None:
         from dogsort.cli.main import COMMANDS
@@ -120,7 +119,7 @@ ROUND = (("renames", "back"), ("move", "again", "undo"))
 
 def do_job(job: str, case: Case) -> None:
     """Do a job; print its seconds, and the peak memory of this process in MB."""
-    # What is imported only once is not to be timed.
+    # Do not time imports.
     import dogsort.cli.main  # noqa: F401
 
     os.sync()
@@ -131,7 +130,7 @@ def do_job(job: str, case: Case) -> None:
 
 
 def measure(case: Case, place: int, arguments: list[str], rounds: int) -> dict[str, list[float]]:
-    """Do all jobs of a case, round after round, those of dogsort before or after the others."""
+    """Do all jobs of a case, round after round, with dogsort first in every second round."""
     found: dict[str, list[float]] = defaultdict(list)
     before = os.getcwd()
     for number in range(rounds):
@@ -152,7 +151,7 @@ def measure(case: Case, place: int, arguments: list[str], rounds: int) -> dict[s
 
 
 def row(case: Case, found: dict[str, list[float]]) -> Iterator[str]:
-    """Give the cells of a case."""
+    """Return the cells of a case."""
     seconds = {job: f"{median(found[job]):.2f} s" for job in JOBS}
     memory = [f"{max(found[f'MB {job}']):.0f}" for job in ("move", "undo")]
     times = [
@@ -170,7 +169,7 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=600, help="files of 5 MB")
     parser.add_argument("--folders", type=int, default=2_000, help="each with a file of one name")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)  # what a child does
+    parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)  # as a child process
     options = parser.parse_args()
     all_cases = cases(options.files, options.large, options.folders)
     if options.job is not None:

@@ -1,4 +1,4 @@
-"""Classify a folder as torchvision's tutorials do it; what dogsort's speed is compared with."""
+"""Classify a folder as torchvision's tutorials do, to compare dogsort's speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classify a folder as timm's inference.py does it, with its defaults, but for the network."""
+"""Classify a folder as timm's inference.py does, with all defaults but the network."""
 
 from __future__ import annotations
 
