@@ -1,4 +1,4 @@
-"""Photos to file, the commands that file them and undo it, and what must hold afterwards."""
+"""Photos to file, the commands that file them and undo it, and checks of the result."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runner import run_process as run_dogsort
 
 
 def dogsort(*words: object) -> tuple[int, str]:
-    """Run the command: exit code and stderr, which never shows where the program broke."""
+    """Run the command; return its exit code and stderr, which never shows a traceback."""
     run = run_dogsort(*words)
     complaint = run.stderr.decode(errors="replace")
     assert "Traceback" not in complaint, complaint
     return run.returncode, complaint
 
 
-#: Some share a name, all a size, and their times the two seconds that some disks keep.
+#: Some share a name. All have the same size, and times within the two seconds that FAT keeps.
 SIX = {
     "a.jpg": ("dog", b"one"),
     "trip/a.jpg": ("dog", b"two"),
@@ -33,7 +33,7 @@ TIME = 1_600_000_000_123_456_789
 
 
 def many(count: int, folders: int = 5) -> dict[str, tuple[str, bytes]]:
-    """Small photos in several folders; every name is in each of these."""
+    """Small photos in several folders, with the same names in each."""
     return {
         f"folder {number % folders}/photo {number // folders}.jpg": (
             "cat" if number % 3 else "dog",
@@ -45,7 +45,7 @@ def many(count: int, folders: int = 5) -> dict[str, tuple[str, bytes]]:
 
 @dataclass(frozen=True)
 class Album:
-    """A folder of photos, where they shall go, and a table of what they show."""
+    """A folder of photos, the folder to file them into, and a table of labels."""
 
     photos: Path
     to: Path
@@ -56,13 +56,13 @@ class Album:
     def plant(
         cls, photos: Path, to: Path, table: Path, shows: dict[str, tuple[str, bytes]] | None = None
     ) -> Album:
-        """Make the photos, each with a time and a mode of its own, and the table."""
+        """Make the photos, each with its own time and mode, and the table."""
         album = cls(photos, to, table, shows or SIX)
         for number, (name, (_, content)) in enumerate(album.shows.items()):
             path = photos / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            with suppress(OSError):  # not every disk keeps modes
+            with suppress(OSError):  # not every file system keeps modes
                 path.chmod((0o644, 0o640, 0o400)[number % 3])
             os.utime(path, ns=(TIME, TIME + number))
         with table.open("w", newline="") as file:
@@ -77,7 +77,7 @@ class Album:
         return ("undo", self.to)
 
     def file(self) -> None:
-        """File them all; those that an earlier run has filed may be named."""
+        """File them all; the command may name those that an earlier run filed."""
         code, complaint = dogsort(*self.filing())
         assert code in (0, 3), f"file: exit code {code}: {complaint}"
 
@@ -86,7 +86,7 @@ class Album:
         assert code == 0, f"undo: exit code {code}: {complaint}"
 
     def undo_all(self) -> None:
-        """Undo until nothing is left to be undone."""
+        """Undo until nothing is left to undo."""
         for _ in range(9):
             code, complaint = dogsort(*self.undoing())
             if code == 1:
@@ -105,7 +105,7 @@ class Album:
         assert not lost, f"{len(lost)} photos are lost"
 
     def must_be_filed(self) -> None:
-        """Every photo lies where it shall, once, and nowhere else."""
+        """Check that every photo is where it belongs, once, and nowhere else."""
         everything = self.photos_of("dog", "cat")
         found = contents(*self._folders())
         more, fewer = len(found) - len(set(found)), len(set(everything) - set(found))
@@ -121,7 +121,7 @@ class Album:
             assert not changed, "; ".join(changed)
 
     def must_recover(self, before: tuple[dict, dict], then: str, grain: int = 1) -> None:
-        """After a kill or a power cut: undo, or file and undo once, give back the very tree."""
+        """Check that undo, or filing and one undo, restores the tree after a kill or power cut."""
         self.must_have_lost_nothing()
         if then == "file":
             self.file()
@@ -136,7 +136,7 @@ class Album:
 
 
 def differences(was: dict, now: dict) -> list[str]:
-    """In words, at most ten, how two trees differ."""
+    """Describe up to ten differences between two trees."""
     found = [f"gone: {name}" for name in was.keys() - now.keys()]
     found += [f"new: {name}" for name in now.keys() - was.keys()]
     for name in was.keys() & now.keys():

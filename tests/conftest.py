@@ -16,7 +16,7 @@ from trees import QUICK
 
 from dogsort import Classifier
 
-# Tests never judge by the clock: a busy machine is no failure.
+# No test depends on timing: a busy machine is no failure.
 settings.register_profile("dogsort", deadline=None)
 settings.load_profile("dogsort")
 
@@ -25,7 +25,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples" / "photos"
 
 @pytest.fixture(scope="session", autouse=True)
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this user's runs and photos are noted: never in the home folder, while tests run."""
+    """Keep what dogsort stores for a user out of the home folder while tests run."""
     folder = tmp_path_factory.mktemp("state")
     os.environ["XDG_STATE_HOME"] = str(folder)
     os.environ["DOGSORT_CACHE"] = str(folder / "cache")
@@ -34,7 +34,7 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """A folder for many files: in memory, if the system has that, and so soon put on disk."""
+    """A folder for many files: in memory if possible, where syncing is fast."""
     if QUICK is None:
         yield tmp_path
         return
@@ -44,21 +44,21 @@ def quick_path(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def dogsort():
-    """The command, run in this process: fast, and enough for most."""
+    """The command, run in this process: fast, and enough for most tests."""
     return run_in_process
 
 
 @pytest.fixture
 def dogsort_process():
-    """The command as a process of its own; ``runner`` says what for."""
+    """The command as a separate process; ``runner`` says when that is needed."""
     return run_process
 
 
 @pytest.fixture
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The command keeps what it keeps for a user in a folder of the test, and no bytecode."""
+    """A home folder for this test; the command writes no bytecode."""
     home = tmp_path / "home"
-    (home / ".local/state/dogsort").mkdir(parents=True)  # once made, it is there for all runs
+    (home / ".local/state/dogsort").mkdir(parents=True)  # made once, for all runs
     for name in ("STATE", "DATA", "CACHE", "CONFIG"):
         monkeypatch.delenv(f"XDG_{name}_HOME", raising=False)
     monkeypatch.setenv("HOME", str(home))
@@ -84,7 +84,7 @@ def album(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def place(tmp_path, album, monkeypatch):
-    """Where the README's reader is: photos/, test1/, labelled/."""
+    """The folder of the README's reader, with photos/, test1/ and labelled/."""
     album.rename(tmp_path / "photos")
     (tmp_path / "test1").mkdir()
     shutil.copy(EXAMPLES / "kitten.jpeg", tmp_path / "test1" / "1.jpg")
@@ -111,7 +111,7 @@ def cat() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The labelled photos, where the machine has them."""
+    """The labelled photos, if this machine has them."""
     location = os.environ.get("DOGSORT_DATA")
     if not location:
         pytest.skip("DOGSORT_DATA is not set")
@@ -119,7 +119,7 @@ def data() -> Path:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Everything below a folder but journals, by relative path."""
+    """Return all files below a folder except journals, by relative path."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

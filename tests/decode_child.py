@@ -1,7 +1,7 @@
-"""Decodes the files named on stdin, one line of JSON for each: the process that may die of one.
+"""Decode the files named on stdin, in a process that may die, and print a line of JSON for each.
 
-A fault is written down where Python sees it; a crash, or a hang that the alarm ends, shows in
-how the process died.
+A fault that Python sees is in the line. A crash, or a hang that the alarm ends, shows in how the
+process died.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import numpy as np
 from dogsort.errors import UnreadablePhoto
 from dogsort.photos.decode import decode_file, readable_formats
 
-SIZE = 256  # the network's, whatever the weights: it decides how much is shrunk while decoding
-ALARM = 10.0  # seconds of work, as the processor counts it: a busy machine is no failure
-WALL_ALARM = 100.0  # seconds by the clock, for what hangs without working
+SIZE = 256  # as for the network: it determines how much decoding shrinks
+ALARM = 10.0  # seconds of CPU time, because a busy machine is no failure
+WALL_ALARM = 100.0  # seconds of real time, for hangs that use no CPU time
 
-#: Address space for one file. What is measured against GROWTH has to be allowed to happen first:
-#: a C library that is refused memory says that the file is damaged. This is for the machine's sake.
+#: Address space for one file, to protect the machine. It must exceed GROWTH: if a C library gets no
+#: memory, it says that the file is damaged, and the growth cannot be measured.
 GUARD = 4 * 10**9
 GROWTH = 10**9
 
@@ -35,7 +35,7 @@ def main() -> None:
     """Answer until stdin ends."""
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Decoders start as many threads as there are cores, and each has a stack.
+    # Decoders start a thread per core, each with its stack.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     readable_formats()
     for line in sys.stdin:
@@ -56,7 +56,7 @@ def _attempt(path: str) -> dict[str, object]:
     signal.setitimer(signal.ITIMER_REAL, 0)
     resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
     after = _memory()
-    # The highest address space cannot be set back: a file is seen when it went beyond all others.
+    # The peak cannot be reset, so it shows a file only if it took more than all before it.
     growth = after["VmPeak"] - before["VmSize"] if after["VmPeak"] > before["VmPeak"] else 0
     resident = after["VmHWM"] - before["VmRSS"]
     if max(growth, resident) > GROWTH and outcome != "fault":
@@ -74,7 +74,7 @@ def _decode(path: str) -> tuple[str, str]:
     try:
         pixels = decode_file(path, SIZE)
     except UnreadablePhoto as error:
-        # A C library that was refused memory says so in its own words, if at all.
+        # A C library that got no memory says so in its own words, if at all.
         refused = re.search("out of memory|allocation(?!.*limit)", str(error))
         if isinstance(error.__cause__, MemoryError) or refused:
             return "fault", f"was refused memory: {error}"
@@ -94,7 +94,7 @@ def _reset_resident_peak() -> None:
 
 
 def _memory() -> dict[str, int]:
-    """Return bytes of address space and of memory: now and at the highest."""
+    """Return the current and peak bytes of address space and memory."""
     with open("/proc/self/status") as file:
         found = re.findall(r"^(VmPeak|VmSize|VmHWM|VmRSS):\s+(\d+) kB", file.read(), re.MULTILINE)
     return {name: int(kilobytes) * 1024 for name, kilobytes in found}

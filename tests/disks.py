@@ -1,7 +1,7 @@
-"""Real file systems in image files: made, mounted, copied as a power cut leaves them, unmounted.
+"""Real file systems in image files: make, mount, copy as after a power cut, unmount.
 
 ``with disk("exfat") as place:`` gives a folder on a new disk of that kind, or skips the test and
-says what this machine lacks.
+names what this machine lacks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Kind:
-    """How to make and mount one kind of file system, and how finely it keeps times."""
+    """How to make and mount a kind of file system, and the resolution of its times."""
 
     make: tuple[str, ...]
     mount: tuple[str, ...] = ("mount", "-o", "loop")
@@ -48,7 +48,7 @@ PASSWORD = ("-q", "-extpass", "echo dogsort")
 
 
 def lacking(*tools: str) -> str | None:
-    """Why this machine cannot make disks with these tools, or None."""
+    """Return why this machine cannot make disks with these tools, or None."""
     if not sys.platform.startswith("linux"):
         return "disks are mounted on Linux only"
     if os.geteuid() != 0:
@@ -62,7 +62,7 @@ def lacking(*tools: str) -> str | None:
 
 
 def need(*tools: str) -> None:
-    """Skip the test where one of these tools, or root, is missing."""
+    """Skip the test if one of these tools is missing, or the user is not root."""
     if reason := lacking(*tools):
         pytest.skip(reason)
 
@@ -73,13 +73,13 @@ def attempt(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def call(*words: object) -> None:
-    """Run a tool; if it fails, say what it said."""
+    """Run a tool; if it fails, show its output."""
     run = attempt(*words)
     assert run.returncode == 0, f"{words}: {run.stdout}{run.stderr}"
 
 
 def make_image(kind: str, image: Path, size: int | None = None) -> None:
-    """Make a file system of this kind in a new file (or, for gocryptfs, in a new folder)."""
+    """Make a file system of this kind in a new file (for gocryptfs, in a new folder)."""
     if kind == "gocryptfs":
         image.mkdir()
         call(*KINDS[kind].make, *PASSWORD, "-scryptn", "10", image)
@@ -90,10 +90,10 @@ def make_image(kind: str, image: Path, size: int | None = None) -> None:
 
 
 def mount(kind: str, image: Path, place: Path) -> None:
-    """Mount an image; skip the test if this kernel does not know the kind."""
+    """Mount an image; skip the test if this kernel does not support the kind."""
     options = PASSWORD if kind == "gocryptfs" else ()
     words = (*KINDS[kind].mount, *options, image, place)
-    for _ in range(20):  # another program may take the free loop device that mount has just found
+    for _ in range(20):  # another program may take the loop device that mount has just found free
         run = attempt(*words)
         if run.returncode == 0:
             return
@@ -104,10 +104,10 @@ def mount(kind: str, image: Path, place: Path) -> None:
 
 
 def unmount(place: Path) -> None:
-    """Unmount what is mounted here, at once or, if it is busy, as soon as it is free.
+    """Unmount a folder, or if it is busy, have it unmounted once it is free.
 
-    Its loop device goes by itself. btrfs would take an older copy of the disk for the same disk
-    and refuse it, so it is told to forget what it has seen.
+    The loop device detaches itself. btrfs must forget the disk, or it would take an older copy for
+    the same disk and refuse it.
     """
     for _ in range(50):
         if not os.path.ismount(place):
@@ -122,10 +122,10 @@ def unmount(place: Path) -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that every user may enter, deleted in the end unless a disk is still mounted.
+    """A folder that every user may enter, deleted at the end unless a disk is still mounted.
 
-    It is in memory, where there is room: hundreds of disks that are synced all the time wear out
-    a real one, and wait for it.
+    It is in memory if there is room, because hundreds of disks that are synced all the time would
+    be slow, and would wear out a real disk.
     """
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4096 * MIB
@@ -154,9 +154,9 @@ def disk(kind: str, size: int | None = None) -> Iterator[Path]:
 
 
 def tree(folder: Path, grain: int = 1) -> dict[str, tuple[bytes, int, int] | None]:
-    """Bytes, time in grains, and mode of every file by name, and None for every folder.
+    """Return bytes, time in grains, and mode of every file by name, and None for every folder.
 
-    Left out are journals and what a file system keeps for itself. Times of folders do not count.
+    Journals and the file system's own files are left out. Times of folders do not count.
     """
     found: dict[str, tuple[bytes, int, int] | None] = {}
     for path in sorted(folder.rglob("*")):
@@ -172,5 +172,5 @@ def tree(folder: Path, grain: int = 1) -> dict[str, tuple[bytes, int, int] | Non
 
 
 def contents(*folders: Path) -> list[bytes]:
-    """What the files below some folders contain, each as often as it is there."""
+    """Return the contents of all files below some folders, with repetitions."""
     return sorted(file[0] for folder in folders for file in tree(folder).values() if file)

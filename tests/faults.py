@@ -1,19 +1,19 @@
-"""Run as a program: file or undo in many copies of a small folder, and strike in each.
+"""A program that files or undoes in many copies of a small folder, with a fault in each.
 
-``python faults.py PLACE ELSEWHERE HOW WHAT FAULT NEXT EVERY`` strikes before the first operation on
-files, in the next copy before the second (or, with EVERY 3, the fourth), and so on, until a command
-ends without.
+``python faults.py PLACE ELSEWHERE HOW WHAT FAULT NEXT EVERY`` strikes before the first file
+operation, in the next copy before the second (with EVERY 3, the fourth), and so on, until a command
+ends without a fault.
 
-HOW is an action; with ``across file systems`` behind it, ELSEWHERE must be on another one, and with
-``without renameat2`` or ``without hard links`` (which has neither) this stands for a file system
-that lacks them. WHAT is ``file`` or ``undo``; or, as ``undo+file``, a command that is killed, and
-then another one that is killed at every moment, too. FAULT is ``kill``, the name of an error,
-``gone`` (a photo is deleted) or ``taken`` (so are the new names).
+HOW is an action. If ``across file systems`` follows it, ELSEWHERE must be on another file system.
+``without renameat2``, or ``without hard links`` (then it has neither), imitates a file system that
+lacks them. WHAT is ``file`` or ``undo``; with ``undo+file``, one command is killed, and then the
+other is killed at every moment, too. FAULT is ``kill``, the name of an error, ``gone`` (a photo is
+deleted) or ``taken`` (another file takes the new names).
 
-After each strike, what must hold is checked: no content is lost or, after a move, doubled. What the
-user does NEXT is ``undo``, which gives back the tree; or ``file``, which files everything, and then
-one undo gives back the tree; or, with ``turns``, both in turns. It prints how many strikes there
-were. All are the real commands, in processes of their own.
+After each fault, it checks that no content is lost or, after a move, duplicated. NEXT is what the
+user does then: ``undo``, which must restore the tree; ``file``, which must file everything, so that
+one undo restores the tree; or ``turns``, both alternately. It prints the number of faults. All
+commands are the real ones, each in a separate process.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from dogsort.filing.journal import Journal
 PHOTOS = {**trees.PHOTOS, "trip/b.xmp": b"about three"}
 LABELS = trees.LABELS
 
-#: Operations on files that Python tells its audit hooks, before it carries them out; the last three
-#: are told by ``install``.
+#: File operations that Python reports to audit hooks beforehand; ``install`` reports the last
+#: three.
 WATCHED = frozenset(
     (
         *("os.link", "os.remove", "os.mkdir", "os.rename", "os.symlink", "os.rmdir", "open"),
@@ -55,7 +55,7 @@ INTRUDER = b"of somebody else"
 
 
 class Copy(NamedTuple):
-    """One copy of the small folder, and where it is filed into."""
+    """One copy of the small folder, and the folder that it is filed into."""
 
     folder: Path
     to: Path
@@ -63,12 +63,12 @@ class Copy(NamedTuple):
 
     @property
     def planted(self) -> Path:
-        """Where it stands which names an intruder took."""
+        """The file that lists the names that an intruder took."""
         return self.folder.with_name(f"{self.folder.name}.planted")
 
 
 class Strike:
-    """An audit hook that does something before one operation in a copy."""
+    """An audit hook that acts before one operation in a copy."""
 
     def __init__(self, fault: str, moment: int, copy: Copy) -> None:
         self.fault, self.left, self.copy = fault, moment, copy
@@ -77,7 +77,7 @@ class Strike:
     def __call__(self, event: str, arguments: Any) -> None:
         if event not in WATCHED or not isinstance(arguments[0], str | bytes | os.PathLike):
             return
-        path = os.fsdecode(arguments[0])  # relative to a folder that is held open, or absolute
+        path = os.fsdecode(arguments[0])  # relative to an open folder, or absolute
         if os.path.isabs(path) and not path.startswith(self.places):
             return
         self.left -= 1
@@ -96,13 +96,13 @@ class Strike:
             raise OSError(number, os.strerror(number))
 
     def delete(self) -> None:
-        """Delete a photo, wherever it is by now."""
+        """Delete a photo, wherever it is now."""
         for place in (self.copy.folder, self.copy.to):
             for path in place.rglob("b.jpg"):
                 path.unlink(missing_ok=True)
 
     def intrude(self) -> None:
-        """Take the names that are not taken yet."""
+        """Take the names that are still free."""
         names = ("dog/a (2).jpg", "dog/a (3).jpg", "cat/b.jpg", "trip/b.jpg", "a.jpg")
         for place in (self.copy.folder, self.copy.to):
             for name in names:
@@ -113,7 +113,7 @@ class Strike:
                         file.write(f"{place / name}\n")
 
     def install(self) -> None:
-        """Also strike before what Python tells its hooks nothing of, in this process."""
+        """In this process, also strike before operations that Python does not report to hooks."""
         sys.addaudithook(self)
         fsync, rename, writing = os.fsync, fileops.rename, Journal._writing
 
@@ -140,7 +140,7 @@ class Strike:
 
 
 def run(what: str, copy: Copy, action: str) -> int:
-    """File or undo; what cannot be done may be said."""
+    """File or undo; error messages are allowed."""
     if what == "undo":
         arguments = [str(copy.to)]
     else:
@@ -156,7 +156,7 @@ def run(what: str, copy: Copy, action: str) -> int:
 
 
 def struck(strike: Strike, what: str, action: str) -> bool:
-    """Run in a process of its own; tell whether it was struck."""
+    """Run in a separate process; tell whether it was struck."""
     child = os.fork()
     if child == 0:
         try:
@@ -173,35 +173,35 @@ def struck(strike: Strike, what: str, action: str) -> bool:
 
 
 def everything(copy: Copy) -> list[bytes]:
-    """What all files hold but an intruder's."""
+    """Return the contents of all files except the intruder's."""
     places = {copy.folder, copy.to}
     return [one for place in places for one in contents(place) if one != INTRUDER]
 
 
 def check_kill(copy: Copy, action: str, filed: Any) -> None:
-    """Check what must hold after a kill.
+    """Check the result of a kill.
 
     Args:
-        copy: where it was.
+        copy: where it happened.
         action: what was done.
-        filed: what is where once all is filed; None to undo at once.
+        filed: the tree once all is filed; None to undo at once.
     """
     assert set(PHOTOS.values()) <= set(everything(copy))
     if filed is not None:
         assert run("file", copy, action) == 0
         assert files(copy) == filed, files(copy)
     code = run("undo", copy, action)
-    assert code == 0 or (code == 1 and filed is None)  # it came to nothing, or all was undone
+    assert code == 0 or (code == 1 and filed is None)  # nothing had happened, or all was undone
     assert tree(copy.folder) == copy.before, tree(copy.folder)
     assert copy.to == copy.folder or tree(copy.to) == {}
     assert run("undo", copy, action) == 1
 
 
 def check_fault(copy: Copy, action: str, fault: str) -> None:
-    """Check what must hold after another fault."""
+    """Check the result of another fault."""
     expected = set(PHOTOS.values()) - ({b"three"} if fault == "gone" else set())
     assert expected <= set(everything(copy))
-    for _ in "12":  # an undo that was struck may have left some
+    for _ in "12":  # an interrupted undo may have left some
         run("undo", copy, action)
     if action == "move":
         assert sorted(set(everything(copy))) == sorted(everything(copy)), everything(copy)
@@ -212,14 +212,14 @@ def check_fault(copy: Copy, action: str, fault: str) -> None:
     if fault in ("gone", "taken"):
         assert expected <= set(everything(copy))
         return
-    for one in (copy.before, after):  # that a folder could not be deleted is no harm
+    for one in (copy.before, after):  # a folder that could not be deleted does no harm
         for name in [name for name, (what, _) in one.items() if what == "folder"]:
             del one[name]
     assert after == copy.before, after
 
 
 def files(copy: Copy) -> list[dict[str, object]]:
-    """Which files there are, without times."""
+    """Return all files, without times."""
     return [
         {name: what for name, (what, _) in tree(place).items() if what != "folder"}
         for place in (copy.folder, copy.to)
@@ -227,7 +227,7 @@ def files(copy: Copy) -> list[dict[str, object]]:
 
 
 def stand_for(how: str) -> None:
-    """Make this process one on a file system that lacks what ``how`` says."""
+    """Make this process see a file system that lacks what ``how`` says."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.EPERM, "not permitted")
@@ -241,7 +241,7 @@ def stand_for(how: str) -> None:
 def main(
     place: Path, elsewhere: Path, how: str, what: str, fault: str, after: str, every: int
 ) -> int:
-    """Strike at every moment; return how often."""
+    """Strike at every moment; return the number of faults."""
     action = how.split(maxsplit=1)[0]
     stand_for(how)
     execute.BATCH_FILES = 2  # so that there are several

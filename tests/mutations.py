@@ -1,4 +1,4 @@
-"""Damage to small photos, which follows from a seed and a number and so can be done again."""
+"""Damage to small photos, reproducible from a seed and a number."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from photo_samples import HEIGHT, WIDTH, samples, with_png_checksums
 
 __all__ = ["Mutant", "mutant"]
 
-#: Where formats, 16-bit fields and decoders' limits end; 13,341 squared is just under dogsort's
-#: limit of 178 megapixels, so that what is allowed is asked for in full, too.
+#: The limits of formats, 16-bit fields and decoders. 13,341 squared is just under dogsort's limit
+#: of 178 megapixels, so that the largest allowed size is tried, too.
 EXTREME_SIZES = (
     *(0, 1, 2, 1000, 9_000, 13_000, 13_341, 16_383, 32_767, 65_500, 65_535),
     *(178_000_000, 2**31 - 1, 2**32 - 1),
 )
 
 HUGE = {2: (0x7FFF, 0x8000, 0xFFFF), 4: (10**9, 2**31 - 1, 2**31, 2**32 - 1)}
-HEADER = 256  # most of what is not pixels lies in so many bytes
+HEADER = 256  # most of the data before the pixels
 
 
 class Mutant(NamedTuple):
     """A damaged photo.
 
     Attributes:
-        name: seed, number, format and what was done to it.
+        name: seed, number, format and kind of damage.
         content: the bytes.
     """
 
@@ -43,7 +43,7 @@ def mutant(seed: int, number: int) -> Mutant:
         content = mutate(random, content)
         done.append(mutate.__name__.strip("_"))
     if content.startswith(b"\x89PNG") and random.random() < 0.6:
-        content = with_png_checksums(content)  # or nothing damaged gets beyond the checksums
+        content = with_png_checksums(content)  # otherwise, checksums reject all damage
     return Mutant(f"seed {seed} number {number} {name} {' '.join(done)}", content)
 
 
@@ -73,7 +73,7 @@ def _make_field_huge(random: Random, content: bytes) -> bytes:
 
 
 def _make_size_extreme(random: Random, content: bytes) -> bytes:
-    """Change width or height or both, wherever they stand in whatever width the field has."""
+    """Change width, height or both, wherever they are stored, in fields of any length."""
     for old, share in ((WIDTH, 0.7), (HEIGHT, 0.7)):
         new = random.choice(EXTREME_SIZES)
         if random.random() > share:
@@ -97,7 +97,7 @@ def _repeat(random: Random, content: bytes) -> bytes:
 
 
 def _swap_in(random: Random, content: bytes) -> bytes:
-    """Put a slice of another file in the place of one of this one's."""
+    """Replace a slice by one of another file."""
     other = random.choice(list(samples().values()))
     start, length = _place(random, other), random.choice((4, 32, 256, 2000))
     at = _place(random, content)

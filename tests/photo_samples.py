@@ -13,14 +13,14 @@ from pillow_heif import from_pillow, register_heif_opener
 
 __all__ = ["HEIGHT", "WIDTH", "samples", "tiff", "with_png_checksums"]
 
-#: No other number in the headers is likely to be one of these, so that they can be found there.
+#: Unlikely to occur as other numbers in headers, so that they can be found there.
 WIDTH, HEIGHT = 83, 71
 
 ORIENTATION = 0x0112
 TURNED = Image.Exif()
 TURNED[ORIENTATION] = 6
 
-#: Adam7: first column, first row, and the steps between columns and rows, pass by pass.
+#: Adam7: first column, first row, and the steps between columns and rows, for each pass.
 ADAM7 = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
     *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
@@ -28,7 +28,7 @@ ADAM7 = (
 
 
 def picture() -> Image.Image:
-    """Colours that run into one another: every format packs it small, but not to nothing."""
+    """Return a gradient: every format compresses it well, but not to nothing."""
     ramp = Image.linear_gradient("L").resize((WIDTH, HEIGHT))
     disc = Image.radial_gradient("L").resize((WIDTH, HEIGHT))
     return Image.merge("RGB", (ramp, disc, ramp.rotate(180)))
@@ -42,7 +42,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 @cache
 def samples() -> dict[str, bytes]:
-    """Name -> content; the name begins with the format's."""
+    """Return contents by name; each name begins with its format."""
     register_heif_opener()
     return _jpegs() | _pngs() | _webps_and_gifs() | _bmps() | _tiffs() | _avifs_and_heifs()
 
@@ -157,7 +157,7 @@ def _avifs_and_heifs() -> dict[str, bytes]:
 
 
 def _png(passes: list[np.ndarray], depth: int, interlaced: bool = False) -> bytes:
-    """An RGB file of kinds that Pillow does not write."""
+    """Return an RGB file of a kind that Pillow does not write."""
     rows = b"".join(b"\0" + row.tobytes() for part in passes for row in part)
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, 2, 0, 0, interlaced)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
@@ -166,7 +166,7 @@ def _png(passes: list[np.ndarray], depth: int, interlaced: bool = False) -> byte
 
 
 def with_png_checksums(content: bytes) -> bytes:
-    """A PNG's content with the checksum of each chunk as it ought to be."""
+    """Return a PNG with the checksum of each chunk corrected."""
     mended, at = bytearray(content), 8
     while at + 12 <= len(mended):
         end = at + 8 + int.from_bytes(mended[at : at + 4], "big")
@@ -190,7 +190,7 @@ def _bmp(pixels: bytes, depth: int, compression: int) -> bytes:
 def tiff(
     width: int, height: int, tile_width: int, tile_height: int, tiles: list[bytes], compression: int
 ) -> bytes:
-    """An RGB file in tiles, which Pillow does not write; compression 1 is none, 8 is deflate."""
+    """Return an RGB file in tiles, as Pillow cannot write; compression 1 is none, 8 deflate."""
     start = 8 + 2 + 10 * 12 + 4
     lists = start + 6
     first = lists + 8 * len(tiles)

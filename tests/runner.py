@@ -1,7 +1,7 @@
-"""Ways to run the command: as a process, and in this one, which takes a fraction of the time.
+"""Run the command as a process, or in this process, which takes a fraction of the time.
 
-Both give the same bytes and exit code. A process of its own is for what one process cannot tell:
-signals, pipes that break, time limits, memory, what is imported, variables read at start.
+Both give the same bytes and exit code. A separate process is needed to test signals, broken pipes,
+time limits, memory, imports, and variables read at start.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run_process(
 
 
 def run_on_terminal(*args: object, columns: int = 80, cwd: Path | None = None, **env: str) -> Run:
-    """Run the command as a user does, stdout and stderr each on a terminal of its own."""
+    """Run the command as a user does, with stdout and stderr each on its own terminal."""
     pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
     sides = [pty.openpty() for _ in range(2)]
     for main, _ in sides:
@@ -66,8 +66,8 @@ def run_on_terminal(*args: object, columns: int = 80, cwd: Path | None = None, *
 
 
 def _read_all(terminal: int) -> bytes:
-    """Read until nobody has the other side open, and close this one."""
-    with open(terminal, "rb", 0) as file, suppress(OSError):  # which is how Linux tells the end
+    """Read until the other side is closed, and close this one."""
+    with open(terminal, "rb", 0) as file, suppress(OSError):  # how Linux signals the end
         text = b""
         while block := file.read(1 << 16):
             text += block
@@ -75,7 +75,7 @@ def _read_all(terminal: int) -> bytes:
 
 
 def run_in_process(*args: object, cwd: Path | None = None, stdin: bytes = b"", **env: str) -> Run:
-    """Run the command in this process; folder, environment and streams are put back."""
+    """Run the command in this process; restore folder, environment and streams."""
     assert not any(name.startswith(READ_AT_START) for name in env), "needs a process"
     words = [str(arg) for arg in args]
     with ExitStack() as stack:
@@ -97,7 +97,7 @@ def run_in_process(*args: object, cwd: Path | None = None, stdin: bytes = b"", *
 
 @contextmanager
 def _standard_streams(files: list[IO[bytes]]) -> Iterator[None]:
-    """Put files where a process has its standard streams, for Python as for libraries in C."""
+    """Replace the standard streams by files, for Python and for C libraries."""
     kept = [os.dup(number) for number in range(3)]
     usual = sys.stdin, sys.stdout, sys.stderr
     for number, file in enumerate(files):
@@ -118,7 +118,7 @@ def _standard_streams(files: list[IO[bytes]]) -> Iterator[None]:
 
 @contextmanager
 def _warnings_as_at_start() -> Iterator[None]:
-    """Show warnings where and as Python does by itself, not as pytest collects them."""
+    """Show warnings on stderr as Python does, instead of collecting them as pytest does."""
     hidden = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
     with warnings.catch_warnings():
         warnings.resetwarnings()

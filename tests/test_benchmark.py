@@ -1,4 +1,4 @@
-"""The benchmark: what its figures say, never how large they are."""
+"""``dogsort bench``: that its figures are there and consistent, never how large they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dogsort.records import Failure, Photo
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Figures need not be steady to be there."""
+    """Measure briefly: figures need not be steady."""
     monkeypatch.setattr(bench, "STAGE_SECONDS", 0.1)
 
 

@@ -1,4 +1,4 @@
-"""What was classified once is taken from the cache, and a cache never makes a run worse."""
+"""Results come from the cache once a photo is classified, and no cache makes a run worse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MANY = 120
 SMALL_BATCHES = ("--batch-size", "4", "--workers", "1")
 UNUSABLE = "the cache cannot be used, so nothing is saved"
 
-#: The command, but that it keeps photos as soon as a few are classified.
+#: The command, changed to write its results after a few photos.
 HASTY = """
 import dogsort.results.cache
 from dogsort.__main__ import main
@@ -42,14 +42,14 @@ main()
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache's folder, of this test alone."""
+    """The cache's folder, for this test alone."""
     monkeypatch.setenv("DOGSORT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder with parts of a photo, all different, one that is no photo, and an awkward name."""
+    """A folder with different parts of a photo, a file that is no photo, and an awkward name."""
     folder = tmp_path / "many"
     folder.mkdir()
     with Image.open(EXAMPLES / "chelsea.png") as photo:
@@ -62,13 +62,13 @@ def many(tmp_path: Path) -> Path:
 
 
 def known(run) -> int:
-    """How many photos a run with -v took from the cache."""
+    """Return how many photos a run with -v took from the cache."""
     said = [line for line in run.stderr.decode().splitlines() if line.startswith("known from")]
     return int(said[0].split(": ")[1]) if said else 0
 
 
 def kept(cache: Path) -> int:
-    """How many photos are in the cache."""
+    """Return how many photos are in the cache."""
     try:
         with closing(sqlite3.connect(f"file:{cache / FILE_NAME}?mode=ro", uri=True)) as database:
             return database.execute("SELECT count(*) FROM photos").fetchone()[0]
@@ -130,13 +130,13 @@ def test_a_reader_that_went_away_costs_nothing(many, cache):
 def test_changed_touched_replaced_mended_and_new_photos_are_classified(dogsort, album, tmp_path):
     (album / "mended.png").write_bytes(b"broken")
     assert dogsort(album).returncode == 3
-    # A dog takes the cat's place; a photo gets another time; one is mended; one is new.
+    # A dog replaces the cat, a photo gets another time, one is repaired, one is new.
     shutil.copy(EXAMPLES / "running_dog.jpeg", tmp_path / "new")
     (tmp_path / "new").replace(album / "chelsea.png")
     os.utime(album / "rocket.jpg", ns=(1, 1))
     shutil.copy(EXAMPLES / "kitten.jpeg", album / "mended.png")
     shutil.copy(EXAMPLES / "kitten.jpeg", album / "new.png")
-    with (album / "coffee.png").open("ab") as file:  # changed, though its time is as before
+    with (album / "coffee.png").open("ab") as file:  # changed, with the same time as before
         times = os.stat(album / "coffee.png")
         file.write(b"more")
     os.utime(album / "coffee.png", ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -157,7 +157,7 @@ def test_what_could_not_be_read_is_tried_again(dogsort, album, cache):
     again = dogsort(album, "-v")
     assert (again.returncode, known(again)) == (3, 6)
     assert "late.jpeg: " in again.stderr.decode()
-    (album / "late.jpeg").write_bytes(photo)  # as a disk that answers again
+    (album / "late.jpeg").write_bytes(photo)  # like a disk that responds again
     os.utime(album / "late.jpeg", ns=(5, 5))
     assert dogsort(album).returncode == 0
 
@@ -186,7 +186,7 @@ def test_other_weights_decoders_and_engines_classify_again(dogsort, album, tmp_p
         with monkeypatch.context() as patch:
             patch.setattr(module, name, "0")
             assert known(dogsort(album, "-v")) == 0
-    # Each is still known when it is back.
+    # Each is still known when it comes back.
     again = dogsort(album, "-v")
     assert (known(again), again.stdout) == (6, usual.stdout)
     again = dogsort(album, "-v", "--weights", other)
@@ -234,7 +234,7 @@ def test_a_folder_is_known_whatever_leads_to_it(dogsort, album, tmp_path):
     ):
         assert known(dogsort(*words, "-v", cwd=cwd)) == count
     assert known(dogsort("-", "-v", stdin=b"link/kitten.jpeg\n", cwd=tmp_path)) == 1
-    # A link to a photo, and the same photo under another name, have not been looked at yet.
+    # A link to a photo, and the same photo under another name, are not classified yet.
     (tmp_path / "link.jpeg").symlink_to("album/kitten.jpeg")
     assert known(dogsort(tmp_path / "link.jpeg", "-v")) == 0
 
@@ -312,7 +312,7 @@ def test_two_runs_at_once_both_end_right(dogsort, many, tmp_path, cache):
     assert kept(cache) == MANY + 1
 
 
-#: Opens new caches when it is told to.
+#: Opens new caches on request.
 OPEN = """
 import sys
 from pathlib import Path
@@ -345,7 +345,7 @@ def test_many_make_it_at_once(cache):
 
 
 def check_unusable(run, truth: bytes) -> None:
-    """One warning, and the rows are there."""
+    """Check for one warning, and all rows."""
     said = run.stderr.decode()
     assert run.returncode == 0, said
     assert run.stdout == truth
@@ -355,7 +355,7 @@ def check_unusable(run, truth: bytes) -> None:
 
 @pytest.fixture
 def truth(dogsort, album) -> bytes:
-    """What a run over the album prints."""
+    """Return what a run over the album prints."""
     return dogsort(album, "--no-cache").stdout
 
 
@@ -443,7 +443,7 @@ def test_a_cache_that_cannot_be_used(dogsort, album, truth, cache, tmp_path, dam
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="XDG folders")
 def test_a_user_without_a_home(dogsort, album, truth, tmp_path, monkeypatch):
-    """As in a container, where the number of the user may be anything."""
+    """As in a container, where the user may have any number."""
     pwd = pytest.importorskip("pwd")
     monkeypatch.setattr(pwd, "getpwuid", lambda number: {}[number])
     for name in ("HOME", "DOGSORT_CACHE", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
@@ -493,9 +493,9 @@ def test_a_cache_that_may_only_be_read(dogsort, album, truth, cache):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory, classifier) -> tuple[Path, bytes, list[Prediction]]:
-    """A folder of photos, a cache that knows them, and what they are."""
+    """A folder of photos, a cache that knows them, and their labels."""
     folder = tmp_path_factory.mktemp("filled")
-    for number in range(200):  # more than a page of each table
+    for number in range(200):  # more than a page in each table
         place = folder / f"{number:03}"
         place.mkdir()
         (place / "x.png").symlink_to(EXAMPLES / "coffee.png")

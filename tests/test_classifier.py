@@ -61,7 +61,7 @@ def test_predict_is_lazy(classifier, album):
             asked.append(str(number))
             yield album / ("coffee.png" if number % 2 else "kitten.jpeg")
             if number > 0:
-                # The same file twice is one photo; go on with copies.
+                # A file given twice is one photo, so continue with copies.
                 copy = album / f"copy{number}.jpeg"
                 copy.write_bytes((album / "kitten.jpeg").read_bytes())
                 yield copy
@@ -122,7 +122,7 @@ def test_numbers_out_of_range_are_refused(options):
 
 
 def decide_one(p_dog: float, p_pet: float, confidence: float, species: float) -> tuple[str, float]:
-    """What is said of one photo."""
+    """Return what is said of one photo."""
     thresholds = Thresholds(confidence, species)
     (label,), (confidence,) = decide(np.array([p_dog]), np.array([p_pet]), thresholds)
     return LABELS[label], confidence

@@ -1,4 +1,4 @@
-"""The command as a user runs it: a subprocess, real photos, the bundled network."""
+"""The command as a user runs it: real photos, the bundled network."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_nothing_is_left_in_the_home_of_the_user(dogsort_process, album, tmp_pat
 
 
 def steps_of(run) -> list[str]:
-    """What a dry run says on stdout, and a real one with --verbose on stderr."""
+    """Return what a dry run says on stdout, or a real run with --verbose on stderr."""
     rows = csv.DictReader(io.StringIO(run.stdout.decode()))
     plan = [f"move {row['source']} -> {row['target']}" for row in rows if "target" in row]
     return plan or [line for line in run.stderr.decode().splitlines() if line.startswith("move ")]
@@ -309,7 +309,7 @@ def test_help_and_version_answer_without_torch(dogsort_process):
 
 
 def started(command):
-    """Start a command that heeds Ctrl-C, which children of a background job would ignore."""
+    """Start a command that reacts to Ctrl-C, which children of a background job would ignore."""
     return subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -321,7 +321,7 @@ def started(command):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_stops_soon_and_says_what_is_kept(album, tmp_path):
     content = (EXAMPLES / "kitten.jpeg").read_bytes()
-    for number in range(3000):  # all different, so that each takes its time
+    for number in range(3000):  # all different, so that each is decoded
         (album / f"{number}.jpeg").write_bytes(content + bytes(number))
     command = [sys.executable, "-m", "dogsort", album, "-o", tmp_path / "out.csv", "--move"]
     with started(command) as process:
@@ -349,7 +349,7 @@ def test_ctrl_c_does_not_wait_for_a_large_picture(tmp_path):
         Image.new("RGBA", (13000, 13000)).save(tmp_path / f"{number}.png", compress_level=1)
     command = [sys.executable, "-m", "dogsort", tmp_path]
     with started(command) as process:
-        process.stdout.readline()  # the header: the network is loaded, decoding begins
+        process.stdout.readline()  # the header: the network is loaded, and decoding begins
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=5)
@@ -358,7 +358,7 @@ def test_ctrl_c_does_not_wait_for_a_large_picture(tmp_path):
 
 
 def test_ctrl_c_while_a_library_is_loaded(dogsort_process, album, tmp_path):
-    """ONNX Runtime then fails to be imported; here it does so every time."""
+    """ONNX Runtime then fails to import; here, it does so every time."""
     stopped = "raise ImportError('initialization failed') from KeyboardInterrupt()"
     (tmp_path / "onnxruntime.py").write_text(stopped)
     path = os.pathsep.join([str(tmp_path), *sys.path])

@@ -1,4 +1,4 @@
-"""The group of commands: the same however it is run, and help that leaves nothing out."""
+"""The group of commands: the same however it is run, with complete help."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ ALL = {"": cli.default, **cli.commands}
     ],
 )
 def test_a_process_a_test_and_click_get_the_same(album, line):
-    """Words, exit code and all: so it is enough that most tests run it in their own process."""
+    """Output and exit code are the same, so most tests may run it in their own process."""
     words = line.split()
     process, here = (
-        run(*words, cwd=album.parent, COLUMNS="82")  # help as wide as click's runner has it
+        run(*words, cwd=album.parent, COLUMNS="82")  # as wide as in click's runner
         for run in (run_process, run_in_process)
     )
     assert (here.returncode, here.stdout, here.stderr) == (
@@ -45,7 +45,7 @@ def test_a_process_a_test_and_click_get_the_same(album, line):
         process.stdout,
         process.stderr,
     )
-    if "-" not in words:  # its rows go to stdout's descriptor, which click's runner has none of
+    if "-" not in words:  # rows go to stdout's descriptor, which click's runner lacks
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(album.parent)
             by_click = CliRunner().invoke(cli, words)
@@ -85,7 +85,7 @@ def test_help_has_two_examples_and_all_defaults(dogsort, name):
         program, *words = line.split()
         assert program == "dogsort"
         assert cli.commands.get(words[0], cli.default) is ALL[name]
-        ALL[name].make_context(name, words[bool(name) :])  # which refuses what is not there
+        ALL[name].make_context(name, words[bool(name) :])  # which refuses a missing path
     with ALL[name].make_context(name, [], resilient_parsing=True) as context:
         for option in ALL[name].params:
             if isinstance(option, click.Option) and context.params.get(option.name):
@@ -96,7 +96,7 @@ def test_the_help_of_the_program_lists_all_commands(dogsort):
     said = dogsort("--help").stdout.decode()
     for name in cli.commands:
         (line,) = (line for line in said.splitlines() if line.startswith(f"  {name} "))
-        assert line.endswith("."), line  # in one line, and not cut off
+        assert line.endswith("."), line  # in one line, not cut off
 
 
 def test_the_help_of_train_knows_the_recipe(dogsort):

@@ -1,4 +1,4 @@
-"""Shell completion, in the shells themselves: keys are typed at a terminal, the command is run."""
+"""Shell completion in real shells: type keys at a terminal, and see what is run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-#: Each shell without what this machine's user has set up, and what a user writes in its rc file.
+#: Each shell without this user's configuration, and the line for its rc file.
 SHELLS = {
     "bash": (["--norc", "--noprofile", "-i"], 'eval "$(_DOGSORT_COMPLETE=bash_source dogsort)"'),
     "zsh": (
@@ -21,13 +21,13 @@ SHELLS = {
     "fish": (["--no-config", "-i"], "_DOGSORT_COMPLETE=fish_source dogsort | source"),
 }
 
-#: Completes as dogsort does; otherwise only notes what it was called with.
+#: A stand-in that completes as dogsort does; otherwise it only records its arguments.
 STAND_IN = """#!/bin/sh
 if [ -n "$_DOGSORT_COMPLETE" ]; then exec '{python}' -m dogsort "$@"; fi
 echo "$*" >> '{called}'
 """
 
-#: What is typed, with a TAB at its end, and what the command is then called with.
+#: What is typed before a TAB, and the arguments that the command then gets.
 TYPED = {
     "und": "undo",
     "submit tes": "submit test1",
@@ -65,12 +65,12 @@ def test_a_shell_completes_commands_options_and_files(tmp_path: Path, shell):
     arguments, rc_line = SHELLS[shell]
     typed = "".join(f"dogsort {words}\t\n" for words in TYPED)
     lines = type_into([program, *arguments], tmp_path, f"{rc_line}\n{typed}", called)
-    # Whether the slash after a folder is left is the shell's affair.
+    # A shell may keep or drop the slash after a folder.
     assert [line.removesuffix("/") for line in lines] == [*TYPED.values()]
 
 
 def type_into(command: list[str], cwd: Path, keys: str, called: Path) -> list[str]:
-    """Type at a terminal; return what the stand-in was called with, once nothing more comes."""
+    """Type at a terminal; once the output ends, return the arguments of the stand-in."""
     import fcntl
     import pty
     import termios

@@ -1,4 +1,4 @@
-"""How many cores are ours: affinity, control groups, OMP_NUM_THREADS."""
+"""How many cores dogsort may use: affinity, control groups, OMP_NUM_THREADS."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_the_command_keeps_to_it(dogsort_process):
 @pytest.mark.parametrize(
     ("files", "membership", "limit"),
     [
-        # version 2: in the group itself, above it, at the top as a container sees it
+        # version 2: in the group itself, above it, and at the top, as in a container
         ({"a/b/cpu.max": "200000 100000\n"}, "0::/a/b\n", 2),
         ({"a/b/cpu.max": "max 100000\n", "a/cpu.max": "150000 100000\n"}, "0::/a/b\n", 2),
         ({"a/b/cpu.max": "400000 100000\n", "a/cpu.max": "50000 100000\n"}, "0::/a/b\n", 1),
         ({"cpu.max": "300000 100000\n"}, "0::/\n", 3),
         ({"cpu.max": "300000 100000\n"}, "0::/docker/0123abcd\n", 3),
         ({"cpu.max": "300000 100000\n"}, "0::/../../seen/from/elsewhere\n", 3),
-        # no limit; somebody else's limit; a file of another kind
+        # no limit; another group's limit; an unrelated file
         ({"a/cpu.max": "max 100000\n"}, "0::/a\n", None),
         ({"b/cpu.max": "100000 100000\n"}, "0::/a\n", None),
         ({"a/cpu.max": "\n"}, "0::/a\n", None),

@@ -21,7 +21,7 @@ SIZE = 64
 
 
 def near(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean difference of two pictures in grey levels."""
+    """Return the mean difference of two pictures in grey levels."""
     return float(np.abs(first.astype(int) - second.astype(int)).mean())
 
 
@@ -58,8 +58,8 @@ def test_every_format_gives_the_same_picture(tmp_path, dog, expected, name, opti
 @pytest.mark.parametrize(
     ("width", "height", "shown"),
     [
-        (300, 400, (64, 64)),  # stretched by 4:3, as all such photos
-        (360, 640, (48, 64)),  # a telephone's: its width by 4:3, and not by 16:9
+        (300, 400, (64, 64)),  # stretched by 4:3, like all photos of this shape
+        (360, 640, (48, 64)),  # a phone's 16:9: its width is stretched by 4:3 only
         (1600, 400, (64, 22)),
         (3000, 20, (64, 2)),
     ],
@@ -182,7 +182,7 @@ def test_downscaling_inside_the_jpeg_decoder_changes_next_to_nothing(tmp_path, c
 def test_shrinking_large_pictures_in_bands_changes_nothing(dog, mode):
     large = dog.resize((1501, 1999))
     large = large.convert("RGBA").convert("RGBa") if mode == "RGBa" else large.convert(mode)
-    # Pillow's own way, on the whole of it
+    # Pillow's way, on the whole picture
     square = large.resize((SIZE, SIZE), Image.Resampling.BILINEAR, reducing_gap=3.0)
     expected = square.convert("RGBA").convert("RGB") if mode == "RGBa" else square.convert("RGB")
     assert np.array_equal(decode_image(large, SIZE), np.asarray(expected))
@@ -190,7 +190,7 @@ def test_shrinking_large_pictures_in_bands_changes_nothing(dog, mode):
 
 def test_the_range_of_large_numbers_is_that_of_the_whole_picture(dog):
     grey = np.asarray(dog.convert("L").resize((1501, 1999)))
-    picture = Image.fromarray(grey.astype(np.int32) * 1000)  # no band holds all of the range
+    picture = Image.fromarray(grey.astype(np.int32) * 1000)  # no band has the whole range
     assert near(decode_image(picture, SIZE), decode_image(Image.fromarray(grey), SIZE)) < 3
 
 

@@ -1,4 +1,4 @@
-"""Moves and undo on real file systems: within one, onto another, killed anywhere, with faults."""
+"""Move and undo on real file systems: within one, across two, with kills and faults anywhere."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MakeDisk = Callable[..., Path]
 
 @pytest.fixture
 def new_disk() -> Iterator[MakeDisk]:
-    """Makes disks that are unmounted after the test."""
+    """Make disks that are unmounted after the test."""
     with ExitStack() as stack:
         yield lambda *wishes: stack.enter_context(disk(*wishes))
 
 
 def two_places(new_disk: MakeDisk, kinds: tuple[str, str]) -> tuple[Path, Path]:
-    """The disk of the photos, and the one they go to: the same if the kinds are the same."""
+    """The disk of the photos, and the target disk: the same one if the kinds are the same."""
     source = new_disk(kinds[0])
     return source, source if kinds[0] == kinds[1] else new_disk(kinds[1])
 
@@ -75,7 +75,7 @@ def test_dates_before_1970_and_after_2262_are_no_trouble(new_disk, tmp_path, kin
     for place in (album.photos / "a.jpg", album.photos / "trip", album.photos):
         os.utime(place, (seconds, seconds))
     before = album.trees()
-    for _ in range(2):  # what the first run writes, the second reads
+    for _ in range(2):  # the second run reads what the first wrote
         album.file()
         album.must_be_filed()
         album.undo()
@@ -120,7 +120,7 @@ def test_a_name_that_a_card_cannot_keep_is_named(new_disk, tmp_path):
 @pytest.mark.parametrize("kinds", KILLED, ids=names)
 @pytest.mark.parametrize("command", ["file", "undo"])
 def test_killed_at_each_rename_and_unlink(new_disk, tmp_path, capsys, kinds, command):
-    """By turns the next command is undo, or file and then undo: both give back the very tree."""
+    """The next command is undo, or alternately file and then undo; both restore the tree."""
     need("strace")
     source, target = two_places(new_disk, kinds)
     grain = KINDS[kinds[0]].grain
@@ -153,7 +153,7 @@ def test_killed_at_each_rename_and_unlink(new_disk, tmp_path, capsys, kinds, com
 
 @pytest.mark.parametrize("part", [0.1, 0.4, 0.8])
 def test_a_folder_that_is_swapped_for_a_link_in_mid_run(tmp_path, part):
-    """Nothing lands where the link points; once the folder is back, undo gives back the tree."""
+    """No photo goes where the link points; once the folder is back, undo restores the tree."""
     need("strace")
     shows = {name: ("dog", content) for name, (_, content) in many(200).items()}
 
@@ -194,7 +194,7 @@ def test_a_folder_that_is_swapped_for_a_link_in_mid_run(tmp_path, part):
 
 
 def test_a_sync_that_fails_deletes_no_original(new_disk, tmp_path):
-    """The disk says EIO once, at each sync in turn, in a move across disks."""
+    """In a move across disks, each sync in turn fails once with EIO."""
     need("strace")
     source, target = new_disk("ext4"), new_disk("ext4")
 
@@ -222,8 +222,7 @@ def test_a_sync_that_fails_deletes_no_original(new_disk, tmp_path):
                 assert not deleted, f"deleted though its copy may be lost: {deleted}"
         album.undo_all()
         album.must_be_as_before(before)
-        # What keeps what was classified may fail; and SQLite lets pass that the names in its folder
-        # cannot be put on disk.
+        # The cache may fail; and SQLite ignores a failed sync of the journal's folder.
         return [
             call
             for call in calls
@@ -233,7 +232,7 @@ def test_a_sync_that_fails_deletes_no_original(new_disk, tmp_path):
         ]
 
     failures = []
-    fail(0, None)  # which makes the cache, with syncs of its own
+    fail(0, None)  # which makes the cache, and syncs it
     calls = fail(1, None)
     for number, call in enumerate(calls, start=2):
         try:
@@ -244,7 +243,7 @@ def test_a_sync_that_fails_deletes_no_original(new_disk, tmp_path):
 
 
 def originals_deleted(album: Album, label: str, calls: list[Call]) -> list[str]:
-    """Photos of a label (all, without one) that were deleted from their old folder."""
+    """Return the photos that were deleted from their old folder, with this label or any."""
     deleted = [
         call.line
         for call in calls
@@ -284,7 +283,7 @@ def test_a_disk_that_keeps_no_modes_and_owners_is_no_trouble(new_disk, tmp_path)
 
 
 def test_who_moves_a_photo_in_a_shared_folder_does_not_come_to_own_it(new_disk, tmp_path):
-    """Where hard links are protected, too: there one may not link what one does not own."""
+    """Also if hard links are protected, so that users cannot link files of others."""
     need("setpriv")
     owner, mover, group = 12345, 23456, 7777
     place = new_disk("ext4")
@@ -300,7 +299,7 @@ def test_who_moves_a_photo_in_a_shared_folder_does_not_come_to_own_it(new_disk, 
 
     def as_the_mover(*words: object) -> None:
         rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-        run = subprocess.run(  # who moves may read all, to reach this Python wherever it is
+        run = subprocess.run(  # may read all, to reach this Python wherever it is
             [
                 *("setpriv", f"--reuid={mover}", f"--regid={group}", "--clear-groups", *rights),
                 *(sys.executable, "-m", "dogsort", *map(str, words)),

@@ -1,4 +1,4 @@
-"""How good it is: the statistics, the report, and the command that makes it."""
+"""``dogsort eval``: the statistics, the report, and the command."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def test_calibration_error_is_the_distance_from_the_truth():
     probabilities = np.repeat([0.2, 0.6], 500)
     outcomes = np.tile([True] * 2 + [False] * 8, 50), np.tile([True] * 7 + [False] * 3, 50)
     error = calibration_error(probabilities, np.concatenate(outcomes))
-    assert error == pytest.approx(0.05, abs=0.01)  # right for one half, off by 0.1 for the other
+    assert error == pytest.approx(0.05, abs=0.01)  # correct for one half, off by 0.1 for the other
 
 
 def test_intervals():
     assert Share(0, 0).interval == (0.0, 1.0)
-    low, high = Share(90, 100).interval  # as in Wilson's formula worked by hand
+    low, high = Share(90, 100).interval  # Wilson's formula, by hand
     assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)
     rng = np.random.default_rng(1)
     probabilities = rng.random(2000)
@@ -117,7 +117,7 @@ def test_evaluation():
     assert result.accuracy == Share(3, 4)
     losses = -np.log([0.9, 0.4, 0.9, 0.6])
     assert result.log_loss.value == pytest.approx(losses.mean())
-    assert result.roc_auc_dog.value == pytest.approx(0.875)  # half of each pair with equal chances
+    assert result.roc_auc_dog.value == pytest.approx(0.875)  # a pair with equal chances counts half
     assert result.roc_auc_pet.value == pytest.approx((3 * 0.5 + 0 + 4) / 8)
     assert result.pets_labelled == Share(2, 4)
     assert result.labelled_wrongly == Share(1, 3)
@@ -167,13 +167,13 @@ def test_report_leaves_out_what_could_not_be_read_and_tells_nothing_of_nothing()
     assert figures["folders"]["b"]["missed"]["count"] == 1
     assert names <= set(figures)
     assert not any("nan" in cell for table in report.tables() for row in table for cell in row)
-    # In the order of the chance that the truth was given, not of the confidence in the label.
+    # Sorted by the probability of the truth, not by the confidence in the label.
     worst = [photo.path for _, photo, _ in report.worst(9)]
     assert worst == ["b/cat/2", "c/neither/1", "a/dog/2"]
 
 
 def folders_of(report):
-    """The table of folders, its head first."""
+    """Return the table of folders, header first."""
     return list(report.tables())[2]
 
 
@@ -196,7 +196,7 @@ def test_one_folder_is_no_row_beside_all():
 
 @pytest.fixture
 def labelled(tmp_path):
-    """Photos in two folders, one wrongly labelled, under names that mean something in HTML."""
+    """Photos in two folders, one wrongly labelled, with names that have a meaning in HTML."""
     root = tmp_path / "labelled"
     for place, truth, name in (
         ("home", "cat", "chelsea.png"),
@@ -265,7 +265,7 @@ def test_eval_refuses_targets_before_any_work(dogsort, tmp_path, labelled, optio
 
 
 def test_photos_of_one_kind_only(dogsort, labelled, tmp_path):
-    """No pets, or nothing but one species: what cannot be told is said to be nothing."""
+    """Without pets, or with one species only, a figure that is undefined is null."""
     for folder, missing in ((labelled / "home" / "neither", "accuracy"), (labelled / "kennel", "")):
         page = tmp_path / "page.html"
         run = dogsort("eval", folder, "-o", "-", "--report", page, "--worst", 0)
@@ -298,6 +298,6 @@ def test_changed_copies_of_a_long_strip(classifier, tmp_path):
 def test_changed_copies_come_one_by_one(classifier, tmp_path):
     shutil.copy(EXAMPLES / "running_dog.jpeg", tmp_path / "dog.1.jpeg")
     photos, _ = find_labelled([str(tmp_path)])
-    # More than could ever be waited for: the first is there before the others are made.
+    # Endless: the first record comes before the other copies are made.
     name, photo, record = next(predict_changed(photos * 10**6, classifier))
     assert (name, photo.truth, record.label) == (next(iter(CHANGES)), "dog", "dog")

@@ -1,4 +1,4 @@
-"""Files as people have them: odd kinds, flawed metadata, no end marker; and none read wrongly."""
+"""Files from the field: odd kinds, flawed metadata, no end marker; none is read wrongly."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def refused(tmp_path: Path, content: bytes) -> str:
 
 
 def samples(photo: Image.Image, photometric: int, numbers: int, bits: int) -> np.ndarray:
-    """A photo's (H, W, samples), as a TIFF has them."""
+    """Return a photo as (H, W, samples), as a TIFF stores them."""
     modes = {0: "L", GREY: "L", RGB: "RGB", CMYK: "CMYK", YCBCR: "YCbCr", LAB: "L"}
     if photometric == PALETTE:
         return np.asarray(photo.quantize(2 ** min(bits, 8)))[..., None].astype(np.int64)
     values = np.asarray(photo.convert(modes[photometric])).reshape(60, 75, -1).astype(np.int64)
     if photometric == 0:
         values = 255 - values
-    if photometric == LAB:  # without colour; lightness is near enough to grey
+    if photometric == LAB:  # without colour; lightness is close to grey
         values = np.dstack([values, values * 0, values * 0])
     if numbers == REAL:
         return values / 255
@@ -85,14 +85,14 @@ def test_a_tiff_of_any_kind_is_read_rightly_or_refused_as_a_kind(quick_path, sma
             alpha = 1 if numbers == REAL else 2 ** (bits - (numbers == SIGNED)) - 1
             others = np.full((60, 75, len(extra)), alpha if any(extra) else 0, values.dtype)
             values = np.dstack([values, others])
-        more = {530: [1, 1]} if photometric == YCBCR else {}  # no colour for several pixels
+        more = {530: [1, 1]} if photometric == YCBCR else {}  # no colour shared by several pixels
         if photometric == PALETTE:
             more[320] = color_map(small, bits, 65535)
             expected = decode_image(small.quantize(2**bits), SIZE)
         else:
             without_color = photometric in (0, GREY, LAB)
             expected = decode_image(small.convert("L") if without_color else small, SIZE)
-        if numbers == SIGNED:  # for which there is no agreed range
+        if numbers == SIGNED:  # which have no standard range
             expected = decode_image(Image.fromarray(values[..., 0].astype(np.int32)), SIZE)
         for in_planes, compression, tile, order, reverse in product(
             (False, True), (RAW, DEFLATE), (0, 16), "<>", (False, True)
@@ -106,7 +106,7 @@ def test_a_tiff_of_any_kind_is_read_rightly_or_refused_as_a_kind(quick_path, sma
             try:
                 difference = near(read(quick_path, content), expected)
             except UnreadablePhoto as error:
-                # The second is said by older Pillows, of kinds that newer ones read.
+                # Older Pillows give the second reason for kinds that newer ones read.
                 reasons = "TIFF not supported|unknown pixel mode"
                 assert re.search(reasons, str(error)), (bits, kind, layout)
                 continue
@@ -145,7 +145,7 @@ def test_text_and_profiles_of_any_size_cost_no_png(tmp_path, small):
     }
     content = saved(small, "PNG")
     for kind, body in bodies.items():
-        for at in (33, len(content) - 12):  # behind the header; behind the pixels
+        for at in (33, len(content) - 12):  # after the header; after the pixels
             long = content[:at] + chunk(kind, body) + content[at:]
             assert near(read(tmp_path, long), decode_image(small, SIZE)) == 0, kind
 
@@ -198,7 +198,7 @@ def test_a_jpeg_without_its_end_marker_is_read_and_one_without_pixels_is_not(tmp
 def test_a_png_cut_off_behind_its_pixels_is_read(tmp_path, small):
     content = saved(small, "PNG")
     whole = read(tmp_path, content)
-    for missing in range(1, 16):  # end marker, and the checksum before it
+    for missing in range(1, 16):  # the end marker, and the checksum before it
         assert near(read(tmp_path, content[:-missing]), whole) == 0
     for missing in (40, 100, len(content) // 2):
         assert "truncated" in refused(tmp_path, content[:-missing])
@@ -254,7 +254,7 @@ def test_an_avif_that_its_decoder_refuses_is_not_of_an_unknown_format(tmp_path, 
 def with_clean_aperture(
     avif: bytes, box: tuple[int, int, int, int], size: tuple[int, int]
 ) -> bytes:
-    """Add a property to the only picture, with all the sizes and places that it changes."""
+    """Add a property to the only picture, and update all sizes and offsets."""
     left, upper, right, lower = box
     offsets = (left + right - size[0], 2, upper + lower - size[1], 2)
     clap = struct.pack(">I4sIIIIiIiI", 40, b"clap", right - left, 1, lower - upper, 1, *offsets)

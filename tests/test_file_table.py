@@ -1,4 +1,4 @@
-"""Filing by a table: classified before, corrected, or made by hand."""
+"""Filing by a table: from dogsort, corrected, or made by hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_rows_whose_photo_has_changed_or_gone_are_left_alone(dogsort, album):
     dogsort(album, "-o", table)
     (album / "chelsea.png").unlink()
     os.utime(album / "kitten.jpeg", (1, 1))
-    (album / "coffee.png").unlink()  # is not to be filed, so nobody asks for it
+    (album / "coffee.png").unlink()  # is not to be filed, so it may be missing
     run = dogsort("file", table, "--move")
     assert run.returncode == 3
     assert [line for line in run.stderr.decode().splitlines() if "not filed" in line] == [
@@ -69,7 +69,7 @@ def test_a_table_from_another_folder_is_told_where_paths_count_from(dogsort, alb
     astray = dogsort("file", "../p.csv", "--move", "--to", ".", "--photos", "..", cwd=album)
     assert astray.returncode == 3
     assert hint in astray.stderr
-    # Rows that are passed over, or were moved and corrected since, are there.
+    # There are rows that are skipped, or were moved and corrected since.
     assert dogsort("album", "--move", cwd=outside).returncode == 0
     correct(outside / "p.csv", kitten="dog")
     corrected = dogsort("file", "p.csv", "--move", cwd=outside)
@@ -80,7 +80,7 @@ def test_a_table_from_another_folder_is_told_where_paths_count_from(dogsort, alb
 
 
 def test_a_table_is_filed_twice(dogsort, album):
-    """As one does when a disk is back, or after a Ctrl-C."""
+    """As after a disk is back, or after Ctrl-C."""
     table = album.parent / "p.csv"
     dogsort(album, "-o", table)
     (album / "kitten.jpeg").rename(album.parent / "kitten.jpeg")
@@ -223,7 +223,7 @@ def test_rows_that_are_not_filed_keep_what_belongs_to_their_photos(dogsort, tmp_
     assert "k.heic: not filed: changed since it was classified" in said
     for name in ("i.xmp", "k.xmp"):
         assert f"{name}: stays, since the photos with its name do not all go together" in said
-    # What is gone keeps nothing back.
+    # A missing photo holds up no other.
     assert sorted(path for path in files_below(tmp_path) if path.startswith("dog")) == [
         f"dog/{name}" for name in ("i.jpg", "k.jpg", "m.heic", "m.xmp")
     ]
@@ -250,7 +250,7 @@ def test_a_table_made_by_hand_keeps_the_tree(dogsort, tmp_path):
     run = dogsort("file", "p.csv", "--copy", "--keep-tree", "--to", "out", cwd=tmp_path)
     assert run.returncode == 0, run.stderr.decode()
     assert (tmp_path / "out/dog/album/2019/x.jpg").exists()
-    # Also from a folder below, whose rows lead up first.
+    # Also from a subfolder, where paths begin with ../.
     (tmp_path / "below").mkdir()
     table_of(tmp_path, {"../album/2019/x.jpg": "dog"})
     command = ("file", "../p.csv", "--copy", "--keep-tree", "--to", "out")
@@ -266,7 +266,7 @@ def test_what_was_put_right_by_hand_stays(dogsort, tmp_path, options):
     move = ("file", "p.csv", "--move", "--keep-tree", "--to", ".")
     table_of(tmp_path, dict.fromkeys(names[1:], "dog"))
     assert dogsort(*move, cwd=tmp_path).returncode == 0
-    # Somebody saw a cat there; a table of everything still says what the network thinks.
+    # A person saw a cat there; a new table still has the network's labels.
     (tmp_path / "dog" / "2019" / "cat.jpg").write_bytes(b"cat")
     rows = {"dog/2018/b.jpg": "cat", "dog/2019/cat.jpg": "cat", "dog/2019/c.jpg": "dog"}
     with open_table(str(tmp_path / "p.csv")) as table:
@@ -281,7 +281,7 @@ def test_what_was_put_right_by_hand_stays(dogsort, tmp_path, options):
         return
     assert (tmp_path / "cat" / "a.jpg").exists()
     assert (tmp_path / "dog" / "2019" / "cat.jpg").exists()
-    # Who names the folder itself means it.
+    # A folder that is named is meant.
     run = dogsort(*move, "--photos", "dog/2019", cwd=tmp_path)
     assert run.returncode == 1  # for the other rows
     table_of(tmp_path, {"dog/2019/cat.jpg": "cat"})

@@ -1,4 +1,4 @@
-"""Single files renamed, copied, linked and deleted; and moved, one by one."""
+"""Single files: rename, copy, link, delete, and move."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dogsort.filing.fileops import PARTIAL_NAME, Folder, FolderGone, Place
 from dogsort.filing.journal import Step
 from dogsort.filing.steps import Folders, delete, take
 
-TIME = 10**18 + 123_456_789  # to the ns: no round number that a float could hold
+TIME = 10**18 + 123_456_789  # to the ns: not a number that a float can hold
 
 Placing = Callable[[Path], Place]
 
 
 @pytest.fixture
 def place() -> Iterator[Placing]:
-    """What opens a path's folder, and lets go of it in the end."""
+    """Open the folders of paths, and close them at the end."""
     with ExitStack() as stack:
         yield lambda path: Place(stack.enter_context(closing(Folder(str(path.parent)))), path.name)
 
@@ -56,7 +56,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
 
 
 def refuse(number: int) -> Callable[..., None]:
-    """Return what fails as a system call does."""
+    """Return a function that fails like a system call."""
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -65,12 +65,12 @@ def refuse(number: int) -> Callable[..., None]:
 
 
 def without_exclusive_rename(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand for file systems such as NFS, whose rename can only replace."""
+    """Imitate file systems such as NFS, where a rename always replaces."""
     monkeypatch.setattr(fileops, "_system_rename", lambda: fileops._no_rename)
 
 
 def without_hard_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand for file systems such as FAT."""
+    """Imitate file systems without hard links, such as FAT."""
     without_exclusive_rename(monkeypatch)
     monkeypatch.setattr(os, "link", refuse(errno.EPERM))
 
@@ -117,7 +117,7 @@ def test_a_rename_never_replaces(photo, place, monkeypatch, way, what):
 
 @pytest.mark.parametrize("way", [without_exclusive_rename, without_hard_links])
 def test_a_rename_that_fails_half_way_leaves_nothing_behind(photo, place, monkeypatch, way):
-    """As in a folder that may be read, but not changed."""
+    """As in a folder that may be read but not changed."""
     way(monkeypatch)
     unlink = os.unlink
 
@@ -136,7 +136,7 @@ def test_a_rename_that_fails_half_way_leaves_nothing_behind(photo, place, monkey
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT])
 @pytest.mark.parametrize("way", [without_exclusive_rename, without_hard_links])
 def test_a_rename_that_seems_to_fail_loses_nothing(photo, place, monkeypatch, way, number):
-    """As over NFS, if an answer is lost, and the server is asked once more."""
+    """As over NFS, when an answer is lost and the request is sent again."""
     way(monkeypatch)
 
     def fail(done: Callable[..., None], *names: str, **options: int) -> None:
@@ -152,7 +152,7 @@ def test_a_rename_that_seems_to_fail_loses_nothing(photo, place, monkeypatch, wa
 @RENAMES
 def test_a_rename_to_another_file_system_says_so(photo, place, monkeypatch, way, elsewhere):
     if way is without_hard_links:
-        without_exclusive_rename(monkeypatch)  # a stand-in for links would know of no disks
+        without_exclusive_rename(monkeypatch)  # a stand-in for links would ignore disks
     else:
         way(monkeypatch)
     with pytest.raises(OSError) as info:
@@ -173,18 +173,18 @@ def test_a_copy_has_all_that_its_original_has(photo, place):
 
 
 def set_attribute(path: Path) -> dict[str, bytes]:
-    """Give a file an attribute, as a desktop does with stars; return those it could be given."""
+    """Give a file an attribute, as desktops do for stars; return those that it then has."""
     if hasattr(os, "setxattr"):
         try:
             os.setxattr(path, "user.rating", b"5")
         except OSError:
-            return {}  # this file system has none
+            return {}  # this file system supports none
         return {"user.rating": b"5"}
     return {}
 
 
 def test_a_copy_that_differs_is_none(photo, place, monkeypatch):
-    """As a disk may leave it that is about to die."""
+    """As a failing disk may leave it."""
     monkeypatch.setattr(shutil, "copyfileobj", lambda _, writer, __: writer.write(b"phot0"))
     with pytest.raises(FilingError, match="the copy differs from the original; check the disk"):
         fileops.copy(place(photo), place(photo.parent / "dog" / "a.jpg"))
@@ -300,7 +300,7 @@ def test_bytes_are_compared_to_the_end(tmp_path, place):
 
 
 def carry(source: Path, target: Path, action: str, looked_at: os.stat_result | None = None) -> None:
-    """Take the step of one photo, as a batch does with many."""
+    """Take the step of one photo, as a batch does for many."""
     status = looked_at or source.stat()
     step = Step(
         *(1, str(source.parent), source.name, str(target.parent), target.name, "dog", False),
@@ -315,7 +315,7 @@ def carry(source: Path, target: Path, action: str, looked_at: os.stat_result | N
 
 @RENAMES
 def test_a_moved_photo_is_the_very_file(photo, monkeypatch, way):
-    """With its owner, its permissions, its attributes and its other names."""
+    """With its owner, permissions, attributes and other names."""
     os.chmod(photo, 0o640)
     if os.geteuid() == 0:
         os.chown(photo, 1234, 2345)
@@ -361,7 +361,7 @@ def test_a_photo_that_is_changed_while_it_is_moved_stays(photo, elsewhere, monke
     sync = os.fsync
 
     def save(descriptor: int) -> None:
-        """An editor saves while the copy's name goes onto the disk."""
+        """An editor saves while the copy's name is flushed to disk."""
         if target.exists():
             photo.write_bytes(b"edited")
         sync(descriptor)
@@ -380,7 +380,7 @@ def test_a_copy_that_is_gone_before_its_original_could_go_is_no_riddle(
     sync = os.fsync
 
     def tidy(descriptor: int) -> None:
-        """Somebody edits the photo, and deletes the copy."""
+        """Somebody edits the photo and deletes the copy."""
         if target.exists():
             photo.write_bytes(b"edited")
             target.unlink()
@@ -403,7 +403,7 @@ def test_a_photo_that_is_changed_before_it_is_moved_stays(photo):
 @pytest.mark.parametrize("action", ["move", "copy", "link", "hardlink"])
 @pytest.mark.parametrize("what", ["other", "same"])
 def test_what_is_in_the_way_stays(photo, action, what):
-    """Also the same photo: nobody knows here whether this run put it there."""
+    """Also the same photo, because this run may not have put it there."""
     target = photo.parent / "dog" / "a.jpg"
     target.write_bytes(b"other" if what == "other" else b"photo")
     before = files_below(photo.parent)
@@ -483,7 +483,7 @@ def test_a_photo_that_cannot_leave_is_not_in_two_places(photo):
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep a file from being deleted, as a card does whose switch is at 'lock'."""
+    """Prevent a file's deletion, like a card with its switch at 'lock'."""
     if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:
         pytest.skip("no file can be locked here")
     try:
@@ -521,7 +521,7 @@ def test_undo_leaves_no_photo_in_two_places_that_cannot_be_deleted(tmp_path, els
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT, errno.ESTALE])
 @pytest.mark.parametrize("way", ["file", "undo"])
 def test_a_delete_that_seems_to_fail_loses_nothing(tmp_path, elsewhere, monkeypatch, number, way):
-    """A card is pulled, or an answer of a server is lost: the copy may be the only one."""
+    """A card is pulled out, or a server's answer is lost: the copy may be the only one."""
     plant(tmp_path, {"a.jpg": b"one", "a.xmp": b"about one"})
     before = tree(tmp_path)
     unlink, failing = os.unlink, ["a.jpg", "a.xmp"]
@@ -561,7 +561,7 @@ def test_a_photo_that_may_have_two_names_has_one_the_next_time(tmp_path, elsewhe
 
 
 def test_dates_that_memory_cards_cannot_keep_are_known_again(photo):
-    """A camera whose clock was never set says 1970; FAT and exFAT make 1980 of that."""
+    """A camera whose clock was never set says 1970, which FAT and exFAT change to 1980."""
     os.utime(photo, ns=(0, 0))
     file_all(photo.parent, {"a.jpg": "dog"}, "move")
     os.utime(photo.parent / "dog" / "a.jpg", ns=(0, 315_532_800 * 10**9))

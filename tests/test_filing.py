@@ -1,4 +1,4 @@
-"""Filing folders of photos: into a tree, with conflicts, by links, once and again."""
+"""Filing folders of photos: into a tree, with conflicts, by links, repeatedly."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_names_that_are_taken(dogsort, album):
     (album / "dog" / "running_dog.jpeg").write_bytes(b"of somebody else")
     before = tree(album)
     run = dogsort(album, "--move")
-    assert run.returncode == 3  # for what is in the way is no photo
+    assert run.returncode == 3  # because what is in the way is no photo
     assert "name taken by another file, so filed under a new name: 1" in run.stderr.decode()
     assert (album / "dog" / "running_dog.jpeg").read_bytes() == b"of somebody else"
     assert (album / "dog" / "running_dog (2).jpeg").read_bytes() == DOG.read_bytes()
@@ -113,7 +113,7 @@ def test_paths_of_4000_bytes(dogsort, album):
     assert (album / "cat" / "cat.jpeg").exists()
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
-    # With its tree, it comes to 4,004 bytes; in a folder further down, the system refuses it.
+    # With its tree, the path has 4,004 bytes; one folder further down, the system refuses it.
     assert dogsort(album, "--move", "--keep-tree").returncode == 0
     assert dogsort("undo", album).returncode == 0
     run = dogsort(album, "--copy", "--keep-tree", "--to", album / ("x" * 199))
@@ -140,7 +140,7 @@ def test_folders_filed_into_are_passed_over_wherever_they_are(dogsort, album, ho
     assert run.stderr.decode().count(passed) == 1
     assert (album / "sorted" / "dog" / "running_dog.jpeg").exists()
     assert (album / "dog" / "rex.jpeg").exists()
-    # Wherever it goes, and not where the folder itself is named.
+    # Wherever it goes, but not if the folder itself is named.
     run = dogsort(album, "--copy", "--to", album.parent / "all")
     assert f"{album}: folders in it that earlier runs" in run.stderr.decode()
     assert f"{album / 'sorted'}: folders in it that earlier runs" in run.stderr.decode()
@@ -187,7 +187,7 @@ def test_a_linked_photo_is_filed_once(dogsort, album, action):
 
 
 def test_filed_photos_are_counted_and_rows_are_for_who_asks(dogsort, album):
-    """Nothing on stdout, which a script may take for a table, but for -o -."""
+    """Nothing on stdout, which a script may take for a table, except with -o -."""
     before = tree(album)
     run = dogsort("album", "--move", cwd=album.parent)
     assert (run.returncode, run.stdout) == (0, b"")

@@ -1,4 +1,4 @@
-"""Damaged photos of every format: a row or a reason; never a crash, a hang, or 1 GB of memory."""
+"""Damaged photos of every format: a row or a reason, never a crash, a hang, or 1 GB of memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIDE = 13_341  # squared, just under the 178 megapixels that dogsort reads
 
 
 class Child:
-    """The process that decodes, started anew after each one that ended it."""
+    """The process that decodes, restarted after each file that ended it."""
 
     def __init__(self, errors: Path, *python_options: str) -> None:
         self.command = [
@@ -43,7 +43,7 @@ class Child:
 
     def decode(self, path: Path) -> dict[str, object]:
         if self.process is None:
-            # Each arena of the C library would take address space that nothing is in.
+            # Each arena of the C library would reserve unused address space.
             environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
             with self.errors.open("wb") as errors:
@@ -80,7 +80,7 @@ def child(tmp_path):
 
 
 def fuzz(child: Child, folder: Path, mutants: list[Mutant]) -> str:
-    """Decode all; returns the figures, or fails and names each fault and the file kept of it."""
+    """Decode all; return the figures, or fail and name each fault and the file saved for it."""
     faults, reports = [], []
     for number, (name, content) in enumerate(mutants):
         path = folder / f"mutant{number}"
@@ -132,7 +132,7 @@ def test_thousands_of_damaged_photos_are_read_or_refused(child, tmp_path, seed):
 
 
 def patched(name: str, at: int, form: str, *values: int) -> bytes:
-    """A sample with other numbers at one place of its header."""
+    """Return a sample with other numbers in one place of its header."""
     content = samples()[name]
     return content[:at] + struct.pack(form, *values) + content[at + struct.calcsize(form) :]
 
@@ -144,7 +144,7 @@ def jpeg_of(name: str, width: int, height: int) -> bytes:
 
 
 def tiff_turned(side: int) -> bytes:
-    """All in one strip, as large as the picture itself, and turned after that."""
+    """Return a TIFF in a single strip, which is rotated after decoding."""
     content = samples()["TIFF turned lzw"]
     for old in (WIDTH, HEIGHT):
         content = content.replace(struct.pack("<I", old), struct.pack("<I", side))
@@ -152,7 +152,7 @@ def tiff_turned(side: int) -> bytes:
 
 
 def endless_png() -> bytes:
-    """All of its pixels are there, but the length before them says 3.9 GB."""
+    """Return a file with all its pixels, whose length field says 3.9 GB."""
     content = samples()["PNG palette"]
     at = content.index(b"IDAT") - 4
     return content[:at] + b"\xe8\0\0\0" + content[at + 4 :]
@@ -165,14 +165,14 @@ def real_tiff(side: int) -> bytes:
 
 
 GREEDY = {
-    # What is read in spite of its size:
+    # Read despite the size:
     "GIF of one small frame on 178 megapixels": (
         lambda: patched("GIF transparent", 6, "<HH", SIDE, SIDE),
         "",
     ),
     "TIFF of 32-bit numbers": (lambda: real_tiff(7_200), ""),
     "PNG that claims to go on for gigabytes": (endless_png, ""),
-    # What is refused:
+    # Refused:
     "TIFF tile larger than the picture": (
         lambda: tiff(WIDTH, HEIGHT, 20_000, 20_000, [zlib.compress(bytes(10**7))], 8),
         "1,200 MB of memory",
@@ -212,7 +212,7 @@ def test_the_command_on_a_folder_of_damaged_photos(dogsort_process, tmp_path):
     good = {"m_cat.png": ("chelsea.png", "cat"), "m_dog.jpg": ("running_dog.jpeg", "dog")}
     for name, (original, _) in good.items():
         (album / name).write_bytes((EXAMPLES / original).read_bytes())
-    for number in range(0, 80, 2):  # the samples stand in the order of their formats
+    for number in range(0, 80, 2):  # the samples are sorted by format
         name, content = mutant(6, number)
         suffix = name.split()[4].lower()
         (album / f"{'az'[number % 4 // 2]}{number:02}.{suffix}").write_bytes(content)

@@ -1,4 +1,4 @@
-"""``dogsort history``, and what ``dogsort undo`` would do."""
+"""``dogsort history``, and ``dogsort undo --dry-run``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def table(text: bytes) -> list[dict[str, str]]:
 
 @pytest.fixture
 def filed(tmp_path: Path) -> Path:
-    """A folder with two runs: a move, of what was there, and a copy from elsewhere."""
+    """A folder with two runs: a move within it, and a copy from elsewhere."""
     folder = tmp_path / "album"
     plant(folder, PHOTOS)
     file_all(folder, LABELS, "move")
@@ -32,7 +32,7 @@ def filed(tmp_path: Path) -> Path:
 
 
 def on_terminal(*arguments: object) -> list[str]:
-    """Run dogsort on a terminal; returns its lines."""
+    """Run dogsort on a terminal; return its lines."""
     run = run_on_terminal(*arguments)
     assert run.returncode == 0, run.stderr
     return run.stdout.decode().splitlines()
@@ -130,7 +130,7 @@ def test_sidecars_are_in_the_table_too(dogsort, album):
 
 
 def test_looking_changes_nothing_and_waits_for_nobody(dogsort, filed):
-    """History, and an undo that only says what it would do, also while a run is at work."""
+    """History and the dry run of undo change nothing, and work during a run."""
     from dogsort.filing.execute import at_work
 
     before = tree(filed)

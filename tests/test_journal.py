@@ -1,4 +1,4 @@
-"""Journals: what is written comes back, and none is believed that dogsort does not write."""
+"""Journals: they return what was written, and dogsort trusts only what it could have written."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def journal_of(folder: Path) -> Path:
 
 
 def change(folder: Path, statement: str, *values: object) -> None:
-    """Change a journal as somebody does who wants to do harm."""
+    """Change a journal like an attacker."""
     with closing(sqlite3.connect(journal_of(folder))) as journal, journal:
         journal.execute(statement, values)
 
 
 def said_of(folder: Path, dogsort: Callable[..., Any], *command: object) -> str:
-    """The one line that a command says of a journal that it does not believe."""
+    """Return the one line with which a command refuses a journal."""
     run = dogsort(*command)
     lines = run.stderr.decode().splitlines()
     assert run.returncode == 1, lines
@@ -155,7 +155,7 @@ def test_journals_that_dogsort_does_not_write_are_refused(quick_path, statement,
     file_all(album, {"a.jpg": "dog"}, "move")
     change(album, statement, value)
     before = tree(album)
-    for state in ("done", "planned", "returning"):  # also if it looks as if it had been cut off
+    for state in ("done", "planned", "returning"):  # also if it looks interrupted
         change(album, "UPDATE steps SET state = ?", state)
         with pytest.raises(FilingError, match=rf"{re.escape(str(journal_of(album)))}: damaged: "):
             undo(str(album), trust=True)
@@ -192,7 +192,7 @@ def test_journals_that_dogsort_does_not_write_are_refused(quick_path, statement,
 )
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_odd_journals_do_no_harm(quick_path, statement, is_stopped):
-    """No command fails otherwise than in one clear line, and nothing is lost."""
+    """Every command that fails does so with one clear line, and nothing is lost."""
     album = quick_path / "album"
     plant(album, {"a.jpg": b"one", "b.jpg": b"two"})
     plant(quick_path, {"photos.csv": f"path,label\n{album / 'b.jpg'},dog\n".encode()})
@@ -236,7 +236,7 @@ def test_journals_of_another_form_are_refused(dogsort, tmp_path, statement):
 
 
 def test_nothing_is_filed_by_a_journal_that_could_not_be_read_again(tmp_path):
-    """It says that it is new, but holds what dogsort never writes."""
+    """A journal that claims to be new, but holds what dogsort never writes."""
     plant(tmp_path, {"a.jpg": b"one", f"{FOLDER_NAME}/{FILE_NAME}": b""})
     change(tmp_path, "CREATE TABLE other (a)")
     with pytest.raises(FilingError, match="made by another version of dogsort"):
@@ -285,7 +285,7 @@ def test_a_damaged_journal_is_named(dogsort, tmp_path, spoil):
         "nothing was filed into it" in said
     )
     assert tree(tmp_path) == before
-    journal.rename(tmp_path / "elsewhere")  # as the line says
+    journal.rename(tmp_path / "elsewhere")  # as the message says
     assert len(file_all(tmp_path, {"dog/a (2).jpg": "cat"}, "move")) == 1
 
 
@@ -297,7 +297,7 @@ def test_nothing_is_written_through_links(dogsort, tmp_path):
         (album / FOLDER_NAME / name).symlink_to(tmp_path / "precious")
         with pytest.raises(FilingError, match=r"journal\.db|lock: a link"):
             file_all(tmp_path / "photos", {"a.jpg": "dog"}, "copy", to=album)
-            raise FilingError("journal.db")  # it came to nothing, which will do, too
+            raise FilingError("journal.db")  # success will do, too
         assert (tmp_path / "precious").read_bytes() == b"one"
     album = tmp_path / "other"
     album.mkdir()
@@ -345,7 +345,7 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path):
 @settings(max_examples=50)
 @given(data=st.data())
 def test_any_change_of_bytes_is_an_error_or_none(data):
-    """A few bytes of the journal are changed; nothing but an error may come of it."""
+    """A few bytes of the journal are changed, which may only lead to an error."""
     with tempfile.TemporaryDirectory(dir=QUICK) as place:
         album = Path(place, "album")
         shutil.copytree(_filed(), album)

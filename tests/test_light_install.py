@@ -1,4 +1,4 @@
-"""The default install, which leaves out torch and more: what it does, and what it says it lacks."""
+"""The default install, without torch and more: what it does, and how it names what it lacks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dogsort.extras import EXTRAS
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-#: As much of NVIDIA's driver as tells how many GPUs there are.
+#: A stand-in for NVIDIA's driver that counts GPUs.
 DRIVER = (
     "int cuInit(unsigned flags) { return 0; } int cuDeviceGetCount(int *n) { *n = 1; return 0; }"
 )
 
 
 def default_distributions() -> set[str]:
-    """What `pip install dogsort` brings, by the metadata of what is installed here."""
+    """Return what `pip install dogsort` installs, from the metadata here."""
     found: set[str] = set()
     left = list(PROJECT["dependencies"])
     while left:
@@ -42,7 +42,7 @@ def default_distributions() -> set[str]:
 
 @pytest.fixture(scope="module")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of links to what the default install brings, and to nothing else."""
+    """A folder of links to what the default install contains, and nothing else."""
     folder = tmp_path_factory.mktemp("libraries")
     for name in default_distributions():
         files = distribution(name).files or []
@@ -56,7 +56,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def python(libraries, own_home, place):
-    """Runs Python as the default install has it, where photos are."""
+    """Run Python with the default install only, beside photos."""
     path = os.pathsep.join([str(libraries), str(ROOT)])
 
     def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:

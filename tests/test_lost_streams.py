@@ -1,4 +1,4 @@
-"""Nobody reads the messages any more: the pipe is closed, the disk full, the terminal gone."""
+"""Work goes on if nobody can read its messages: a closed pipe, a full disk, a lost terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMAND = [sys.executable, "-m", "dogsort"]
 
 @pytest.fixture(params=["closed", "pipe", "full disk", "terminal"])
 def lost(request: pytest.FixtureRequest) -> Iterator[int | None]:
-    """A descriptor that takes no message; None for none at all."""
+    """A descriptor that takes no messages; None for a closed one."""
     if request.param == "closed":
         yield None
         return
@@ -34,7 +34,7 @@ def lost(request: pytest.FixtureRequest) -> Iterator[int | None]:
 
 
 def run(lost: int | None, *words: object) -> subprocess.CompletedProcess[bytes]:
-    """Run the command with this as its stderr."""
+    """Run the command with this stderr."""
     return subprocess.run(
         [*COMMAND, *map(str, words)],
         stdout=subprocess.PIPE,

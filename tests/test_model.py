@@ -1,4 +1,4 @@
-"""The bundled network is what its manifest, the README and the model card say it is."""
+"""The bundled network is as its manifest, the README and the model card say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dogsort.training.finish import dog_and_cat_pairs, logits_of
 ROOT = Path(__file__).parent.parent
 FIGURES = load_weights().manifest["figures"]
 
-#: Figures are made again to within a tenth of a point, or 0.001 where they are no share.
+#: Figures are reproduced to a tenth of a point, or to 0.001 if they are no share.
 TOLERANCE = 0.001
 
 
@@ -54,7 +54,7 @@ def test_manifest_figures_can_be_made_again(measured):
 
 
 def kaggle(figures, name):
-    """Join both folders of Kaggle photos, which hold the same kind."""
+    """Join both folders of Kaggle photos, which are of the same kind."""
     parts = [figures["folders"][folder] for folder in ("kaggle", "kaggle_squashed")]
     if name == "log_loss":
         return np.average([p[name]["value"] for p in parts], weights=[p["photos"] for p in parts])
@@ -62,7 +62,7 @@ def kaggle(figures, name):
 
 
 def test_the_network_is_good_enough_to_ship(measured):
-    """No worse than what was reached; the card says what was aimed at and is missing."""
+    """No worse than what was reached; the card names the goals that were missed."""
     folders = measured["folders"]
     assert kaggle(measured, "accuracy").value >= 0.991
     assert kaggle(measured, "log_loss") <= 0.026
@@ -155,7 +155,7 @@ def test_pictures_of_both_come_out_as_the_manifest_says(data, classifier, tmp_pa
 
 @pytest.mark.slow
 def test_packaging_tells_what_the_card_says(data):
-    """Of changed copies: which animal, pets labelled, others labelled; and the change in points."""
+    """For altered copies: told apart, pets labelled, others labelled; and the change in points."""
     folders = [data / "val" / name for name in ("web", "neither/furry", "neither/other")]
     run = run_in_process("eval", *folders, "--robustness", "-o", "-", "--device", "cpu")
     assert run.returncode == 0, run.stderr.decode()
@@ -168,7 +168,7 @@ def test_packaging_tells_what_the_card_says(data):
         found = [
             figures[name]["value"] for name in ("accuracy", "pets_labelled", "neither_labelled")
         ]
-        # Another processor's rounding moves a photo or two of 345.
+        # Another processor's rounding may change one or two of 345 photos.
         assert [100 * value for value in found] == pytest.approx(stated, abs=0.6), copies
 
 

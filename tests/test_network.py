@@ -1,4 +1,4 @@
-"""The bundled weights, the two engines that run them, and what is said of damaged ones."""
+"""The bundled weights, the two engines that run them, and messages about damaged weights."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_size_that_is_not_the_networks_is_refused(copy):
 
 
 def test_torch_engine_gives_what_onnx_gives(cat, dog):
-    # Its usual place is a GPU; the way there is the same on any device.
+    # It is meant for GPUs, but takes the same path on any device.
     weights = load_weights()
     pixels = np.stack([decode_image(one, weights.input_size) for one in (dog, cat)])
     by_torch = TorchEngine(weights, "cpu", "test").probabilities(pixels)
@@ -148,7 +148,7 @@ def test_batches_of_any_size(cat, dog, count):
 
 
 class _ScarceMemory(torch.nn.Module):
-    """The network on a GPU that holds few photos at a time."""
+    """The network on a GPU with memory for few photos."""
 
     def __init__(self, network, most):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What goes where, on folders that are there."""
+"""What goes where, with real folders."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dogsort.filing.plan import Planner
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths in these tests count from an empty folder."""
+    """Paths in these tests are relative to an empty folder."""
     monkeypatch.chdir(tmp_path)
 
 
 def make_files(*names: str, **contents: str) -> None:
-    """Make files in the current folder: each holds its own name, or what is given."""
+    """Make files in the current folder, with their names or the given text as content."""
     plant(Path(), {name: name.encode() for name in names})
     plant(Path(), {name: text.encode() for name, text in contents.items()})
 
@@ -39,7 +39,7 @@ def planner_of(*photos: tuple[str, str | None], action="move", folder="p", **opt
 
 
 def plan(*photos: tuple[str, str | None], **options) -> dict[str, str]:
-    """Plan photos given as (path, label); returns source to target."""
+    """Plan photos given as (path, label); return targets by source."""
     filings = planner_of(*photos, **options).filings()
     return {filing.source: filing.target for filing in filings}
 
@@ -64,7 +64,7 @@ def test_what_is_in_its_folder_stays():
     make_files("dog/a.jpg", "dog/b.jpg", "real/dog/a.jpg")
     assert plan(("./dog/a.jpg", "dog"), ("dog/b.jpg", "dog"), folder=".") == {}
     assert plan(("./dog/a.jpg", "cat"), folder=".") == {"./dog/a.jpg": "./cat/a.jpg"}
-    # Also when one of the two names leads through a link.
+    # Also if one of the two names leads through a link.
     os.mkdir("link")
     os.symlink("../real/dog", "link/dog")
     planner = planner_of(("real/dog/a.jpg", "dog"), folder="link")
@@ -76,7 +76,7 @@ def test_taken_names_are_numbered():
     make_files("p/dog/a.jpg", "p/dog/a (2).jpg", "0/a.jpg", "1/a.jpg", "2/a.jpg")
     targets = plan(*((f"{n}/a.jpg", "dog") for n in range(3)))
     assert list(targets.values()) == [f"p/dog/a ({number}).jpg" for number in (3, 4, 5)]
-    # Some file systems do not tell b.jpg from B.JPG.
+    # On some file systems, b.jpg and B.JPG are the same name.
     make_files("1/b.jpg", "2/B.JPG")
     targets = plan(("1/b.jpg", "dog"), ("2/B.JPG", "dog"))
     assert list(targets.values()) == ["p/dog/b.jpg", "p/dog/B (2).JPG"]
@@ -110,14 +110,14 @@ def test_a_link_that_is_there_already_is_not_made_again():
 
 
 def test_the_same_is_what_holds_the_same_bytes():
-    """Not what has the same size and time, nor a link, nor a folder."""
+    """Neither a file of the same size and time, nor a link, nor a folder."""
     make_files(**{"q/a.jpg": "one", "q/b.jpg": "one", "q/c.jpg": "one", "q/d.jpg": "one"})
     make_files(**{"p/dog/a.jpg": "one", "p/dog/b.jpg": "two"})
     for path in ("q/a.jpg", "q/b.jpg", "p/dog/a.jpg", "p/dog/b.jpg"):
         os.utime(path, (1, 1))
     os.symlink("a.jpg", "p/dog/c.jpg")
     os.mkdir("p/dog/d.jpg")
-    # A photo that is gone before anybody looks is told when it is filed.
+    # A photo that is already gone is reported when it is filed.
     targets = plan(*((f"q/{name}.jpg", "dog") for name in "abcd"), ("q/gone/a.jpg", "dog"))
     assert targets == {
         "q/b.jpg": "p/dog/b (2).jpg",
@@ -169,7 +169,7 @@ def test_a_sidecar_of_two_photos_that_part_stays():
     planner = planner_of(("q/a.jpg", "dog"), ("q/a.heic", "cat"))
     assert [filing.source for filing in planner.filings()] == ["q/a.jpg", "q/a.jpg.xmp", "q/a.heic"]
     assert planner.shared == ["q/a.xmp"]
-    # Where they go together, so does it, once.
+    # If they go together, so does it, once.
     assert plan(("q/a.jpg", "dog"), ("q/a.heic", "dog")) == {
         f"q/{name}": f"p/dog/{name}" for name in ("a.jpg", "a.xmp", "a.jpg.xmp", "a.heic")
     }
@@ -187,7 +187,7 @@ def test_a_folder_in_two_spellings_is_one():
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("reason", ["same", "link"])
 def test_a_sidecar_never_leaves_a_photo_that_stays(order, reason):
-    """Whichever of its photos is met first, and for whatever reason one of them stays."""
+    """Whichever of its photos comes first, and whatever the reason that one stays."""
     make_files("q/i.jpg", "q/i.heic", "q/i.xmp")
     photos = [("q/i.jpg", "dog"), ("q/i.heic", "dog")][::order]
     if reason == "link":
@@ -237,7 +237,7 @@ def test_the_same_photo_twice_is_filed_once():
         assert [filing.source for filing in planner.filings()] == ["x/a.jpg", "z/b.jpg"]
         assert planner.already == {"y/a.jpg": "p/dog/a.jpg", "z/A.jpg": "p/dog/a.jpg"}
         assert planner.conflicts == {}
-    # Of links to two files, each one counts.
+    # Links to two files count separately.
     assert len(plan(*photos, action="link")) == 4
 
 
@@ -249,13 +249,13 @@ def test_the_tree_is_kept_however_the_folder_is_named(root):
     for path in ("q/2019/a.jpg", "./q/2019/a.jpg", "q/x/../2019/a.jpg"):
         targets = plan((path, "dog"), keep_tree=[root, "other"])
         assert targets == {path: f"p/dog/{below}a.jpg"}
-    # What was named by itself has no tree.
+    # A photo that was named by itself has no tree.
     assert plan(("b/c/a.jpg", "dog"), keep_tree=["q"]) == {"b/c/a.jpg": "p/dog/a.jpg"}
 
 
 @contextmanager
 def new_folder() -> Iterator[None]:
-    """Count paths from another empty folder: hypothesis shares what pytest makes for a test."""
+    """Use another empty folder, because hypothesis shares a test's fixtures between examples."""
     before = os.getcwd()
     with tempfile.TemporaryDirectory(dir=before) as folder:
         os.chdir(folder)
@@ -314,13 +314,13 @@ def test_what_belongs_to_photos_goes_as_all_of_them_do(labels, there, same, acti
 
 
 class Counts:
-    """How often files are opened, and how many lines of Python run, while it listens."""
+    """Count opened files and executed lines of Python while it listens."""
 
     def __init__(self) -> None:
         self.opened: Counter[str] = Counter()
         self.lines = 0
         self._listens = False
-        sys.addaudithook(self._audit)  # which nobody can remove
+        sys.addaudithook(self._audit)  # which cannot be removed
 
     def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
         if self._listens and event == "open":
@@ -352,7 +352,7 @@ class Counts:
     ids=["different bytes", "different sizes", "identical"],
 )
 def test_thousands_of_photos_of_one_name_take_linear_time(content, filed):
-    """As cameras number them; told by what is done, not by the clock."""
+    """As cameras number them; measured by operations, not by time."""
     make_files(**{f"q/{number}/IMG_1.jpg": content(number) for number in range(2000)})
     lines = {}
     for count in (200, 2000):
@@ -368,7 +368,7 @@ def test_thousands_of_photos_of_one_name_take_linear_time(content, filed):
 
 
 def test_thousands_of_sidecars_that_nobody_can_tell_apart_take_linear_time():
-    """As in an album whose long names Takeout cut to one."""
+    """As in an album whose long names Takeout cut to the same name."""
     cut = "Backyard_ceremony_wedding_photography_xxxxxxx_"
     lines = {}
     for count in (200, 2000):

@@ -1,9 +1,9 @@
-"""Power cuts: what is on the disk at some moment is all that the next run finds.
+"""Power cuts: the next run finds only what was on disk at some moment.
 
-A disk here is an image file. Its copy, made while it is mounted and nothing has been told to sync,
-holds what the file system has written so far: what a disk holds after a power cut. The images lie
-on a disk that copies a file at one moment, however long it is (xfs, with reflinks), and the run is
-stopped meanwhile. Then the copies take the place of the disks, and the next command finds them.
+A disk here is an image file. A copy of it, made while it is mounted and without a sync, holds what
+the file system has written so far, as a disk does after a power cut. The images are on a disk that
+copies a file of any size at once (xfs, with reflinks), and the run is stopped meanwhile. Then the
+copies replace the disks, and the next command finds them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ MOMENTS = [
 ]
 #: The images that a command starts from.
 START = {"file": "empty", "undo": "filed"}
-#: Another number, other cuts.
+#: Another seed makes other cuts.
 SEED = int(os.environ.get("DOGSORT_SEED", "20"))
 
 
 @pytest.fixture(scope="module")
 def shelf() -> Iterator[Path]:
-    """The disk that the images lie on."""
+    """The disk with the images."""
     need("strace", "e2fsck", *(KINDS[kind].make[0] for kind in CUT_KINDS))
     with disk("xfs", 8 << 30) as place:
         yield place
@@ -46,7 +46,7 @@ def shelf() -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Disks:
-    """One disk or two, their images on the shelf, and the folders where they are mounted."""
+    """One disk or two, with their images on the shelf and the folders where they are mounted."""
 
     shelf: Path
     kinds: tuple[str, ...]
@@ -70,14 +70,14 @@ class Disks:
             call("cp", "--reflink=always", self.image(kind, stage), self.image(kind, copy))
 
     def repair(self, stage: str) -> None:
-        """What the system does at its next start, before it mounts a disk without a journal."""
+        """Repair a disk without a journal, as the system does when it starts."""
         for kind in self.kinds:
             if kind == "ext4 without journal":
                 run = attempt("e2fsck", "-fy", self.image(kind, stage))
                 assert run.returncode in (0, 1), run.stdout
 
     def write_out(self) -> None:
-        """What the system does now and then by itself."""
+        """Write out everything, as the system does now and then."""
         for kind in self.kinds:
             call("sync", "-f", self.place(kind))
 
@@ -99,7 +99,7 @@ def disks(shelf: Path, request: pytest.FixtureRequest) -> Iterator[Disks]:
 
 @pytest.mark.parametrize("disks", [(kind,) for kind in CUT_KINDS], indirect=True, ids=CUT_KINDS)
 def test_a_cut_leaves_what_was_synced_and_nothing_else(disks: Disks):
-    """This is how these tests know what a power cut leaves."""
+    """The tests rely on this."""
     disks.copy("empty", "running")
     disks.mount("running")
     (kind,) = disks.kinds
@@ -120,10 +120,10 @@ def test_a_cut_leaves_what_was_synced_and_nothing_else(disks: Disks):
 def cut_in_mid_run(
     disks: Disks, log: Path, words: tuple[object, ...], calls: list[Call], chance: random.Random
 ) -> str:
-    """Run the command until some call; half of the times a call that syncs or deletes."""
+    """Run the command up to a random call; half of the time, one that syncs or deletes."""
     weighty = [call for call in calls if call.name in (*SYNCS, "unlink", "unlinkat")]
     last = chance.choice(chance.choice([weighty or calls, calls]))
-    # Half of the times, the system has written out everything at some moment before that.
+    # Half of the time, the system writes out everything at some moment before that.
     written = chance.randrange(1, last.number) if last.number > 1 and chance.random() < 0.5 else 0
     with Traced(log, (*NAMES, *SYNCS), *words, inject=last.stops(after=written)) as run:
         if written:
@@ -139,7 +139,7 @@ def cut_in_mid_run(
 def without_a_cut(
     disks: Disks, log: Path, album: Album, before: tuple[dict, dict]
 ) -> dict[str, list[Call]]:
-    """The calls that filing and undo make; the photos lie as filed on the images 'filed'."""
+    """Return the calls of filing and undo; the images 'filed' then hold the filed photos."""
     calls = {}
     for command, words in (("file", album.filing()), ("undo", album.undoing())):
         disks.copy(START[command], "running")
@@ -158,7 +158,7 @@ def without_a_cut(
 
 @pytest.mark.parametrize("disks", PAIRS, indirect=True, ids=names)
 def test_power_cuts(disks: Disks, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Nothing is lost or doubled, and undo gives back the very tree."""
+    """Nothing is lost or duplicated, and undo restores the tree."""
     chance = random.Random(f"{SEED} {disks.kinds}")
     log = tmp_path / "log"
     source, target = disks.place(disks.kinds[0]), disks.place(disks.kinds[-1])

@@ -1,4 +1,4 @@
-"""Progress on a terminal: nothing of it is left on the screen, nor glued to what is said."""
+"""Progress on a terminal: it leaves nothing on the screen, and does not mix with messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from conftest import EXAMPLES
 
 pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
 
-#: The command, but that it draws a bar at once.
+#: The command, changed to draw a bar at once.
 HASTY = (
     "import dogsort.cli.console as c; c.BAR_DELAY = 0; from dogsort.__main__ import main; main()"
 )
@@ -27,7 +27,7 @@ BAR = re.compile(rb"\d photos?[ ,/]|photos/s|files/s|steps/s")
 
 
 def screen(text: str, columns: int) -> list[str]:
-    """What a terminal of so many columns shows in the end, without blanks at the ends of lines."""
+    """Return what a terminal shows at the end, without spaces at the ends of lines."""
     lines, row, column = [[" "] * columns], 0, 0
     for escape, number, letter, char in re.findall(r"(\x1b\[([\d;?]*)([A-Za-z]))|(.)", text, re.S):
         if escape:
@@ -60,7 +60,7 @@ def test_the_screen_itself():
 
 
 class Terminal:
-    """The command on a terminal, stdout and stderr on the same one."""
+    """The command on a terminal, with stdout and stderr on the same one."""
 
     def __init__(self, columns: int, *words: object, hasty: bool = True, **env: str) -> None:
         self.columns = columns
@@ -84,12 +84,12 @@ class Terminal:
         self._read = self._reader.submit(self._read_all)
 
     def _read_all(self) -> None:
-        with open(self._main, "rb", 0) as file, suppress(OSError):  # how Linux tells the end
+        with open(self._main, "rb", 0) as file, suppress(OSError):  # how Linux signals the end
             while block := file.read(1 << 16):
                 self.text += block
 
     def end(self) -> list[str]:
-        """Wait for the end; return what is on the screen."""
+        """Wait for the end; return the lines on the screen."""
         self.process.stdin.close()
         self.process.wait(300)
         self._read.result(60)

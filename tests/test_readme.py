@@ -1,4 +1,4 @@
-"""The README's examples, run as they stand there."""
+"""The README's examples, run as they are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line]
 
 
-#: What the help of the commands ends with; another test trains, and the README's bench is enough.
+#: The examples in the help; another test trains, and the README's bench is enough.
 HELP = [
     line.strip()
     for name, command in {"": cli.default, **cli.commands}.items()
@@ -56,7 +56,7 @@ def test_sample_output_is_what_comes_out(dogsort):
     shown, real = sample.splitlines(), run.stdout.decode().splitlines()
     assert len(shown) == len(real)
     for expected, line in zip(shown, real, strict=True):
-        # Engines and their versions may differ in the last digits.
+        # Engines and versions may differ in the last digits.
         assert expected.split(",")[:2] == line.split(",")[:2]
 
 

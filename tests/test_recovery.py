@@ -1,4 +1,4 @@
-"""A run or an undo that was cut off is finished by the next command, and nothing is lost."""
+"""The next command finishes an interrupted run or undo, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 
 def errors_of(folder: Path) -> list[str | None]:
-    """Undo, and return what became of each file."""
+    """Undo, and return the outcome of each file."""
     return [one.error for one in undo(str(folder))]
 
 
 def said_by_undo(folder: Path) -> str:
-    """What the command says, which first finishes what was cut off."""
+    """Return the output of undo, which first finishes the interrupted run."""
     return run_in_process("undo", folder).stderr.decode()
 
 
@@ -118,7 +118,7 @@ def test_what_was_deleted_after_a_kill_is_named(tmp_path):
 
 @pytest.mark.parametrize("action", ["copy", "hardlink", "link"])
 def test_what_others_put_there_after_a_kill_is_named_and_stays(tmp_path, action):
-    """Nobody can tell whether it was filed and edited, or never filed."""
+    """It may have been filed and edited, or never filed."""
     plant(tmp_path, {"a.jpg": b"one"})
     file_all(tmp_path, {"a.jpg": "dog"}, action)
     other = tmp_path / "dog" / "a.jpg"
@@ -134,7 +134,7 @@ def test_what_others_put_there_after_a_kill_is_named_and_stays(tmp_path, action)
 
 @pytest.mark.parametrize("content", [b"new", b"another"])
 def test_a_photo_whose_old_name_is_taken_anew_is_not_forgotten(tmp_path, content):
-    """Of the same size or not: a camera began to count anew."""
+    """Of the same size or not: a camera restarted its numbering."""
     plant(tmp_path, {"a.jpg": b"one"})
     file_all(tmp_path, {"a.jpg": "dog"}, "move")
     stop(tmp_path)
@@ -187,7 +187,7 @@ def test_what_belongs_to_a_photo_that_went_and_is_gone_comes_back(tmp_path, acti
 
 @pytest.mark.parametrize("action", ["move", "copy"])
 def test_an_empty_file_that_kept_a_name_goes(tmp_path, action):
-    """It is what a kill leaves where the system has neither hard links nor a safe rename."""
+    """A kill leaves this if there are neither hard links nor a safe rename."""
     plant(tmp_path, {"a.jpg": b"one"})
     before = tree(tmp_path)
     file_all(tmp_path, {"a.jpg": "dog"}, action)
@@ -228,7 +228,7 @@ def test_what_cannot_be_read_after_a_kill_keeps_nobody_from_filing(tmp_path):
 
 
 def test_all_folders_around_new_ones_are_put_on_disk(tmp_path, monkeypatch):
-    """Or a power cut would take them, and the photos that were moved into them."""
+    """Otherwise a power cut would lose them, with the photos moved into them."""
     plant(tmp_path, {"a.jpg": b"one"})
     synced, sync = set(), fileops.Folder.sync
 
@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_put_on_disk_ends_the_command(tmp_path, monkeypa
 
 
 def test_interrupted_between_the_two_names(tmp_path, monkeypatch):
-    """Where the system knows no rename that never replaces, a photo has two for a moment."""
+    """Without a rename that refuses to replace, a photo has two names for a moment."""
     plant(tmp_path, {"a.jpg": b"one", "b.jpg": b"two"})
     before, link = tree(tmp_path), os.link
     monkeypatch.setattr(fileops, "_system_rename", lambda: fileops._no_rename)
@@ -278,7 +278,7 @@ def test_interrupted_between_the_two_names(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         file_all(tmp_path, {"a.jpg": "dog", "b.jpg": "dog"}, "move")
     assert contents(tmp_path) == [b"one", b"two"]
-    assert set(tree(tmp_path)) == {"dog", "dog/a.jpg", "dog/b.jpg"}  # what was begun is finished
+    assert set(tree(tmp_path)) == {"dog", "dog/a.jpg", "dog/b.jpg"}  # started, so finished
     monkeypatch.setattr(os, "link", interrupted)
     with pytest.raises(KeyboardInterrupt):
         undo(str(tmp_path))
@@ -288,9 +288,9 @@ def test_interrupted_between_the_two_names(tmp_path, monkeypatch):
 
 
 def interrupted(what: Callable[[], object], line: int) -> bool:
-    """Press Ctrl-C, as it were, before the so-many-th line of filing; tell if it came to that.
+    """Press Ctrl-C before this line of filing, counted as executed; tell if it got there.
 
-    In a process of its own, which ends then.
+    It runs in a separate process, which then ends.
     """
     left, place = line, os.path.dirname(execute.__file__)
 
@@ -340,8 +340,8 @@ def test_interrupted_before_any_line(quick_path, what, every):
     assert line > 100
 
 
-#: What may happen just before a file operation, besides that the process is killed: the system
-#: refuses; somebody deletes a photo, or takes the new names.
+#: What may happen just before a file operation, other than a kill: the system refuses, or somebody
+#: deletes a photo or takes the new names.
 FAULTS = ("ENOSPC", "EACCES", "EROFS", "EIO", "gone", "taken")
 
 HOW = (
@@ -353,7 +353,7 @@ HOW = (
 
 
 def strikes(place: Path, how: str, *arguments: object) -> int:
-    """Strike in many copies of a small folder; how often that was."""
+    """Strike in many copies of a small folder; return the number of faults."""
     run = subprocess.run(
         [sys.executable, "faults.py", *map(str, place), how, *map(str, arguments)],
         cwd=Path(__file__).parent,
@@ -366,7 +366,7 @@ def strikes(place: Path, how: str, *arguments: object) -> int:
 
 @pytest.fixture
 def places(request, tmp_path, quick_path) -> tuple[Path, Path]:
-    """Where the copies are, and where they are filed into."""
+    """The folder of the copies, and the folder that they are filed into."""
     across = "across" in request.node.callspec.params["how"]
     if across and tmp_path.stat().st_dev == quick_path.stat().st_dev:
         pytest.skip("there is one file system only")
@@ -402,5 +402,5 @@ def test_struck_at_every_operation(places, how, what, fault, after):
     ],
 )
 def test_what_goes_on_with_what_was_killed_is_killed(places, how, every, what):
-    """The one after that goes on: it files everything, and one undo gives back the tree."""
+    """The one after that continues: it files everything, and one undo restores the tree."""
     assert strikes(places, how, what, "kill", "turns", every) > 10

@@ -33,7 +33,7 @@ RECORDS = [
     Prediction(os.fsdecode(b"caf\xe9.jpg"), "unsure", 0.5, 0.25, 0.75),
 ]
 
-# What a POSIX file name may hold, bytes that are no UTF-8 included.
+# Any POSIX file name, including bytes that are not UTF-8.
 NAMES = st.binary(min_size=1).filter(lambda b: b"\0" not in b).map(os.fsdecode)
 
 
@@ -65,7 +65,7 @@ def test_every_name_survives_csv(name):
 def test_json_lines(tmp_path):
     write(tmp_path / "out.jsonl", RECORDS)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    # JSON is UTF-8: a byte that is none shows as an escape.
+    # JSON is UTF-8, so other bytes appear as escapes.
     assert [row["path"] for row in rows] == ['a, "b"\n.jpg', "=1+1.jpg", "caf\\xe9.jpg"]
     assert rows[0] == {
         "path": 'a, "b"\n.jpg',
@@ -224,7 +224,7 @@ def test_links_in_test_folders_are_refused(tmp_path):
     (tmp_path / "t" / "more").symlink_to(folder_with(tmp_path / "elsewhere", "2.jpg"))
     with pytest.raises(DataError, match="more: a link to a folder"):
         numbered_photos(folder)
-    (tmp_path / "t" / "5").symlink_to(folder)  # whose name would do for a photo
+    (tmp_path / "t" / "5").symlink_to(folder)  # its name would be valid for a photo
     with pytest.raises(DataError, match="5: a link to a folder"):
         numbered_photos(folder)
 
@@ -263,7 +263,7 @@ TABLE = "id;path;label\r\n1;müde.jpg;dog\r\n2;\U0001f431.jpg;cat\r\n"
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
 def test_tables_of_spreadsheets_in_any_unicode(tmp_path, encoding):
-    """UTF-16 with tabs is what Excel saves as Unicode text."""
+    """Excel's Unicode text is UTF-16 with tabs."""
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     text = mark + (TABLE.replace(";", "\t") if "16" in encoding else TABLE)
     (tmp_path / "t.csv").write_bytes(text.encode(encoding))

@@ -114,7 +114,7 @@ def test_links_to_folders_are_named_but_not_followed(tmp_path):
     scan = Scan([str(tmp_path / "album")])
     assert [item.path for item in scan] == [str(tmp_path / "album/a.jpg")]
     assert scan.links == [str(tmp_path / "album" / "more")]
-    # What was not followed was not seen: given by itself, it is.
+    # A link that was not followed was not seen, so it is taken if given by itself.
     given = [tmp_path / "album", tmp_path / "album" / "more"]
     assert len(found(*given)) == 2
     assert len(found(tmp_path / "album", tmp_path / "album" / "more" / "b.jpg")) == 2
@@ -167,7 +167,7 @@ def test_folders_may_nest_deeply(tmp_path, monkeypatch):
     bottom = os.open(".", os.O_RDONLY)
     os.chdir(tmp_path)
     photos = found(".")
-    # Taken away step by step: pytest's own clean-up gives up at such depths.
+    # Removed step by step, because pytest's clean-up fails at such depths.
     os.fchdir(bottom)
     os.close(bottom)
     for _ in range(1100):
@@ -224,7 +224,7 @@ def test_folders_of_programs_are_passed_over_and_named(tmp_path):
 
 
 def test_photos_in_folders_of_programs_stay(dogsort, album):
-    """Whether they are found or stand in a table, but not if they were named."""
+    """Whether they are found or listed in a table, but not if they are named."""
     thumbnails = album / "@eaDir" / "kitten"
     thumbnails.mkdir(parents=True)
     (album / "kitten.jpeg").rename(thumbnails / "kitten.jpeg")

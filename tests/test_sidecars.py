@@ -1,4 +1,4 @@
-"""What belongs to a photo, by names as programs and cameras give them."""
+"""What belongs to a photo, by the names that programs and cameras give."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from dogsort.filing.sidecars import Sidecars, is_sidecar_name, named
 
-#: Takeout cuts what stands before .json to 46 units of UTF-16.
+#: Takeout cuts the name before .json to 46 units of UTF-16.
 LONG = "Screenshot_20220207_102421_com.snapchat.androi"
 CEREMONY = "Backyard_ceremony_wedding_photography_xxxxxxx_"
 FACES = "😀" * 23
 assert len(LONG) == len(CEREMONY) == 2 * len(FACES) == 46
 
-#: A photo, what belongs to it, and what these are called when the photo gets " (2)".
+#: A photo, its sidecars, and their new names if the photo gets " (2)".
 TABLE = {
     "a.jpg": {"a.xmp": "a (2).xmp", "a.JPG.XMP": "a (2).JPG.XMP", "a.json": "a (2).json"},
     "IMG_1.HEIC": {"IMG_1.MOV": "IMG_1 (2).MOV", "IMG_1.AAE": "IMG_1 (2).AAE"},
@@ -115,7 +115,7 @@ def test_the_best_fit_counts(names, photos):
         (f"{LONG}.json", [f"{LONG}d.jpg", f"{LONG}e.jpg"]),
         (f"{LONG}.json", [f"{LONG}.jpg", f"{LONG}e.jpg"]),
         (f"{LONG}(1).json", [f"{LONG}d.jpg", f"{LONG}e.jpg"]),
-        # Two would get one name.
+        # Two would get the same name.
         ("IMG.jpg(1).json", ["IMG(1).jpg", "IMG(1).jpg.json"]),
         ("A.xmp", ["a.jpg", "a.xmp"]),
     ],
@@ -129,7 +129,7 @@ def test_what_could_be_of_several_stays_and_is_named(stays, others):
 
 
 def test_a_photo_that_is_no_file_or_has_a_strange_name_has_its_own():
-    """As a link, and what was classified since it was named by itself."""
+    """A link, or a photo that was classified because it was named by itself."""
     belonging = {
         "a.jpg": ["a.jpg.json", "a.xmp"],
         "IMG_1234.HEIC": ["IMG_O1234.AAE"],

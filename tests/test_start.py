@@ -1,4 +1,4 @@
-"""Starting weights: what other projects' files hold becomes the same network here."""
+"""Starting weights: files of other projects become the same network here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from dogsort.training.start import read_start
 
 CONVERT = EXAMPLES.parent / "convert_keras.py"
 
-#: Layers in the order of the network: what Keras calls a convolution and its batch norm, and what
-#: the TF-Hub module calls both.
+#: Layers in the order of the network: Keras's names of a convolution and its batch norm, and the
+#: TF-Hub module's name of both.
 NAMES = [
     ("Conv1", "bn_Conv1", "Conv"),
     ("expanded_conv_depthwise", "expanded_conv_depthwise_BN", "expanded_conv/depthwise"),
@@ -47,7 +47,7 @@ def network():
 
 
 def write_tensorflow(path, network, hub):
-    """Write the features of a network as Keras would, by its own names or those of the hub."""
+    """Write the features of a network as Keras would, with its own names or those of the hub."""
     modules = [
         module
         for module in network.features.modules()
@@ -77,7 +77,7 @@ def write_tensorflow(path, network, hub):
 
 
 def convert(model, start):
-    """Run the example; return its exit code and what it says."""
+    """Run the example; return its exit code and messages."""
     command = [sys.executable, CONVERT, model, start]
     run = subprocess.run(command, capture_output=True, check=False)
     return run.returncode, run.stderr.decode()
@@ -115,7 +115,7 @@ def test_bundled_weights_are_what_training_starts_from():
 
 @pytest.fixture
 def fetched(tmp_path, monkeypatch):
-    """Where torch keeps the weights that it has fetched."""
+    """The file in which torch keeps downloaded weights."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
@@ -125,8 +125,8 @@ def fetched(tmp_path, monkeypatch):
 def test_torchvision_weights_see_the_same_in_our_scale_of_pixels(fetched, tmp_path):
     torch.manual_seed(0)
     theirs = mobilenet_v2().eval()
-    # The file's name ends in the first digits of its checksum, which torchvision looks at only
-    # when it fetches it.
+    # The file's name ends in the first digits of its checksum, which torchvision checks only after
+    # a download.
     torch.save(theirs.state_dict(), fetched)
     script = EXAMPLES.parent / "imagenet_start.py"
     subprocess.run([sys.executable, script, tmp_path / "start.safetensors"], check=True)
@@ -137,5 +137,5 @@ def test_torchvision_weights_see_the_same_in_our_scale_of_pixels(fetched, tmp_pa
     )
     with torch.inference_mode():
         expected, found = theirs.features[0](images), ours.features[0](ours.images(pixels))
-    # The upper and left edge see padding, which is of another colour.
+    # The upper and left edges see padding, which has another colour.
     torch.testing.assert_close(found[..., 1:, 1:], expected[..., 1:, 1:], atol=1e-5, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""Commands that are stopped and called again: by Ctrl-C, SIGTERM, SIGHUP or a kill."""
+"""Commands that are stopped and repeated: by Ctrl-C, SIGTERM, SIGHUP or a kill."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from trees import contents, plant, stop, tree
 
 DOG, CAT = EXAMPLES / "running_dog.jpeg", EXAMPLES / "kitten.jpeg"
 
-#: More than a batch holds, so that a stop leaves some done, some begun and some not.
+#: More than a batch, so that a stop leaves some files done, some started and some not.
 MANY = 5_000
 
 HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
 
-#: Sends itself signals before some of its steps, with which any timing may be had.
+#: Sends itself signals before some of its steps, to stop at any moment.
 STRUCK = """
 import json, os, sys
 from dogsort.cli.main import main
@@ -46,13 +46,13 @@ main(sys.argv[2:])
 
 
 def run_struck(moments: dict[int, int], *arguments: object) -> subprocess.CompletedProcess[bytes]:
-    """Run dogsort, which gets signals before some of its steps, counted from 1."""
+    """Run dogsort, with signals before some of its steps, counted from 1."""
     return subprocess.run(
         [sys.executable, "-c", STRUCK, json.dumps(moments), *map(str, arguments)],
         capture_output=True,
         check=False,
         timeout=120,
-        # What a shell starts in the background ignores Ctrl-C, and so would this.
+        # A background job of a shell ignores Ctrl-C, and so would this.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
@@ -68,7 +68,7 @@ def many(folder: Path) -> list[object]:
 
 
 def states(dogsort, folder: Path) -> list[str]:
-    """What became of the files of the last run, as history tells a pipe."""
+    """Return the states of the files of the last run, as history writes them to a pipe."""
     run = dogsort("history", folder)
     assert run.returncode == 0, run.stderr.decode()
     return [line.rpartition(",")[2] for line in run.stdout.decode().splitlines()[1:]]
@@ -83,7 +83,7 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals")
     [
         {1: signal.SIGINT},
         {500: signal.SIGTERM},
-        # Once more while what was begun is finished.
+        # Again while the started steps are finished.
         {2001: signal.SIGINT, 2500: signal.SIGINT},
         {4500: signal.SIGTERM, 4700: signal.SIGINT},
         {500: HANGUP, 501: HANGUP, 502: HANGUP},
@@ -91,7 +91,7 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="signals")
     ids=["at once", "SIGTERM", "twice", "twice, later", "closed terminal"],
 )
 def test_stopped_while_filing_and_while_undoing(dogsort, quick_path, moments):
-    """Whenever it is stopped, what to do is said, nothing is lost, and nothing is half done."""
+    """Whenever it stops, it says what to do, nothing is lost, and nothing is half done."""
     album = quick_path / "album"
     filing = many(album)
     before = tree(album)
@@ -140,7 +140,7 @@ def test_what_was_stopped_goes_on_by_the_same_command(dogsort, quick_path):
 
 @needs_signals
 def test_a_killed_run_is_gone_on_with(dogsort, quick_path):
-    """Also if that is killed, too; then one undo takes back all."""
+    """Also if it is killed again; then one undo puts back everything."""
     album = quick_path / "album"
     filing = many(album)
     before = tree(album)
@@ -170,7 +170,7 @@ def test_a_killed_undo_goes_on(dogsort, quick_path):
         assert contents(album) == sorted(b"%d" % number for number in range(MANY))
     assert dogsort("undo", album).returncode == 0
     assert tree(album) == before
-    # By the run that comes after it, what was begun is finished; undone, it comes back.
+    # The next run finishes the started steps, and undo puts them back.
     assert dogsort(*filing).returncode == 0
     assert run_struck({4500: signal.SIGKILL}, "undo", album).returncode == -signal.SIGKILL
     assert dogsort(*filing).returncode == 0
@@ -181,7 +181,7 @@ def test_a_killed_undo_goes_on(dogsort, quick_path):
 
 @pytest.mark.parametrize("how", ["photos", "folder", "table"])
 def test_a_run_that_was_killed_at_its_end_leaves_nothing_to_do(dogsort, album, how):
-    """Photos that were named, and are gone since they were moved, are no mistake."""
+    """Photos that were named, and are gone because they were moved, are no mistake."""
     before = tree(album)
     table = album.parent / "p.csv"
     assert dogsort(album, "-o", table).returncode == 0
@@ -223,7 +223,7 @@ def test_a_path_that_nobody_moved_is_missing(dogsort, album):
 
 
 def test_a_photo_that_was_killed_before_its_move_goes_with_the_next_run(dogsort, album):
-    """With those that came since, as one run."""
+    """With photos that came since, as one run."""
     before = tree(album)
     assert dogsort(album, "--move").returncode == 0
     stop(album)
@@ -243,7 +243,7 @@ def test_a_photo_that_was_killed_before_its_move_goes_with_the_next_run(dogsort,
 
 
 def test_another_action_is_a_run_of_its_own(dogsort, album, tmp_path):
-    """A killed copy is finished before photos are moved, and undone after that."""
+    """A killed copy is finished before photos are moved, and is undone after the move."""
     before, place = tree(album), tmp_path / "sorted"
     assert dogsort(album, "--copy", "--to", place).returncode == 0
     between = tree(place)
@@ -288,7 +288,7 @@ def test_what_was_edited_after_a_kill_stays_as_it_is(dogsort, album):
 
 @pytest.mark.parametrize("state", ["planned", "done"])
 def test_the_killed_run_of_a_stranger_is_left_alone(dogsort, album, tmp_path, state):
-    """A journal may come with an album of somebody else, and shall not write elsewhere unasked."""
+    """A journal may come with somebody else's album, and must not write elsewhere unasked."""
     home, other = tmp_path / "sorted", tmp_path / "other"
     assert dogsort(album, "--move", "--to", home).returncode == 0
     stop(home)
@@ -304,7 +304,7 @@ def test_the_killed_run_of_a_stranger_is_left_alone(dogsort, album, tmp_path, st
     left = b"was interrupted and is not recovered: it filed photos from outside this folder, and"
     assert (left in run.stderr) == (state == "planned")
     assert (home / "cat" / "another.jpeg").exists()
-    # What is this user's own goes back, and nothing else, once or twice.
+    # Only this user's files go back, however often undo runs.
     for _ in "12":
         dogsort("undo", home, **stranger)
         assert tree(album) == before
@@ -337,9 +337,9 @@ def test_a_card_that_is_not_there_keeps_nobody_from_filing(dogsort, album, tmp_p
 @needs_signals
 @pytest.mark.parametrize("kind", ["here", "exfat"])
 def test_killed_at_random_moments_on_real_photos(dogsort, data, tmp_path, kind):
-    """Move and undo, both killed: the tree comes back, byte for byte and time for time.
+    """Move and undo, both killed: the tree is restored, with all bytes and times.
 
-    By undo, or by one undo of the next run, which files the rest.
+    By undo, or by one undo after the next run, which files the rest.
     """
     with disk(kind, 400_000_000) if kind != "here" else nullcontext(tmp_path) as place:
         check_that_photos_come_back(dogsort, data / "photos", place, tmp_path)
@@ -348,7 +348,7 @@ def test_killed_at_random_moments_on_real_photos(dogsort, data, tmp_path, kind):
 def check_that_photos_come_back(dogsort, photos, place, tmp_path):
     rng = random.Random(5)
     album = place / "photos"
-    # A card takes neither links nor all names.
+    # A card takes no links, and not all names.
     with suppress(shutil.Error):
         shutil.copytree(photos, album, symlinks=True, copy_function=shutil.copyfile)
     assert len(files_below(album)) > 70

@@ -1,4 +1,4 @@
-"""An album that somebody else made: its journal does no harm outside of it."""
+"""An album that somebody else made: its journal does no harm outside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dogsort.filing import undo
 
 
 class Stranger:
-    """An album that somebody else made, with a journal that names what is not theirs."""
+    """An album that somebody else made, whose journal names files outside it."""
 
     def __init__(self, place: Path) -> None:
         self.album, self.home = place / "album", place / "home"
@@ -78,7 +78,7 @@ def test_a_strangers_run_that_was_cut_off_takes_nothing_from_outside(dogsort, st
 
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_a_strangers_run_gets_no_trust_from_ones_own(stranger, is_stopped):
-    """This user goes on filing there, also from outside, by the same action."""
+    """This user files into it, also from outside, by the same action."""
     keys = stranger.home / ".ssh" / "authorized_keys"
     stranger.claim(keys)
     change(stranger.album, "UPDATE runs SET state = 'filing'")
@@ -101,7 +101,7 @@ def test_a_strangers_run_gets_no_trust_from_ones_own(stranger, is_stopped):
 
 @pytest.mark.parametrize("state", ["done", "planned", "returning"])
 def test_steps_of_no_run_get_no_trust_from_ones_own(stranger, state):
-    """They wait for a run of their number, which this user begins."""
+    """The steps have the number of the run that this user starts next."""
     keys = stranger.home / ".ssh" / "authorized_keys"
     stranger.claim(keys)
     change(stranger.album, "UPDATE steps SET state = ?", state)
@@ -116,7 +116,7 @@ def test_steps_of_no_run_get_no_trust_from_ones_own(stranger, state):
 
 
 def test_a_copy_that_was_cut_off_gets_no_trust_from_ones_own(stranger):
-    """This user goes on copying there, from outside, while the stranger's copy waits."""
+    """This user copies into it from outside, while the stranger's copy is unfinished."""
     (stranger.album / "x.jpg").symlink_to(stranger.home / "secret.jpg")
     stranger.claim("x.jpg", "dog/mine.jpg")
     change(stranger.album, "UPDATE runs SET action = 'copy'")
@@ -129,7 +129,7 @@ def test_a_copy_that_was_cut_off_gets_no_trust_from_ones_own(stranger):
 
 
 def behind_the_indexes(album: Path, *change: object) -> None:
-    """Change a journal, but not what its indexes say of it."""
+    """Change a journal, but not its indexes."""
     rows = "sqlite_schema WHERE type = 'index'"
     for statements in (
         (
@@ -198,7 +198,7 @@ def test_a_link_in_a_strangers_album_leads_nothing_outside(stranger, source, is_
 @pytest.mark.parametrize("action", ["copy", "hardlink", "link"])
 @pytest.mark.parametrize("link", ["x.jpg", "x/secret.jpg"])
 def test_a_link_in_a_strangers_album_gets_nothing_from_outside(dogsort, stranger, action, link):
-    """A run that was cut off would copy what the link leads to, where the stranger can read it."""
+    """An interrupted run would copy the link's target to where the stranger can read it."""
     place = stranger.album / Path(link).parts[0]
     place.symlink_to(stranger.home / "secret.jpg" if place.suffix else stranger.home)
     stranger.claim(link, "dog/mine.jpg")
@@ -219,7 +219,7 @@ def test_a_strangers_journal_removes_no_folder_outside(stranger):
 
 
 def test_the_rest_of_a_write_that_names_other_files_deletes_none(dogsort, stranger):
-    """SQLite deletes the file that a rollback journal names as the one of several databases."""
+    """SQLite deletes the file that a rollback journal names as its super-journal."""
     victim = stranger.home / "secret.jpg"
     place = journal_of(stranger.album)
     with closing(sqlite3.connect(place, isolation_level=None)) as journal:

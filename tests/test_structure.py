@@ -1,4 +1,4 @@
-"""The way through the house, and what every newcomer relies on."""
+"""The structure of the package, and what newcomers rely on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def imported_rooms(path: Path) -> set[str]:
         for name in names:
             parts = name.split(".")
             if parts[0] == "dogsort" and len(parts) > 1:
-                # from dogsort import Classifier stands for the classifier's room
+                # from dogsort import Classifier counts as the classifier's module
                 room = parts[1].lower()
                 rooms |= {room} & set(ROOMS)
     return rooms

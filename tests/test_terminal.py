@@ -1,4 +1,4 @@
-"""What people see on a terminal, and that a pipe gets all of it, neither padded nor cut."""
+"""What people see on a terminal; a pipe gets all of it, neither padded nor cut."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ CLASSES = ("dog", "cat", "neither")
 
 
 def colours(folder):
-    """A red dog, a green cat, and something blue; two of each."""
+    """Two red dogs, two green cats, and two blue others."""
     photos = []
     for number in range(6):
         photos.append(LabelledPhoto(str(folder / f"{number}.png"), CLASSES[number % 3]))
@@ -172,7 +172,7 @@ def colours(folder):
 
 
 def class_of(pixels):
-    """Return which class a patch is of; None where it is grey or a frame."""
+    """Return the class of a patch; None if it is grey or a frame."""
     means = pixels.float().mean((0, 1))
     return CLASSES[int(means.argmax())] if means.max() > 2 * means.median() + 20 else None
 
@@ -224,8 +224,8 @@ def test_temperatures_and_bias_are_found_again():
     logits = ((true - [0.5, 0.0]) * [2.0, 0.5]).astype(np.float32)
     result = calibrate(logits, is_dog, is_pet, equal(4000), np.zeros((9, 2), np.float32))
     assert result.scaling.temperature_dog == pytest.approx(2.0, rel=0.15)
-    assert result.scaling.temperature_pet == pytest.approx(0.5, rel=0.2)  # most show no pet now
-    assert result.scaling.bias_dog == pytest.approx(0.25, abs=0.1)  # half of it
+    assert result.scaling.temperature_pet == pytest.approx(0.5, rel=0.2)  # most show no pet
+    assert result.scaling.bias_dog == pytest.approx(0.25, abs=0.1)  # half of the shift
     assert 0.5 <= result.threshold <= 1
     assert 0 < result.clip < 0.5
 
@@ -252,7 +252,7 @@ def test_pairs_that_look_sure_raise_the_threshold_for_the_species():
 
 def test_kinds_count_by_their_share_and_promises_that_cannot_be_kept_are_told():
     logits, is_dog, is_pet = faultless()
-    logits[np.flatnonzero(~is_pet)[:20]] = 100.0  # twenty others that look like dogs for certain
+    logits[np.flatnonzero(~is_pet)[:20]] = 100.0  # twenty others that surely look like dogs
     shares = equal(1000)
     result = calibrate(logits, is_dog, is_pet, shares, logits[:0])
     assert not result.kept
@@ -289,7 +289,7 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
     said = run.stderr.decode()
     assert run.returncode == 3, said
     assert "broken.jpg: not an image" in said
-    assert "10 photos of" in said  # --val names the very photos trained on
+    assert "10 photos of" in said  # --val names the training photos
     assert sorted(path.name for path in out.iterdir()) == [
         "checkpoint.pt",
         "dogsort.onnx",
@@ -299,7 +299,7 @@ def test_train_makes_weights_that_classify(dogsort, labelled, tmp_path):
     ]
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["recipe"]["training_photos"] == 9
-    # It is not proud of what nine photos say.
+    # Nine photos prove little, and it says so.
     assert "too few validation photos to calibrate on" in said
     assert "no significant difference from the bundled weights" in said
     bundled = load_weights().manifest
@@ -329,7 +329,7 @@ def test_a_new_head_needs_photos_to_calibrate_on(dogsort, labelled, tmp_path):
 
 @pytest.mark.slow
 def test_worse_weights_are_called_worse(data, tmp_path):
-    """A head at random, calibrated on photos that it never saw."""
+    """A random head, calibrated on photos that it never saw."""
     from safetensors.torch import save_file
 
     for folder in ("kaggle_squashed/dog", "kaggle_squashed/cat", "neither/other"):
@@ -360,7 +360,7 @@ def teacher_file(tmp_path_factory):
 @pytest.mark.slow
 def test_the_teacher_of_the_examples_knows_dogs_from_cats(teacher_file, dog, cat):
     teacher = Teacher(str(teacher_file))
-    dogs, cats = slice(151, 269), slice(281, 286)  # of ImageNet's classes
+    dogs, cats = slice(151, 269), slice(281, 286)  # ImageNet's classes
     for size in (224, 320):
         said = teacher(np.stack([decode_image(photo, size) for photo in (dog, cat)]))
         assert said.shape == (2, 1000)
@@ -373,14 +373,14 @@ def test_what_is_no_teacher_is_refused(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"x")
     with pytest.raises(DataError, match=r"a\.onnx: not a network that ONNX Runtime can load"):
         Teacher(str(tmp_path / "a.onnx"))
-    teacher = Teacher(str(load_weights().folder / "dogsort.onnx"))  # as good as any
+    teacher = Teacher(str(load_weights().folder / "dogsort.onnx"))  # any network will do
     with pytest.raises(DataError, match=r"not a teacher: it fails on pixels \(1, 64, 64, 3\)"):
-        teacher(np.zeros((1, 64, 64, 3), np.uint8))  # of one size of photos only
+        teacher(np.zeros((1, 64, 64, 3), np.uint8))  # the network takes one size only
 
 
 @pytest.fixture(scope="module")
 def colour_teacher(tmp_path_factory):
-    """A teacher that says how red, green and blue a photo is."""
+    """A teacher that returns how red, green and blue a photo is."""
     import onnx
     from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
@@ -436,7 +436,7 @@ def test_train_goes_on_where_it_was_stopped(labelled, colour_teacher, tmp_path, 
     recipe = Recipe(epochs=2, input_size=64, crop_size=64)
 
     def run(folder, stop=None, photos=photos, held_out=photos):
-        """Return the stages, until one begins that is to be stopped, or all is learned."""
+        """Train until the stage ``stop`` begins, or to the end; return the stages."""
         stages = []
         start = read_start(None, recipe)
         teacher = Teacher(str(colour_teacher)) if taught else None
@@ -468,7 +468,7 @@ def test_train_goes_on_where_it_was_stopped(labelled, colour_teacher, tmp_path, 
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert (float(rows[-1]["teacher_loss"]) > 0) == taught
-    # Photos that differ are no continuation.
+    # With other photos, it is another run.
     with pytest.raises(DataError, match="started with different validation photos"):
         run("whole", held_out=photos[:-1])
     with pytest.raises(DataError, match="started with different photos"):
@@ -492,7 +492,7 @@ def test_pairs_show_a_dog_beside_a_cat(tmp_path):
 def test_train_needs_room_on_the_disk(tmp_path):
     with pytest.raises(OutputError, match=r"needs 1000000\.0 GB"):
         check_room(tmp_path, 10**15)
-    with pytest.raises(OutputError) as refused:  # lacking little, yet seen to lack something
+    with pytest.raises(OutputError) as refused:  # by so little that rounding might hide it
         check_room(tmp_path, shutil.disk_usage(tmp_path).free + 10**7)
     needed, free = map(float, re.findall(r"([\d.]+) GB", str(refused.value)))
     assert needed > free
@@ -530,7 +530,7 @@ def test_train_looks_at_validation_before_it_loads_anything(dogsort, labelled, t
 
 
 def test_weights_that_are_half_written_are_none(tmp_path):
-    """Those of before are replaced: what describes them goes first."""
+    """Earlier weights are replaced: their manifest goes first."""
     folder, bundled = tmp_path / "weights", load_weights()
     shutil.copytree(bundled.folder, folder)
     calibration = calibration_of(bundled)

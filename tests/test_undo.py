@@ -1,4 +1,4 @@
-"""Undo puts back what was filed, and leaves alone what was changed since."""
+"""Undo puts back what was filed, and leaves alone what has changed since."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_undo_leaves_alone_what_is_not_what_was_filed(tmp_path):
     ]
     assert (tmp_path / "dog" / "a.jpg").read_bytes() == b"A"
     assert (tmp_path / "dog" / "c.jpg").read_bytes() == b"c"
-    # Once the name is free, the same call puts back the rest.
+    # Once the name is free, the same command puts back the rest.
     (tmp_path / "c.jpg").unlink()
     assert [one.error for one in undo(str(tmp_path))] == [None]
     assert (tmp_path / "c.jpg").read_bytes() == b"c"
@@ -147,7 +147,7 @@ def test_a_copy_whose_original_was_changed_is_kept(tmp_path, content):
 
 @pytest.mark.parametrize("action", ["copy", "hardlink"])
 def test_a_copy_is_kept_whose_original_became_a_link_to_it(tmp_path, action):
-    """As those leave it who look for doubles, and put links in their place."""
+    """As programs leave it that replace duplicates by links."""
     plant(tmp_path, {"a.jpg": b"one"})
     file_all(tmp_path, {"a.jpg": "dog"}, action)
     (tmp_path / "a.jpg").unlink()
@@ -167,7 +167,7 @@ def test_a_link_that_leads_elsewhere_by_now_stays(tmp_path):
 
 
 def test_a_folder_that_became_a_link_is_left_alone(tmp_path):
-    """Both names of the photo are then one, and whoever deletes one deletes the photo."""
+    """Both names then mean the same file, so deleting one deletes the photo."""
     plant(tmp_path, {"trip/a.jpg": b"one"})
     file_all(tmp_path, {"trip/a.jpg": "dog"}, "move")
     (tmp_path / "trip").rmdir()
@@ -193,7 +193,7 @@ def test_dots_behind_links_lead_where_the_system_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize("action", ["move", "copy"])
 @pytest.mark.parametrize("shift", [0, 1, -1, 3600, -2 * 3600, 20700])
 def test_times_may_be_rounded_and_shift_with_the_clocks(tmp_path, action, shift):
-    """As they do on FAT, which keeps local time, in steps of two seconds."""
+    """As on FAT, which stores local time in steps of two seconds."""
     plant(tmp_path, {"a.jpg": b"one"})
     file_all(tmp_path, {"a.jpg": "dog"}, action)
     time = 10**18 + shift * 10**9
@@ -214,7 +214,7 @@ def test_links_may_be_copied(tmp_path):
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("time", [0, -1, -(10**18), 2**63 - 1, 2**63, 10**19])
 def test_photos_of_any_time_come_back(tmp_path, action, time):
-    """Before 1970, and after 2262, when the nanoseconds since need more than 64 bits."""
+    """Before 1970, and after 2262, when nanoseconds need more than 64 bits."""
     plant(tmp_path, {"a.jpg": b"one"})
     os.utime(tmp_path / "a.jpg", ns=(time, time))
     before = tree(tmp_path)
@@ -259,7 +259,7 @@ TREES_AND_RUNS = given(
 
 
 def check_that_it_comes_back(labels, sidecars, links, runs):
-    """Runs pile up in one folder, or file from it elsewhere, and are undone one after the other."""
+    """Runs into one folder, and from it to another, are undone one after the other."""
     with tempfile.TemporaryDirectory(dir=QUICK) as place:
         folder, elsewhere = Path(place, "album"), Path(place, "sorted")
         plant(folder, {name: name.encode() for name in (*labels, *sidecars)})
@@ -327,7 +327,7 @@ def test_the_sidecars_of_a_photo_that_cannot_be_filed_stay(tmp_path):
 
 
 def test_many_files_take_little_memory(quick_path, monkeypatch):
-    """A plan holds names, since it must give none of them twice; a run holds a batch of steps."""
+    """A plan holds all names, so that it gives none twice; a run holds a batch of steps."""
 
     def peak(count: int) -> int:
         folder = quick_path / str(count)
@@ -347,7 +347,7 @@ def test_many_files_take_little_memory(quick_path, monkeypatch):
 
     monkeypatch.setattr(execute, "BATCH_FILES", 1024)
     few, many = 4 * execute.BATCH_FILES, 8 * execute.BATCH_FILES
-    assert (peak(many) - peak(few)) / (many - few) < 500  # bytes a file; about 400 are expected
+    assert (peak(many) - peak(few)) / (many - few) < 500  # bytes per file; about 400 are expected
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes")

@@ -1,4 +1,4 @@
-"""``dogsort undo`` and ``dogsort history``, as they are called and what they say."""
+"""``dogsort undo`` and ``dogsort history``: their arguments and messages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_runs_undone_out_of_turn_leave_no_folder(dogsort, tmp_path):
 
 
 def states(dogsort, folder: Path, *arguments: object) -> list[tuple[str, str]]:
-    """The names and states of the files of a run, as ``history`` tells a pipe."""
+    """Return the names and states of a run's files, as ``history`` writes them to a pipe."""
     run = dogsort("history", folder, *arguments)
     assert run.returncode == 0, run.stderr.decode()
     head, *rows = run.stdout.decode().splitlines()
@@ -76,7 +76,7 @@ def test_the_command(dogsort, album):
     again = dogsort(album, "--move", "-o", "-")
     assert again.returncode == 0
     assert again.stderr.decode().count("earlier runs filed into are skipped") == 1
-    assert again.stdout.count(b"\n") == 4  # the head, and the three that are neither
+    assert again.stdout.count(b"\n") == 4  # the header, and the three that are neither
     filed = [("chelsea.png", "done"), ("kitten.jpeg", "done"), ("running_dog.jpeg", "done")]
     assert states(dogsort, album) == filed
     would = dogsort("undo", album, "--dry-run")
@@ -108,7 +108,7 @@ def test_what_can_never_be_put_back_keeps_nobody_from_the_run_before(dogsort, tm
     gone = dogsort("undo", album)
     assert gone.returncode == 3
     assert "it is no longer there" in gone.stderr.decode()
-    # It may be on a disk that is not there: once it is, the same call goes on.
+    # It may be on a missing disk; once that is back, the same command continues.
     assert states(dogsort, album, "--run", "1") == [("c.jpg", "done")]
     plant(album, {"cat/c.jpg": b"five"})
     assert dogsort("undo", album).returncode == 0
@@ -129,7 +129,7 @@ def test_a_photo_that_a_later_run_filed_again_is_put_back_after_that(dogsort, tm
 
 @pytest.mark.parametrize("through", ["command", "python"])
 def test_whom_one_trusts_is_finished_first(dogsort, tmp_path, monkeypatch, through):
-    """A run that was cut off, in an album that is mounted elsewhere by now."""
+    """An interrupted run, in an album that is now mounted elsewhere."""
     plant(tmp_path / "camera", PHOTOS)
     before = tree(tmp_path / "camera")
     file_all(tmp_path / "camera", LABELS, "move", to=tmp_path / "sorted")

@@ -1,4 +1,4 @@
-"""A table that dogsort wrote and a person corrected is not written over, and can be filed by."""
+"""A table that a person corrected is never overwritten, and dogsort can file by it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHANGED_MEANWHILE = "was changed during this run, so the changed file is kept as
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache's folder, of this test alone."""
+    """The cache's folder, for this test alone."""
     monkeypatch.setenv("DOGSORT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -44,7 +44,7 @@ WRITERS = {
 
 @pytest.fixture
 def home(dogsort, place) -> Path:
-    """What the writers need."""
+    """A folder with what the writers need."""
     shutil.copytree("photos", "filed")
     assert dogsort("filed", "--move").returncode == 0
     Path("by.csv").write_text("path,label\nphotos/kitten.jpeg,cat\n")
@@ -65,7 +65,7 @@ def test_what_a_person_changed_is_never_overwritten(dogsort, home, words):
     assert run.returncode == 1
     assert f"{table}: {CHANGED}" in run.stderr.decode()
     assert table.read_bytes() == written + b"corrected\n"
-    # A cache that does not know it cannot tell whose it is: it is kept under another name.
+    # If the cache does not know the table, it is kept under another name.
     for name in ("t.old.csv", "t.old2.csv"):
         run = dogsort(*command, DOGSORT_CACHE=f"other {name}")
         assert run.returncode == 0, run.stderr.decode()
@@ -215,7 +215,7 @@ def test_partial_rows_that_may_be_needed_stay(tmp_path):
 
 
 def test_a_partial_file_is_not_taken_for_an_earlier_one_of_its_name(tmp_path):
-    """A run that goes on may so far have the very rows of one that was interrupted."""
+    """A living run may have written the same rows so far as an interrupted one."""
     table = tmp_path / "t.csv"
     interrupted(table).unlink()
     with open_table(str(table)) as writer:
@@ -285,7 +285,7 @@ def test_a_corrected_table_is_filed_into_the_folder_that_was_classified(dogsort,
     assert run.returncode == 0, run.stderr.decode()
     assert filed_in(place / "photos") == FILED
     assert "dogsort undo photos" in run.stderr.decode()
-    # What was corrected is still not overwritten.
+    # The corrected table is still not overwritten.
     assert dogsort("photos", "-o", "t.csv").returncode == 1
 
 
@@ -337,4 +337,4 @@ def test_a_table_of_several_folders_needs_to_be_told(dogsort, place):
     assert run.returncode == 2
     assert "--move needs --photos FOLDER" in run.stderr.decode()
     assert dogsort("file", "t.csv", "--copy", "--to", "sorted").returncode == 0
-    assert len(filed_in(place / "sorted")) == 3  # the others are the same once more
+    assert len(filed_in(place / "sorted")) == 3  # the others are identical to these

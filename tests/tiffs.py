@@ -1,4 +1,4 @@
-"""Writes TIFFs of every kind, of which Pillow writes only some."""
+"""Write TIFFs of every kind; Pillow writes only some."""
 
 from __future__ import annotations
 

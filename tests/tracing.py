@@ -1,4 +1,4 @@
-"""Run the command under strace: list its calls, make one fail, kill or stop it at one."""
+"""Run the command under strace: list its system calls, make one fail, or kill or stop it there."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Calls that change which names there are. A question mark: not every processor has it.
+#: Calls that add or remove names. A question mark: not every processor has the call.
 NAMES = (
     *("?rename", "?renameat", "renameat2", "?link", "linkat", "?unlink", "unlinkat"),
     *("?mkdir", "mkdirat", "?rmdir"),
 )
-#: Calls after which something is on the disk.
+#: Calls that put something on disk.
 SYNCS = ("fsync", "fdatasync")
 
 
 @dataclass(frozen=True)
 class Call:
-    """The how-many-eth call of a name, and how strace shows it."""
+    """A call by its name and number, and how strace shows it."""
 
     name: str
     number: int
@@ -33,17 +33,17 @@ class Call:
         return f"{self.name}:error={error}:when={self.number}"
 
     def kills(self) -> str:
-        """The command is killed before this call."""
+        """Kill the command before this call."""
         return f"{self.name}:signal=KILL:when={self.number}"
 
     def stops(self, after: int = 0) -> str:
-        """The command stops after this call (and already after an earlier one of that name)."""
+        """Stop the command after this call (and after earlier ones of that name)."""
         when = f"{after}+{self.number - after}" if after else str(self.number)
         return f"{self.name}:signal=STOP:when={when}"
 
 
 def calls_in(log: Path) -> list[Call]:
-    """The calls that strace has seen, in their order."""
+    """Return the calls that strace has seen, in order."""
     calls: list[Call] = []
     numbers: Counter[str] = Counter()
     for line in log.read_text(errors="replace").splitlines():
@@ -80,12 +80,12 @@ class Traced:
         self.process.stderr.close()
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end; the exit code and what was on stderr."""
+        """Wait for the end; return the exit code and stderr."""
         _, complaint = self.process.communicate()
         return self.process.returncode, complaint
 
     def stopped(self, times: int = 1) -> bool:
-        """Wait until it has stopped this often, or until it has ended: was that a stop?"""
+        """Wait until it has stopped this often, or ended; return whether it stopped."""
         while self.process.poll() is None:
             if self.log.exists() and self.log.read_text().count("--- stopped by") >= times:
                 return True
@@ -101,7 +101,7 @@ class Traced:
     def kill(self) -> None:
         try:
             self.signal(signal.SIGKILL)
-        except (OSError, ValueError, IndexError):  # it has not begun, or has just ended
+        except (OSError, ValueError, IndexError):  # not yet begun, or just ended
             self.process.kill()
         self.process.wait()
 
@@ -109,6 +109,6 @@ class Traced:
 def traced(
     log: Path, trace: tuple[str, ...], *words: object, inject: str = ""
 ) -> tuple[int, str, list[Call]]:
-    """Run the command to its end under strace: exit code, stderr, and the calls it made."""
+    """Run the command under strace to its end; return exit code, stderr and calls."""
     with Traced(log, trace, *words, inject=inject) as run:
         return *run.end(), calls_in(log)

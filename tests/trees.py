@@ -1,4 +1,4 @@
-"""Small trees of files: made, looked at, and left as a run that was killed leaves them."""
+"""Small trees of files: make them, compare them, and leave them as a killed run does."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = [
 
 ACTIONS: tuple[Action, ...] = ("move", "copy", "link", "hardlink")
 
-#: Where many files cost little, though all that matters is put on disk; None: as usual.
+#: A folder in memory, where syncing many files is fast; None if there is none.
 QUICK = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
-#: What tests plant, and how they label it: a name is taken, another one is there twice.
+#: Files that tests make, and their labels: one name is taken, another occurs twice.
 PHOTOS = {"a.jpg": b"one", "trip/a.jpg": b"two", "trip/b.jpg": b"three", "dog/a.jpg": b"four"}
 LABELS: dict[str, Label] = {"a.jpg": "dog", "trip/a.jpg": "dog", "trip/b.jpg": "cat"}
 
 
 def plant(folder: Path, files: dict[str, bytes]) -> None:
-    """Make files below a folder, by relative path; each gets a time of its own."""
+    """Make files below a folder, by relative path, each with its own time."""
     for number, (name, content) in enumerate(files.items()):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def plant(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def edit(path: Path, content: bytes) -> None:
-    """Change a file, perhaps to the same size: its time is then what tells."""
+    """Change a file, perhaps without changing its size; then only its time shows it."""
     path.write_bytes(content)
     os.utime(path, ns=(10**18, 10**18 + 450 * 10**9))
 
@@ -59,7 +59,7 @@ def file_all(
     to: Path | None = None,
     **options: Any,
 ) -> list[Filed]:
-    """File photos of a folder, by relative path, into the same folder or another one."""
+    """File photos of a folder, by relative path, into that folder or another."""
     records = [
         Prediction(str(folder / name), label, 1.0, 1.0, 1.0) for name, label in labels.items()
     ]
@@ -68,9 +68,9 @@ def file_all(
 
 
 def tree(folder: Path) -> dict[str, tuple[object, object]]:
-    """What lies below a folder, but for the journal: by relative path: content, and time and mode.
+    """Return content, time and mode of all below a folder but the journal, by relative path.
 
-    Folders have neither time nor mode here: those change as files come and go.
+    Folders have neither, because these change as files come and go.
     """
     found: dict[str, tuple[object, object]] = {}
     for path in sorted(folder.rglob("*")):
@@ -88,15 +88,15 @@ def tree(folder: Path) -> dict[str, tuple[object, object]]:
 
 
 def contents(folder: Path) -> list[bytes]:
-    """What the files below a folder hold, sorted."""
+    """Return the contents of all files below a folder, sorted."""
     return sorted(content for content, _ in tree(folder).values() if isinstance(content, bytes))
 
 
 def stop(folder: Path, run: int | None = None) -> None:
-    """Leave a run in the journal as if it had been killed before its steps were marked as done.
+    """Make a run in the journal look as if it was killed before its steps were marked as done.
 
     Args:
-        folder: the one filed into.
+        folder: the folder filed into.
         run: its number; None for the last one.
     """
     with closing(sqlite3.connect(folder / FOLDER_NAME / FILE_NAME)) as journal, journal:
