@@ -36,7 +36,7 @@ def ways(folder: str, output: str) -> dict[str, list[str]]:
     commands = {"torchvision": [python, str(HERE / "ordinary_way.py"), folder, output]}
     if find_spec("timm") is not None:
         commands["timm"] = [python, str(HERE / "timm_way.py"), folder, output]
-    return commands | {OURS: [python, "-m", "dogsort", folder, "-o", output, "--quiet"]}
+    return commands | {OURS: [python, "-m", "dogsort", folder, "-o", output, "--no-cache", "-q"]}
 
 
 def run(command: list[str]) -> float:
@@ -51,7 +51,7 @@ def run(command: list[str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare dogsort's speed with other ways.")
-    parser.add_argument("folder", help="photos, without copies")
+    parser.add_argument("folder", help="a folder of photos")
     parser.add_argument("--rounds", type=int, default=3, help="how often each runs (3)")
     given = parser.parse_args()
     if not os.path.isdir(given.folder) or not any(Scan([given.folder])) or given.rounds < 1:
