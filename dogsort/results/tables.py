@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from dogsort.errors import UsageError
 from dogsort.extras import check_extra
@@ -17,7 +17,7 @@ from dogsort.results.output import complete_file, writing
 
 __all__ = [
     "TABLE_SUFFIXES",
-    "FileTable",
+    "Table",
     "check_table_name",
     "csv_table",
     "open_table",
@@ -27,14 +27,6 @@ TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 #: Rows of a Parquet row group, which are held in memory before they are written.
 PARQUET_GROUP = 4096
-
-
-class _Table(Protocol):
-    """Takes records one at a time."""
-
-    def write(self, record: Record) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> str:
@@ -53,7 +45,7 @@ def check_table_name(path: str, suffixes: tuple[str, ...] = TABLE_SUFFIXES) -> s
 
 
 @contextmanager
-def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
+def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[Table]:
     """Open a table that appears under its name only once the block has succeeded.
 
     Args:
@@ -68,7 +60,7 @@ def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
     suffix = check_table_name(path)
     with complete_file(path, folders) as file:
         with writing(path):
-            table = FileTable(_TABLES[suffix](file.path), path)
+            table = _open(file.path, suffix, path)
         try:
             yield table
         except BaseException:
@@ -83,74 +75,72 @@ def open_table(path: str, folders: Sequence[str] = ()) -> Iterator[FileTable]:
     table.messages = file.messages
 
 
-def csv_table(file: IO[str], name: str) -> FileTable:
+def csv_table(file: IO[str], name: str) -> Table:
     """Write CSV with a header to an open text file; errors show ``name``."""
     with writing(name):
-        return FileTable(_CsvTable(file), name)
+        return _CsvTable(file, name)
 
 
-class FileTable:
-    """Counts rows, and adds the table's name to errors.
+class Table:
+    """Writes records to a file, one at a time.
 
     Attributes:
         rows: how many rows were written.
         messages: for the user, once it is complete.
     """
 
-    def __init__(self, table: _Table, name: str) -> None:
-        self._table, self._name = table, name
+    def __init__(self, file: IO[Any], name: str) -> None:
+        self._file, self._name = file, name
         self.rows = 0
         self.messages: list[str] = []
 
     def write(self, record: Record) -> None:
-        """Write one row, which may stay in a buffer until the table is closed."""
+        """Write one row, which may stay in a buffer until the table is closed.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
         with writing(self._name):
-            self._table.write(record)
+            self._write(record)
         self.rows += 1
 
     def close(self) -> None:
         """Write buffered rows and close the file."""
-        self._table.close()
+        self._file.close()
+
+    def _write(self, record: Record) -> None:
+        raise NotImplementedError
 
 
-class _CsvTable:
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
+class _CsvTable(Table):
+    def __init__(self, file: IO[str], name: str) -> None:
+        super().__init__(file, name)
         self._rows = CsvRows(file, COLUMNS)
 
-    def write(self, record: Record) -> None:
+    def _write(self, record: Record) -> None:
         self._rows.write(_values(record))
 
-    def close(self) -> None:
-        self._file.close()
 
-
-class _JsonLinesTable:
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def write(self, record: Record) -> None:
+class _JsonLinesTable(Table):
+    def _write(self, record: Record) -> None:
         self._file.write(json.dumps(_utf8_row(record)) + "\n")
 
-    def close(self) -> None:
-        self._file.close()
 
-
-class _ParquetTable:
-    def __init__(self, file: IO[bytes]) -> None:
+class _ParquetTable(Table):
+    def __init__(self, file: IO[bytes], name: str) -> None:
         import pyarrow
         import pyarrow.parquet
 
-        self._file = file
+        super().__init__(file, name)
         number, text = pyarrow.float64(), pyarrow.string()
         types = {"p_dog": number, "p_pet": number, "confidence": number}
         self._schema = pyarrow.schema([(name, types.get(name, text)) for name in COLUMNS])
         self._writer = pyarrow.parquet.ParquetWriter(file, self._schema)
-        self._rows: list[dict[str, Any]] = []
+        self._group: list[dict[str, Any]] = []
 
-    def write(self, record: Record) -> None:
-        self._rows.append(_utf8_row(record))
-        if len(self._rows) >= PARQUET_GROUP:
+    def _write(self, record: Record) -> None:
+        self._group.append(_utf8_row(record))
+        if len(self._group) >= PARQUET_GROUP:
             self._flush()
 
     def close(self) -> None:
@@ -163,16 +153,15 @@ class _ParquetTable:
     def _flush(self) -> None:
         import pyarrow
 
-        self._writer.write_table(pyarrow.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows.clear()
+        self._writer.write_table(pyarrow.Table.from_pylist(self._group, schema=self._schema))
+        self._group.clear()
 
 
-_TABLES: dict[str, Any] = {
-    ".csv": lambda path: _CsvTable(open_text(path)),
-    ".jsonl": lambda path: _JsonLinesTable(open_text(path)),
-    # Not opened by pyarrow, which wants all names in UTF-8.
-    ".parquet": lambda path: _ParquetTable(open(path, "wb")),  # noqa: SIM115
-}
+def _open(path: str, suffix: str, name: str) -> Table:
+    if suffix == ".parquet":
+        # Not opened by pyarrow, which wants all names in UTF-8.
+        return _ParquetTable(open(path, "wb"), name)
+    return (_CsvTable if suffix == ".csv" else _JsonLinesTable)(open_text(path), name)
 
 
 def _values(record: Record) -> tuple[Any, ...]:
