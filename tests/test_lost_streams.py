@@ -1,4 +1,4 @@
-"""Work goes on if nobody can read its messages: a closed pipe, a full disk, a lost terminal."""
+"""Work goes on if nobody can read its output: a closed pipe, a full disk, a lost terminal."""
 
 from __future__ import annotations
 
@@ -83,3 +83,19 @@ def test_a_closed_stdout_does_not_stop_filing(album):
     )
     assert run.returncode == 0, run.stderr.decode()
     assert filed_in(album) == FILED
+
+
+def test_a_closed_pipe_does_not_cost_the_figures(place):
+    command = f"'{sys.executable}' -m dogsort eval labelled -o e.json | true"
+    run = subprocess.run(command, shell=True, capture_output=True, check=False)  # noqa: S602
+    assert run.stderr == b""
+    assert '"accuracy"' in Path("e.json").read_text()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_does_not_cost_the_figures_on_the_terminal(dogsort, place):
+    Path("e.json").symlink_to("/dev/full")
+    run = dogsort("eval", "labelled", "-o", "e.json")
+    assert run.returncode == 1
+    assert b"e.json: cannot be written: No space left on device" in run.stderr
+    assert b"accuracy, dog vs. cat" in run.stdout

@@ -97,14 +97,16 @@ def evaluate(
         copies = predict_changed(read, classifier)
         counted = console.watch(copies, len(CHANGES) * len(read), "changed copies")
         made.changed = evaluate_groups(counted, classifier.weights.clip)
-    _show(made, worst, console, err=output == "-")
-    if output is not None:
-        console.warn(*write_text(output, json.dumps(made.as_json(), indent=2) + "\n"))
-    if report is not None:
-        from dogsort.evaluation.html import evaluation_page
+    try:  # write first, because the reader of stdout may be gone
+        if output is not None:
+            console.warn(*write_text(output, json.dumps(made.as_json(), indent=2) + "\n"))
+        if report is not None:
+            from dogsort.evaluation.html import evaluation_page
 
-        title = f"dogsort {dogsort.__version__} on {', '.join(folders)}"
-        console.warn(*write_text(report, evaluation_page(title, made, worst)))
+            title = f"dogsort {dogsort.__version__} on {', '.join(folders)}"
+            console.warn(*write_text(report, evaluation_page(title, made, worst)))
+    finally:
+        _show(made, worst, console, err=output == "-")
     failed = len(records) - len(made.pairs)
     if failed:
         console.warn(f"unreadable, so not counted: {failed}")
