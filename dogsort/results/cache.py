@@ -109,7 +109,7 @@ class Cache:
         self.recalled = 0
         self._folders: dict[str, int | None] = {}  # numbers, by path as found
         self._under_way: dict[str, str] = {}  # stamps, by path
-        self._unwritten: list[tuple[int | None, bytes, int, str, float, float]] = []
+        self._unwritten: list[tuple[int | None, bytes, int | None, str, float, float]] = []
         self._written = monotonic()
         self._database: sqlite3.Connection | None = None
         if not wanted:
@@ -147,9 +147,6 @@ class Cache:
     def predict(self, photos: Iterable[Photo | Record], classifier: Classifier) -> Iterator[Record]:
         """Classify photos like ``Classifier.predict_photos``, skipping those in the cache."""
         engine = self._engine_of(classifier)
-        if engine is None:
-            yield from classifier.predict_photos(photos)
-            return
         for record in classifier.predict_photos(self._recall(photos, classifier, engine)):
             stamp = self._under_way.pop(record.path, None)
             if stamp is not None and isinstance(record, Prediction):
@@ -219,12 +216,16 @@ class Cache:
         return int(found[0][0]) if found else 0
 
     def _recall(
-        self, photos: Iterable[Photo | Record], classifier: Classifier, engine: int
+        self, photos: Iterable[Photo | Record], classifier: Classifier, engine: int | None
     ) -> Iterator[Photo | Record]:
         """Pass photos on, replacing each that is known and unchanged by its Prediction."""
+        import numpy as np
+
+        from dogsort.decision import predictions
+
         remaining = iter(photos)
         while chunk := list(islice(remaining, CHUNK)):
-            known = {}
+            known: dict[str, tuple[float, float]] = {}
             for photo in chunk:
                 if isinstance(photo, Photo) and (stamp := stamp_of(photo.path)) is not None:
                     found = self._known(photo.path, engine, stamp)
@@ -233,10 +234,12 @@ class Cache:
                     else:
                         known[photo.path] = found
             self.recalled += len(known)
-            recalled = _predictions(known, classifier)
+            probabilities = np.array(list(known.values())).reshape(-1, 2)
+            made = predictions(list(known), probabilities, classifier.thresholds)
+            recalled = dict(zip(known, made, strict=True))
             yield from (recalled.get(photo.path, photo) for photo in chunk)
 
-    def _known(self, path: str, engine: int, stamp: str) -> tuple[float, float] | None:
+    def _known(self, path: str, engine: int | None, stamp: str) -> tuple[float, float] | None:
         folder, name = os.path.split(path)
         query = (  # BETWEEN, because the file may be damaged
             "SELECT p_dog, p_pet FROM photos WHERE folder = ? AND name = ? AND engine = ?"
@@ -245,7 +248,7 @@ class Cache:
         found = self._ask(query, self._number_of(folder), os.fsencode(name), engine, stamp)
         return found[0] if found else None
 
-    def _keep(self, record: Prediction, engine: int, stamp: str) -> None:
+    def _keep(self, record: Prediction, engine: int | None, stamp: str) -> None:
         folder, name = os.path.split(record.path)
         number = self._number_of(folder)
         self._unwritten.append(
@@ -329,16 +332,3 @@ class Cache:
 
 def _name(path: str) -> bytes:
     return os.fsencode(os.path.basename(path))
-
-
-def _predictions(
-    known: dict[str, tuple[float, float]], classifier: Classifier
-) -> dict[str, Prediction]:
-    import numpy as np
-
-    from dogsort.decision import predictions
-
-    if not known:
-        return {}
-    made = predictions(list(known), np.array(list(known.values())), classifier.thresholds)
-    return dict(zip(known, made, strict=True))
