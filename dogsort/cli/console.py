@@ -65,32 +65,20 @@ def outlive_stderr() -> None:
     """Let work go on if stderr is closed, its reader or terminal has gone, or its disk is full."""
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        return
-    encoding, errors = sys.stderr.encoding, sys.stderr.errors
-    raw = _Lossy(open(sys.stderr.fileno(), "wb", 0, closefd=False))  # noqa: SIM115
-    sys.stderr = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
+    elif os.name != "nt" or not sys.stderr.isatty():  # Windows writes to terminals in its own way
+        encoding, errors = sys.stderr.encoding, sys.stderr.errors
+        file = io.BufferedWriter(_Lossy(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(file, encoding, errors, line_buffering=True)
 
 
-class _Lossy(io.RawIOBase):
+class _Lossy(io.FileIO):
     """A file that drops what cannot be written."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def writable(self) -> bool:
-        return True
 
     def write(self, data: Any) -> int:
         try:
-            return int(self._file.write(data))
+            return super().write(data)
         except OSError:
             return len(data)
-
-    def fileno(self) -> int:
-        return int(self._file.fileno())
-
-    def isatty(self) -> bool:
-        return bool(self._file.isatty())
 
 
 class Console:

@@ -101,7 +101,8 @@ def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[NewFile]
 
 
 def _give_name(file: NewFile, final: str, target: str, folders: Sequence[str]) -> None:
-    _flush_to_disk(file.path)
+    with open(file.path, "rb+") as complete:
+        os.fsync(complete.fileno())
     digest = sha256_of(Path(file.path))
     with closing(Cache()) as cache:
         known = cache.table(final)
@@ -110,8 +111,7 @@ def _give_name(file: NewFile, final: str, target: str, folders: Sequence[str]) -
             os.rename(final, kept)
             if known is not None:  # else check_writable has said it
                 file.messages.append(
-                    f"{target}: was changed during this run, so the changed file is kept as "
-                    f"{_beside(target, kept)}"
+                    f"{target}: was changed during this run, so the changed file is kept as {kept}"
                 )
         os.replace(file.path, final)
         cache.note_table(final, digest, folders)
@@ -187,7 +187,7 @@ def check_writable(target: str) -> list[str]:
             f"{target}: has changed since dogsort wrote it, so it is not overwritten; move it "
             "away, write to another file, or file photos by it with dogsort file"
         )
-    kept = _beside(target, _kept_name(final))
+    kept = _kept_name(final)
     return [f"{target}: dogsort may not have written it, so the old file is kept as {kept}"]
 
 
@@ -210,13 +210,6 @@ def _kept_name(final: str) -> str:
     return next(name for name in names if not os.path.lexists(name))
 
 
-def _beside(target: str, kept: str) -> str:
-    """Return a name of a kept file like the one that the user gave."""
-    if os.path.islink(target):
-        return kept
-    return os.path.join(os.path.dirname(target), os.path.basename(kept))
-
-
 def _create(final: str, target: str) -> str:
     """Create an empty partial file beside the target; return the target if a pipe or device."""
     try:
@@ -237,11 +230,3 @@ def _create(final: str, target: str) -> str:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             return path
     raise AssertionError("count() ended")
-
-
-def _flush_to_disk(path: str) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
