@@ -512,7 +512,7 @@ def recalled(cache_file: bytes, folder: Path, classifier, home: Path) -> list[Pr
     some = [str(folder / f"{number:03}") for number in range(0, 200, 25)]
     with closing(Cache(home)) as cache:
         cache.table(str(folder / "p.csv"))
-        cache.stamp(str(folder / "000" / "x.png"))
+        cache.stamps([str(folder / "000" / "x.png")])
         return list(cache.predict(Scan(some), classifier))
 
 

@@ -74,9 +74,9 @@ def file(
         console.say(*program_folder_lines(found.program_folders, "with --photos"))
         console.say(*passed_over_lines(found.passed_over))
         console.detail(*(f"{folder}: skipped" for folder in found.passed_over))
-        earlier = stack.enter_context(reading(options.folder))
+        earlier = journal or stack.enter_context(reading(options.folder))
         moved = _not_known if earlier is None else earlier.moved_from
-        looked_at = photos_of(found.rows, options.folders().keys(), cache.stamp, moved)
+        looked_at = photos_of(found.rows, options.folders().keys(), cache.stamps, moved)
         failed = _take_up(looked_at, planner, console)
         if journal is None:
             show_plan(planner, output, console)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ __all__ = ["GONE", "MOVED", "Walked", "check_below", "photos_of", "walked"]
 GONE = "gone since it was classified"
 CHANGED = "changed since it was classified"
 MOVED = "moved by an earlier run"
+
+CHUNK = 500  # rows looked up together, which takes far less; SQLite may allow 999 values
 
 
 def check_below(rows: Iterable[Row], folder: str) -> None:
@@ -116,9 +118,9 @@ def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
 
 
 def photos_of(
-    rows: Iterable[Row],
+    rows: Sequence[Row],
     labels: Collection[Label],
-    classified: Callable[[str], str | None],
+    classified: Callable[[Iterable[str]], Mapping[str, str]],
     moved: Callable[[str], tuple[Label, int] | None],
 ) -> Iterator[tuple[str, Label | None] | Failure]:
     """Check whether the photos in rows are still there and unchanged.
@@ -126,7 +128,7 @@ def photos_of(
     Args:
         rows: the rows of the table.
         labels: the labels to be filed.
-        classified: returns the stamp that a path had when it was classified; None if unknown.
+        classified: returns the stamps that some paths had when they were classified, if known.
         moved: returns how an earlier run moved a photo away from a real path; None if it did not.
 
     Yields:
@@ -135,9 +137,12 @@ def photos_of(
         the photo has changed.
     """
     resolved = cache(os.path.realpath)
-    for row in rows:
+    stamps: Mapping[str, str] = {}
+    for index, row in enumerate(rows):
+        if index % CHUNK == 0:
+            stamps = classified(row.path for row in rows[index : index + CHUNK])
         stamp, reason = stamp_of(row.path), None
-        if stamp is not None and classified(row.path) not in (None, stamp):
+        if stamp is not None and stamps.get(row.path, stamp) != stamp:
             reason = CHANGED
         if stamp is None:
             reason = GONE + _what_else(row.path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -159,7 +160,7 @@ class Cache:
     def note_labels(self, labels: Iterable[tuple[str, Label | None]]) -> None:
         """Record the labels that a person gave photos, as the photos are now; None forgets one."""
         rows = [
-            (self._number_of(os.path.dirname(path)), _name(path), stamp_of(path), label)
+            (self._number_of(os.path.dirname(path), new=True), _name(path), stamp_of(path), label)
             for path, label in labels
         ]
         if self._database is None or not rows:
@@ -187,12 +188,22 @@ class Cache:
                     continue
             yield record
 
-    def stamp(self, path: str) -> str | None:
-        """Return a photo's stamp when it was last classified; None if unknown."""
-        folder, name = os.path.split(path)
-        query = "SELECT stamp FROM photos WHERE folder = ? AND name = ? ORDER BY photo DESC LIMIT 1"
-        found = self._ask(query, self._number_of(folder), os.fsencode(name))
-        return found[0][0] if found else None
+    def stamps(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return the stamps that photos had when last classified, if known: at most 900 at once."""
+        by_folder: dict[str, dict[bytes, str]] = defaultdict(dict)
+        for path in paths:
+            folder, name = os.path.split(path)
+            by_folder[folder][os.fsencode(name)] = path
+        found: dict[str, str] = {}
+        for folder, names in by_folder.items():
+            query = (
+                "SELECT name, stamp FROM photos WHERE folder = ?"  # noqa: S608
+                f" AND name IN ({', '.join('?' * len(names))}) ORDER BY photo"
+            )
+            if (number := self._number_of(folder)) is not None:
+                rows = self._ask(query, number, *names)
+                found |= {names[name]: stamp for name, stamp in rows if name in names}
+        return found
 
     def note_table(self, path: str, digest: str, folders: Iterable[str]) -> None:
         """Record a table that was just written, and the folders of its photos."""
@@ -250,7 +261,7 @@ class Cache:
 
     def _keep(self, record: Prediction, engine: int | None, stamp: str) -> None:
         folder, name = os.path.split(record.path)
-        number = self._number_of(folder)
+        number = self._number_of(folder, new=True)
         self._unwritten.append(
             (number, os.fsencode(name), engine, stamp, record.p_dog, record.p_pet)
         )
@@ -295,13 +306,13 @@ class Cache:
             ", ".join(parts),
         )
 
-    def _number_of(self, folder: str) -> int | None:
-        """Return the number of a folder; None, which matches no photo, in trouble."""
-        if folder not in self._folders:
+    def _number_of(self, folder: str, new: bool = False) -> int | None:
+        """Return the number of a folder; None if unknown and not ``new``, or in trouble."""
+        if folder not in self._folders or (new and self._folders[folder] is None):
             real = os.fsencode(os.path.realpath(folder or os.curdir))
             self._folders[folder] = self._number(
                 "SELECT folder FROM folders WHERE path = ?",
-                "INSERT OR IGNORE INTO folders (path) VALUES (?)",
+                "INSERT OR IGNORE INTO folders (path) VALUES (?)" if new else "",
                 real,
             )
         return self._folders[folder]
@@ -309,7 +320,7 @@ class Cache:
     def _number(self, query: str, insertion: str, value: str | bytes) -> int | None:
         # Ask first, because an INSERT waits for other writers even if there is nothing to insert.
         found = self._ask(query, value)
-        if not found:
+        if not found and insertion:
             self._ask(insertion, value)
             found = self._ask(query, value)
         return found[0][0] if found else None
