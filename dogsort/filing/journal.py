@@ -215,7 +215,7 @@ class Journal:
             first = self._rows("SELECT coalesce(max(step), 0) + 1 FROM steps")[0][0]
             if max(run.number, first + len(steps)) >= MOST:
                 raise ValueError("its numbers are used up")
-            numbered = [step._replace(number=first + index) for index, step in enumerate(steps)]
+            numbered = [Step(number, *step[1:]) for number, step in enumerate(steps, first)]
             database.executemany(
                 "INSERT INTO made VALUES (?, ?)",
                 [(run.number, self._number_of(path)) for path in new],

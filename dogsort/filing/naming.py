@@ -88,9 +88,12 @@ class Namer:
         Raises:
             FilingError: if the new folder cannot be listed.
         """
+        taken, first = self._names_in(folder), photos[0]
+        if len(photos) == 1 and first.casefold() not in taken and not sidecars.of(first):
+            filing = taken[first.casefold()] = Filing(place, first, folder, first, label)
+            return [filing]  # the usual case, and fast
         left = [photo for photo in photos if not self._is_there(place, photo, folder)]
         files = list(sidecars.going_with(left))
-        taken = self._names_in(folder)
         new_names, number = [name for name, _, _ in files], 1
         while clash := next((name for name in new_names if name.casefold() in taken), None):
             for photo in left:
@@ -108,7 +111,7 @@ class Namer:
 
     def _is_there(self, place: str, photo: str, folder: str) -> bool:
         """Tell whether a photo is, or will be, there under its name or a numbered one; note it."""
-        if photo.casefold() not in self._names_in(folder):  # as most photos are
+        if photo.casefold() not in self._names_in(folder):
             return False
         path = os.path.join(place, photo)
         name = self._rivals_of(photo, folder).find(path)

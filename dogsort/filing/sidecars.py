@@ -72,12 +72,12 @@ class Sidecars:
         self._unclear: dict[int, tuple[list[str], list[str]]] = {}  # by id of owners
         everything = {*names, *photos}
         sidecars = set(filter(is_sidecar_name, everything.difference(photos)))
+        self._photos: dict[str, list[str]] = defaultdict(list)  # by sidecar
         if sidecars:  # true in few folders
             self._find_owners(everything, sidecars)
-        self._photos: dict[str, list[str]] = defaultdict(list)  # by sidecar
-        for photo in photos:
-            for name in self.of(photo):
-                self._photos[name].append(photo)
+            for photo in photos:
+                for name in self.of(photo):
+                    self._photos[name].append(photo)
 
     def of(self, owner: str) -> dict[str, str]:
         """Return the sidecars of a photo, and their own sidecars.
