@@ -20,7 +20,7 @@ from trees import contents, plant, stop, tree
 
 DOG, CAT = EXAMPLES / "running_dog.jpeg", EXAMPLES / "kitten.jpeg"
 
-#: More than a batch, so that a stop leaves some files done, some started and some not.
+#: More than a batch holds below, so that a stop leaves some files done, some started, some not.
 MANY = 5_000
 
 HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
@@ -32,6 +32,7 @@ from dogsort.cli.main import main
 from dogsort.filing import execute
 
 moments, take, taken = json.loads(sys.argv[1]), execute.take, 0
+execute.BATCH_FILES = 4096
 
 def struck(*arguments):
     global taken

@@ -23,8 +23,9 @@ from dogsort.filing.steps import DiskFailed, Extra, Folders, Lost, Missing, Way,
 
 __all__ = ["STRANGE", "at_work", "carry_out", "put_back"]
 
-#: Most steps in a batch: flushing each separately would take far longer than the filing.
-BATCH_FILES = 4096
+#: Most steps in a batch. Each batch flushes much of a large folder, wherever its files are in it;
+#: an interrupt waits for the batch, which takes half a second on a local disk.
+BATCH_FILES = 16384
 #: Most bytes that a batch copies, so that the bar moves and an interrupt takes effect soon.
 BATCH_BYTES = 1 << 26
 #: Most folders in a batch: each is held open, and some systems limit a process to 256 open files.
