@@ -120,6 +120,9 @@ ROUND = (("renames", "back"), ("move", "again", "undo"))
 def do_job(job: str, case: Case) -> None:
     """Do a job; print its seconds, and the peak memory of this process in MB."""
     # Do not time imports.
+    import filelock  # noqa: F401
+    import platformdirs  # noqa: F401
+
     import dogsort.cli.main  # noqa: F401
 
     os.sync()
