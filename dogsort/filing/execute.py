@@ -265,20 +265,17 @@ def _delete(
     extras: Mapping[int, Extra], steps: Sequence[Step], errors: list[FilingError | None], way: Way
 ) -> None:
     """Delete one of two names of each file; note errors: it then keeps both, or the old one."""
-    photo_error: FilingError | None = None
-    for index, step in enumerate(steps):
+    for index, extra in extras.items():
+        photo = next((one for one in range(index, -1, -1) if not steps[one].sidecar), index)
         # If a disk does not answer, the photo still counts as filed.
-        was_filed = photo_error is None or isinstance(photo_error, FolderGone)
-        stays = way == "there" and step.sidecar and not was_filed
+        was_filed = errors[photo] is None or isinstance(errors[photo], FolderGone)
+        stays = way == "there" and not was_filed
         try:
-            if index in extras:
-                reason = FilingError("its photo was not filed") if stays else None
-                delete(extras[index], reason)
+            delete(extra, FilingError("its photo was not filed") if stays else None)
         except DiskFailed:
             raise
         except FilingError as error:
             errors[index] = error
-        photo_error = photo_error if step.sidecar else errors[index]
 
 
 def _state_after(way: Way, begun: bool, error: FilingError) -> State | None:

@@ -104,16 +104,18 @@ def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
             filed.update(told(below))
         return None
 
-    def left_out_of(row: Row) -> tuple[str, bool] | None:
-        found = left_out(os.path.dirname(row.path))
-        return None if found and row.is_corrected and not found[1] else found
-
-    found = [(row, left_out_of(row)) for row in rows]
-    folders = dict.fromkeys(out for _, out in found if out is not None)
+    kept: list[Row] = []
+    folders: dict[str, bool] = {}
+    for row in rows:
+        out = left_out(os.path.dirname(row.path))
+        if out is None or (row.is_corrected and not out[1]):
+            kept.append(row)
+        else:
+            folders[out[0]] = out[1]
     return Walked(
-        [row for row, out in found if out is None],
-        [folder for folder, is_program in folders if not is_program],
-        [folder for folder, is_program in folders if is_program],
+        kept,
+        [folder for folder, is_program in folders.items() if not is_program],
+        [folder for folder, is_program in folders.items() if is_program],
     )
 
 
