@@ -20,6 +20,7 @@ from dogsort.cli.file import file
 from dogsort.cli.history import history
 from dogsort.cli.info import info
 from dogsort.cli.interrupts import stop_gently
+from dogsort.cli.review import review
 from dogsort.cli.submit import submit
 from dogsort.cli.train import train
 from dogsort.cli.undo import undo
@@ -34,7 +35,7 @@ __all__ = ["COMMANDS", "INTERRUPTED", "cli", "main"]
 #: The commands. Any other first word is an option or a PATH of the default command.
 COMMANDS: dict[str, click.Command] = {
     str(command.name): command
-    for command in (submit, evaluate, train, file, undo, history, info, bench)
+    for command in (review, submit, evaluate, train, file, undo, history, info, bench)
 }
 
 INTERRUPTED = 130  # 128 + the number of SIGINT, as shells count

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import json
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, get_args
+from typing import IO, Any, Literal, TypeAlias, TypeVar, get_args
 
 from dogsort.errors import DataError
 from dogsort.records import COLUMNS, Label
+from dogsort.results.formats import CsvSource, SourceRow, json_rows, parquet_rows
 from dogsort.results.tables import check_table_name
 
-__all__ = ["Row", "read_table"]
+__all__ = [
+    "NETWORK_COLUMN",
+    "NetworkLabel",
+    "Row",
+    "number",
+    "read_table",
+    "reading",
+    "row_of",
+    "rows_of",
+]
 
-#: Separators that spreadsheets use in different countries.
-SEPARATORS = (",", ";", "\t")
+Word = TypeVar("Word", bound=str)
 
 NUMBERS = ("p_dog", "p_pet")
 
+#: The column that dogsort review adds: what the network said where a person set the label.
+NETWORK_COLUMN = "network_label"
+
+NetworkLabel: TypeAlias = Literal[Label, "failed"]
+
 _LABELS: dict[str, Label] = {name: name for name in get_args(Label)}
+_NETWORK_LABELS: dict[str, NetworkLabel] = {name: name for name in get_args(NetworkLabel)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,8 @@ class Row:
         label: None if the photo could not be read.
         p_dog, p_pet: its probabilities; None if they do not stand there.
         place: where it stands, for people: the table, and the line or row.
+        network_label: what the network said, if a person set or confirmed the label on the page of
+            dogsort review; else None.
     """
 
     path: str
@@ -41,13 +56,14 @@ class Row:
     place: str
     p_dog: float | None = None
     p_pet: float | None = None
+    network_label: NetworkLabel | None = None
 
     @property
     def is_corrected(self) -> bool:
-        """Whether a person set the label: it is not what the probabilities, if any, say."""
+        """Whether a person set the label: the table says so, or it is not the likeliest one."""
         from dogsort.decision import likeliest
 
-        if self.p_dog is None or self.p_pet is None:
+        if self.network_label is not None or self.p_dog is None or self.p_pet is None:
             return True
         return self.label not in ("unsure", likeliest(self.p_dog, self.p_pet))
 
@@ -62,39 +78,73 @@ def read_table(table: str) -> list[Row]:
         UsageError: if it has another suffix.
         DataError: if it cannot be read, or a row is invalid; the message names the row.
     """
-    rows = _ROWS[check_table_name(table)]
+    check_table_name(table)
     found: dict[str, Row] = {}
-    try:
-        for place, values in rows(table):
-            row = _row(values, f"{table}: {place}")
+    with reading(table), open(table, "rb") as file:
+        for place, values, _ in rows_of(file, table):
+            if values is None:
+                continue
+            row = row_of(values, f"{table}: {place}")
             if row.path in found:
                 raise DataError(f"{row.place}: {row.path} appears twice")
             found[row.path] = row
+    return list(found.values())
+
+
+def rows_of(file: IO[bytes], table: str) -> Iterator[SourceRow]:
+    """Yield the rows of a table that is open for reading bytes; its suffix sets the format."""
+    suffix = check_table_name(table)
+    if suffix == ".csv":
+        return CsvSource(file, table).rows()
+    if suffix == ".jsonl":
+        return json_rows(file, table)
+    return parquet_rows(file, table, (*COLUMNS, NETWORK_COLUMN))
+
+
+@contextmanager
+def reading(table: str) -> Iterator[None]:
+    """Turn errors of the system and of encodings in the block into DataError."""
+    try:
+        yield
     except OSError as error:
         raise DataError(f"{table}: cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:  # from truncated UTF-16
         raise DataError(f"{table}: cannot be read: {error}") from error
-    return list(found.values())
 
 
-def _row(values: dict[str, Any], place: str) -> Row:
-    path, label = values.get("path"), values.get("label")
+def row_of(values: dict[str, Any], place: str) -> Row:
+    """Check the values of a row.
+
+    Raises:
+        DataError: if it has no path, or an unknown label.
+    """
+    path = values.get("path")
     if not isinstance(path, str) or not _is_name(path):
         raise DataError(f"{place}: no path; each row needs one")
-    word = label.strip().lower() if isinstance(label, str) else label
-    if word in ("", None):
-        return Row(path, None, place)
-    if word not in _LABELS:
-        names = ", ".join(_LABELS)
-        raise DataError(f"{place}: unknown label {label!r}; use one of {names}, or none")
-    return Row(path, _LABELS[word], place, *(_number(values.get(name)) for name in NUMBERS))
+    label = _word(values.get("label"), _LABELS, place)
+    network_label = _word(values.get(NETWORK_COLUMN), _NETWORK_LABELS, place)
+    if label is None:
+        return Row(path, None, place, network_label=network_label)
+    p_dog, p_pet = (number(values.get(name)) for name in NUMBERS)
+    return Row(path, label, place, p_dog, p_pet, network_label)
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """Return a finite number, which may be text; None if it is none."""
     try:
-        return float(str(value).replace(",", "."))  # some countries write decimal commas
+        found = float(str(value).replace(",", "."))  # some countries write decimal commas
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
+
+
+def _word(value: Any, known: dict[str, Word], place: str) -> Word | None:
+    word = value.strip().lower() if isinstance(value, str) else value
+    if word in ("", None):
+        return None
+    if not isinstance(word, str) or word not in known:
+        raise DataError(f"{place}: unknown label {value!r}; use one of {', '.join(known)}, or none")
+    return known[word]
 
 
 def _is_name(path: str) -> bool:
@@ -102,71 +152,3 @@ def _is_name(path: str) -> bool:
         return path != "" and b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:  # a lone surrogate, which JSON can hold
         return False
-
-
-def _csv_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    encoding, errors = _encoding_of(table)
-    with open(table, encoding=encoding, errors=errors, newline="") as file:
-        head = file.readline()
-        separator = max(SEPARATORS, key=head.count)
-        reader = csv.reader(chain([head], file), delimiter=separator, strict=True)
-        try:
-            columns = next(reader, [])
-            _check_columns(columns, table)
-            for values in reader:
-                if values:
-                    yield f"line {reader.line_num}", dict(zip(columns, values, strict=False))
-        except csv.Error as error:
-            raise DataError(f"{table}: line {reader.line_num}: {error}") from error
-
-
-def _encoding_of(table: str) -> tuple[str, str]:
-    """Return the encoding of a table, and the handling of its errors.
-
-    Spreadsheets write a byte order mark. Their "Unicode text" is UTF-16. Everything else is UTF-8,
-    and a name that is not valid UTF-8 keeps its bytes.
-    """
-    with open(table, "rb") as file:
-        start = file.read(2)
-    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return "utf-16", "surrogatepass"
-    return "utf-8-sig", "surrogateescape"
-
-
-def _json_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    with open(table, "rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                values = json.loads(line)
-            except (ValueError, RecursionError):
-                values = None
-            if not isinstance(values, dict) or "label" not in values:
-                raise DataError(f"{table}: line {number}: no JSON object with a path and a label")
-            yield f"line {number}", values
-
-
-def _parquet_rows(table: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        with open(table, "rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
-            _check_columns(file.schema_arrow.names, table)
-            number = 0
-            for batch in file.iter_batches(
-                columns=[name for name in COLUMNS if name in file.schema_arrow.names]
-            ):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield f"row {number}", values
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{table}: not a readable Parquet file: {error}") from error
-
-
-def _check_columns(columns: Iterable[str], table: str) -> None:
-    for name in ("path", "label"):
-        if name not in columns:
-            raise DataError(f"{table}: no column {name!r}; make the table with dogsort PATH -o")
-
-
-_ROWS = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}

@@ -21,6 +21,9 @@ __all__ = [
     "check_table_name",
     "csv_table",
     "open_table",
+    "parquet_schema",
+    "record_values",
+    "utf8_path",
 ]
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -118,7 +121,7 @@ class _CsvTable(Table):
         self._rows = CsvRows(file, COLUMNS)
 
     def _write(self, record: Record) -> None:
-        self._rows.write(_values(record))
+        self._rows.write(record_values(record))
 
 
 class _JsonLinesTable(Table):
@@ -128,13 +131,10 @@ class _JsonLinesTable(Table):
 
 class _ParquetTable(Table):
     def __init__(self, file: IO[bytes], name: str) -> None:
-        import pyarrow
         import pyarrow.parquet
 
         super().__init__(file, name)
-        number, text = pyarrow.float64(), pyarrow.string()
-        types = {"p_dog": number, "p_pet": number, "confidence": number}
-        self._schema = pyarrow.schema([(name, types.get(name, text)) for name in COLUMNS])
+        self._schema = parquet_schema()
         self._writer = pyarrow.parquet.ParquetWriter(file, self._schema)
         self._group: list[dict[str, Any]] = []
 
@@ -164,7 +164,7 @@ def _open(path: str, suffix: str, name: str) -> Table:
     return (_CsvTable if suffix == ".csv" else _JsonLinesTable)(open_text(path), name)
 
 
-def _values(record: Record) -> tuple[Any, ...]:
+def record_values(record: Record) -> tuple[Any, ...]:
     """Return a record's values in the order of COLUMNS; None where it has none."""
     if isinstance(record, Failure):
         return record.path, None, None, None, None, record.error
@@ -172,7 +172,20 @@ def _values(record: Record) -> tuple[Any, ...]:
 
 
 def _utf8_row(record: Record) -> dict[str, Any]:
-    # JSON and Parquet must be UTF-8, so other bytes of a name appear as \xe9.
-    row = dict(zip(COLUMNS, _values(record), strict=True))
-    row["path"] = os.fsencode(record.path).decode("utf-8", "backslashreplace")
+    row = dict(zip(COLUMNS, record_values(record), strict=True))
+    row["path"] = utf8_path(record.path)
     return row
+
+
+def utf8_path(path: str) -> str:
+    """Return a path for JSON and Parquet, which must be UTF-8; other bytes become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def parquet_schema() -> Any:
+    """Return the pyarrow.Schema of a table."""
+    import pyarrow
+
+    number, text = pyarrow.float64(), pyarrow.string()
+    types = {"p_dog": number, "p_pet": number, "confidence": number}
+    return pyarrow.schema([(name, types.get(name, text)) for name in COLUMNS])

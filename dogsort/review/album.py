@@ -1,0 +1,235 @@
+"""The album: a table's rows on the page, their corrections, undo, and what changed since."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import threading
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dogsort.errors import DogsortError, UsageError
+from dogsort.records import LABELS, Label, Record
+from dogsort.results.editable import NOBODY, EditableTable
+from dogsort.review.bounds import Bounds
+from dogsort.review.stored import StoredTable
+
+__all__ = ["Album", "OldGeneration"]
+
+#: JavaScript holds whole numbers of 53 bits.
+GENERATION_BITS = 52
+
+
+class OldGeneration(DogsortError):
+    """A request counts rows as they were before the table changed on disk."""
+
+
+class Album:
+    """A table that the threads of the server share.
+
+    Args:
+        stored: its file.
+        bounds: which files may be shown.
+
+    Raises:
+        DataError: if it cannot be read.
+        FilingError: if it names files that may not be shown.
+
+    Attributes:
+        table: its rows.
+        name: of the table.
+        bounds: as given.
+        running: whether photos are still classified.
+        expected: how many rows there will be then; None if not known.
+        generation: names one order of the rows; another program that changes the file ends it.
+        version: counts the changes.
+        trouble: why the last changes are not on disk, or cannot be; empty if they are.
+    """
+
+    def __init__(self, stored: StoredTable, bounds: Bounds) -> None:
+        self.name, self.bounds, self._stored = stored.name, bounds, stored
+        self.running, self.expected = False, None
+        self._lock, self._saving = threading.RLock(), threading.Lock()
+        self.version = self._saved = 0
+        self.trouble = stored.why_read_only()
+        self._unsaved: dict[int, None] = {}  # rows whose labels are not on disk
+        self._take(self._read())
+
+    def label(self, generation: int, rows: Sequence[int], label: Label | None) -> int:
+        """Set the label of rows, or with None confirm those that they have, and save it.
+
+        Returns:
+            The version, once it is on disk.
+
+        Raises:
+            OldGeneration: if the rows have moved.
+            UsageError: if there is no such row.
+            OutputError: if it cannot be saved. It is tried again with the next change.
+        """
+        with self._lock:
+            self._check(generation, rows)
+            step = []
+            for row in dict.fromkeys(rows):
+                before, said = self.table.labels[row], self.table.network_labels[row]
+                after = before if label is None else LABELS.index(label)
+                if after != before or said == NOBODY:
+                    step.append((row, before, said))
+                    self._set(row, after, before if said == NOBODY else said)
+            if step:
+                self._undo.append(step)
+                self._changed(row for row, _, _ in step)
+            version = self.version
+        self.save(version)
+        return version
+
+    def undo(self, generation: int) -> tuple[int, list[int]]:
+        """Undo the last call of ``label``, and save it; return the version and the rows."""
+        with self._lock:
+            self._check(generation)
+            step = self._undo.pop() if self._undo else []
+            for row, label, said in step:
+                self._set(row, label, said)
+            self._changed(row for row, _, _ in step)
+            version = self.version
+        self.save(version)
+        return version, [row for row, _, _ in step]
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Add rows, which are saved with the next call of ``save``."""
+        with self._lock:
+            first = len(self.table)
+            for record in records:
+                self.table.append(record)
+            self._changed(range(first, len(self.table)))
+
+    def save(self, version: int | None = None) -> None:
+        """Save what is not on disk yet, unless this version of it is.
+
+        Raises:
+            OutputError, DataError: if it cannot be.
+        """
+        # Who waits for another's save finds in the end that it has saved this change, too.
+        with self._saving:
+            if self._saved >= (self.version if version is None else version):
+                return
+            try:
+                self._notice()
+                with self._lock:
+                    content, saved, rows = self.table.content(), self.version, len(self.table)
+                    unsaved, self._unsaved = self._unsaved, {}
+                try:
+                    self._stored.write(content)
+                except BaseException:
+                    self._unsaved = {**unsaved, **self._unsaved}
+                    raise
+            except DogsortError as error:
+                self.trouble = str(error)
+                raise
+            self._saved, self._on_disk, self.trouble = saved, rows, ""
+
+    def notice(self) -> None:
+        """Read the table again if another program has changed it, and none saves it just now."""
+        if self._saving.acquire(blocking=False):
+            try:
+                self._notice()
+            except DogsortError as error:
+                self.trouble = str(error)
+            finally:
+                self._saving.release()
+
+    def changes(self, since: int) -> dict[str, Any]:
+        """Return the rows that changed after a version, each with what the page shows of it."""
+        with self._lock:
+            first = bisect_right(self._log_versions, since)
+            rows = dict.fromkeys(self._log_rows[first:])
+            table = self.table
+            values = [
+                [
+                    row,
+                    table.paths[row],
+                    table.labels[row],
+                    table.network_labels[row],
+                    *(_known(column[row]) for column in table.numbers.values()),
+                    table.errors.get(row, ""),
+                ]
+                for row in rows
+            ]
+            return {"generation": self.generation, "version": self.version, "rows": values}
+
+    def columns(self) -> dict[str, Any]:
+        """Return all rows, column by column."""
+        with self._lock:
+            table = self.table
+            columns = {
+                "path": list(table.paths),
+                "label": list(table.labels),
+                "network_label": table.network_labels.tolist(),
+                **{name: list(map(_known, column)) for name, column in table.numbers.items()},
+                "error": [table.errors.get(row, "") for row in range(len(table))],
+            }
+            return {"generation": self.generation, "version": self.version, "columns": columns}
+
+    def path(self, generation: int, row: int) -> str:
+        """Return a row's path, as in the table.
+
+        Raises:
+            OldGeneration: if the rows have moved.
+            UsageError: if there is no such row.
+        """
+        with self._lock:
+            self._check(generation, [row])
+            return self.table.paths[row]
+
+    def _notice(self) -> None:
+        if not self._stored.has_changed():
+            return
+        table = self._read()
+        with self._lock:
+            old = self.table
+            unsaved = [(row, old.paths[row]) for row in self._unsaved]
+            added = [old.record(row) for row in range(self._on_disk, len(old))]
+            self._take(table)
+            there = {path: row for row, path in enumerate(table.paths)}
+            for record in added:
+                if there.setdefault(record.path, len(table)) == len(table):
+                    table.append(record)
+            for row, path in unsaved:
+                if path in there:  # else the other program dropped it
+                    self._set(there[path], old.labels[row], old.network_labels[row])
+            self.version += 1
+
+    def _read(self) -> EditableTable:
+        with self._stored.opened() as content:
+            table = EditableTable(self._stored.name, content)
+            self.bounds.check(table.rows())
+        return table
+
+    def _take(self, table: EditableTable) -> None:
+        self.table = table
+        self.generation = secrets.randbits(GENERATION_BITS)
+        self._log_versions, self._log_rows = array("Q"), array("L")
+        self._undo: list[list[tuple[int, int, int]]] = []  # rows with their labels before
+        self._unsaved = {}
+        self._on_disk = len(table)
+
+    def _set(self, row: int, label: int, network_label: int) -> None:
+        self.table.set(row, label, network_label)
+        self._unsaved[row] = None
+
+    def _changed(self, rows: Iterable[int]) -> None:
+        self.version += 1
+        for row in rows:
+            self._log_versions.append(self.version)
+            self._log_rows.append(row)
+
+    def _check(self, generation: int, rows: Iterable[int] = ()) -> None:
+        if generation != self.generation:
+            raise OldGeneration("the table has changed on disk")
+        if not all(0 <= row < len(self.table) for row in rows):
+            raise UsageError("there is no such row")
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number

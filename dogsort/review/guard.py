@@ -1,0 +1,100 @@
+"""Who may ask the server: the browser that was given the token, from the server's own page."""
+
+from __future__ import annotations
+
+import secrets
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Guard"]
+
+HEADERS = {
+    # The page needs nothing from elsewhere, and no inline script or style.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
+
+
+class Guard:
+    """ASGI middleware that refuses requests of strangers, and adds headers to all answers.
+
+    Args:
+        app: answers the others.
+        names: the host names under which browsers reach the server. Any other in ``Host`` is the
+            mark of a page elsewhere whose name was bound to this machine (DNS rebinding). Ports
+            are not compared, because ``ssh -L`` changes them.
+        port: tells the cookies of servers on one machine apart.
+
+    Attributes:
+        token: what the address must hold once; the answer sets the cookie.
+    """
+
+    def __init__(self, app: ASGIApp, names: tuple[str, ...], port: int) -> None:
+        self._app, self._names = app, (*LOCAL_NAMES, *names)
+        self._cookie = f"dogsort-{port}"
+        self._secret = secrets.token_urlsafe()
+        self.token = secrets.token_urlsafe()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        if scope["type"] == "http":
+            answer = self._own_answer(scope) or self._app
+            await answer(scope, receive, send_with_headers)
+
+    def _own_answer(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_ours(headers, host, scope["method"]):
+            return PlainTextResponse("not from here", 403)
+        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if scope["path"] == "/" and token and _same(token, self.token):
+            answer = RedirectResponse("/", 303)
+            answer.set_cookie(
+                self._cookie, self._secret, path="/", httponly=True, samesite="strict"
+            )
+            return answer
+        cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+        if cookie is None or not _same(cookie.value, self._secret):
+            return PlainTextResponse("open the address that dogsort review printed", 403)
+        return None
+
+    def _is_ours(self, headers: Headers, host: str, method: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        if name not in self._names:
+            return False
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return False
+        origin = headers.get("origin")
+        if origin is None:
+            return method in ("GET", "HEAD")
+        return urlsplit(origin).netloc == host
+
+
+def _same(given: str, expected: str) -> bool:
+    return secrets.compare_digest(given.encode(), expected.encode())
