@@ -21,7 +21,7 @@ from dogsort.photos.avif import clean_aperture
 from dogsort.photos.essentials import essentials
 from dogsort.photos.files import open_regular_file
 from dogsort.photos.limits import MAX_PIXELS, check_canvas, check_size
-from dogsort.photos.shrink import fit, whole
+from dogsort.photos.shrink import fit, whole, within
 from dogsort.photos.tiff import TIFF_STARTS, check_tiff, mend_palette, silent_libtiff
 
 __all__ = [
@@ -31,7 +31,10 @@ __all__ = [
     "decode_file",
     "decode_image",
     "decode_whole",
+    "decode_within",
     "decoder_version",
+    "opened_file",
+    "orientation_of",
     "readable_formats",
     "unpacked_file",
 ]
@@ -143,12 +146,38 @@ def decode_whole(path: str) -> Image.Image:
     """
     with _reasons(), open_regular_file(path) as file:
         image = _loaded(file, None)
-        return _turn(whole(image), _orientation(image))
+        return _turn(whole(image), orientation_of(image))
+
+
+def decode_within(path: str, side: int) -> Image.Image:
+    """Read one photo from disk for people to look at: upright, RGB, not stretched or enlarged.
+
+    Args:
+        path: the file; its content decides the format, not its name.
+        side: most pixels of the longer side.
+
+    Raises:
+        UnreadablePhoto: with the reason in a few words.
+    """
+    with _reasons(), open_regular_file(path) as file:
+        image = _loaded(file, (side, side))
+        return _turn(within(image, side), orientation_of(image))
+
+
+@contextmanager
+def opened_file(path: str) -> Iterator[Image.Image]:
+    """Yield a picture whose header is read and checked, and whose pixels are still packed.
+
+    Raises:
+        UnreadablePhoto: with the reason in a few words; also for errors in the block.
+    """
+    with _reasons(), open_regular_file(path) as file:
+        yield _opened(file)
 
 
 def _upright_pixels(image: Image.Image, size: int) -> Pixels:
     image.load()
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     # Turning the square after shrinking gives the same result, and is cheaper.
     return np.asarray(_turn(fit(image, size), orientation))
 
@@ -178,7 +207,7 @@ def _loaded(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
     raise failure
 
 
-def _load(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
+def _opened(file: IO[bytes]) -> Image.Image:
     head = file.read(30)
     file.seek(0)
     check_canvas(head)
@@ -186,6 +215,11 @@ def _load(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
         check_tiff(file)
     image: Image.Image = Image.open(file, formats=readable_formats())
     check_size(image)
+    return image
+
+
+def _load(file: IO[bytes], smallest: tuple[int, int] | None) -> Image.Image:
+    image = _opened(file)
     if image.format == "TIFF":
         image.info.pop("xmp", None)  # or Pillow rotates the picture by its orientation
         with silent_libtiff():
@@ -239,7 +273,8 @@ def _reasons() -> Iterator[None]:
         raise UnreadablePhoto(f"{'not supported' if intact else 'damaged'}: {text}") from error
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Return how a picture must be turned to be upright, 1 to 8 as in EXIF; 1 for not at all."""
     # If the EXIF block is damaged, the photo loses its orientation but is still read. (The
     # decoders of HEIF and AVIF rotate pictures themselves, and report orientation 1.)
     try:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dogsort.errors import UnreadablePhoto
 
-__all__ = ["MAX_PIXELS", "check_canvas", "check_size"]
+__all__ = ["MAX_PIXELS", "bytes_needed", "check_canvas", "check_size"]
 
 #: Larger pictures are refused, whatever the format. Pillow refuses them by default, too. All
 #: cameras stay below this, except for the 200-megapixel mode of a few phones.
@@ -51,7 +51,7 @@ def check_size(image: Image.Image) -> None:
     if in_run_lengths and image.width * image.height > MAX_RUN_LENGTH_PIXELS:
         limit = MAX_RUN_LENGTH_PIXELS // 10**6
         raise UnreadablePhoto(f"{size}, more than {limit} megapixels in a run-length-coded BMP")
-    needed = _bytes_needed(image)
+    needed = bytes_needed(image)
     if needed > MAX_BYTES:
         raise UnreadablePhoto(f"{size}, which would need {needed / 10**6:,.0f} MB of memory")
 
@@ -91,7 +91,7 @@ def _check_sides(width: int, height: int) -> None:
         raise UnreadablePhoto(f"{width} x {height} pixels, one side longer than {MAX_SIDE:,}")
 
 
-def _bytes_needed(image: Image.Image) -> float:
+def bytes_needed(image: Image.Image) -> float:
     """Return roughly how many bytes of memory unpacking takes at its peak."""
     pixels = image.width * image.height
     match image.format:

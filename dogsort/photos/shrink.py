@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["PADDING", "bands", "fit", "inner_size", "whole"]
+__all__ = ["PADDING", "bands", "fit", "inner_size", "whole", "within"]
 
 #: Shrink by whole factors first, down to this many times the target. Pillow documents a
 #: reducing_gap of 3 as nearly indistinguishable from the slow way.
@@ -55,13 +55,23 @@ def inner_size(width: int, height: int, size: int) -> tuple[int, int]:
     return side(width / height), side(height / width)
 
 
+def within(image: Image.Image, side: int) -> Image.Image:
+    """Shrink a loaded picture to RGB with a longer side of at most ``side``, aspect kept."""
+    scale = min(1.0, side / max(image.size))
+    return _resized(image, round(image.width * scale) or 1, round(image.height * scale) or 1)
+
+
 def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
     # Shrink in a mode that can be averaged, and convert the fewer pixels to RGB afterwards.
     convert = _to_averageable(image)
     across = int(image.width / width / REDUCING_GAP) or 1
     down = int(image.height / height / REDUCING_GAP) or 1
-    reduced = [convert(band).reduce((across, down)) for band in bands(image, down)]
-    resized = _stacked(reduced).resize(
+    if across == down == 1:
+        reduced = convert(image)  # without copies of what stays as large as it is
+    else:
+        parts = (convert(band).reduce((across, down)) for band in bands(image, down))
+        reduced = _stacked(list(parts))
+    resized = reduced.resize(
         (width, height),
         Image.Resampling.BILINEAR,
         box=(0, 0, image.width / across, image.height / down),
