@@ -24,7 +24,7 @@ from dogsort.records import LABELS, Label, Photo, Prediction, Record
 if TYPE_CHECKING:
     from dogsort.classifier import Classifier
 
-__all__ = ["Cache", "WrittenTable", "stamp_of"]
+__all__ = ["Cache", "WrittenTable", "stamp_of", "users_folder"]
 
 VARIABLE = "DOGSORT_CACHE"
 FILE_NAME = "predictions.db"
@@ -72,7 +72,7 @@ class WrittenTable(NamedTuple):
     folders: list[str]
 
 
-def _users_folder() -> Path:
+def users_folder() -> Path:
     """Return where the cache lies: where the environment variable says, else the system's place."""
     named = os.environ.get(VARIABLE)
     if named:
@@ -116,7 +116,7 @@ class Cache:
         if not wanted:
             return
         try:
-            self.path = (folder or _users_folder()) / FILE_NAME
+            self.path = (folder or users_folder()) / FILE_NAME
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None)
             # Readers and a writer do not wait for each other. A power cut may cost the last rows.

@@ -1,0 +1,290 @@
+"""Pictures for the page: right in shape, turn and colour, kept for the next time."""
+
+from __future__ import annotations
+
+import io
+import os
+import sqlite3
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_samples import samples
+from PIL import Image, ImageCms
+
+from dogsort.errors import UnreadablePhoto
+from dogsort.photos.decode import decode_whole, decode_within
+from dogsort.photos.facts import read_facts
+from dogsort.review.picture_cache import FILE_NAME, PictureCache
+from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "photos"
+DATA = os.environ.get("DOGSORT_DATA")
+
+ORIENTATION, DATE_TIME, EXIF_BLOCK, DATE_TIME_ORIGINAL = 0x0112, 0x0132, 0x8769, 0x9003
+
+
+@pytest.fixture
+def thumbnails(tmp_path):
+    made = Thumbnails(tmp_path / "cache")
+    yield made
+    made.close()
+
+
+def opened(picture: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(picture), formats=["JPEG"])
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", ["kitten.jpeg", "chelsea.png"])
+def test_a_small_picture_is_the_whole_photo_unsquashed(thumbnails, name, side):
+    whole = decode_whole(str(EXAMPLES / name))
+    picture = opened(thumbnails.small(str(EXAMPLES / name), side).result())
+    assert max(picture.size) == min(side, max(whole.size))
+    assert picture.width / picture.height == pytest.approx(whole.width / whole.height, rel=0.02)
+    expected = np.asarray(whole.resize(picture.size, Image.Resampling.BOX), float)
+    assert np.abs(np.asarray(picture, float) - expected).mean() < 8
+
+
+def test_a_large_picture_is_not_enlarged_and_at_most_4096(thumbnails, tmp_path):
+    photo = Image.open(EXAMPLES / "chelsea.png").convert("RGB")
+    photo.resize((4500, 3000)).save(tmp_path / "large.jpg", quality=50)
+    assert opened(thumbnails.large(str(tmp_path / "large.jpg")).result()).size == (4096, 2731)
+    whole = opened(thumbnails.large(str(EXAMPLES / "chelsea.png")).result())
+    assert whole.size == photo.size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_upright_and_facts_agree(thumbnails, tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = str(tmp_path / "turned.jpg")
+    Image.open(EXAMPLES / "running_dog.jpeg").save(path, exif=exif)
+    upright = decode_whole(path)
+    assert read_facts(path)[:2] == upright.size
+    picture = opened(thumbnails.small(path, 160).result())
+    expected = np.asarray(upright.resize(picture.size, Image.Resampling.BOX), float)
+    assert np.abs(np.asarray(picture, float) - expected).mean() < 8
+    assert ORIENTATION not in picture.getexif()
+
+
+def test_facts_agree_with_the_pixels_of_every_format(tmp_path):
+    path = str(tmp_path / "photo")
+    for name, content in samples().items():
+        Path(path).write_bytes(content)
+        facts = read_facts(path)
+        assert (facts.width, facts.height) == decode_whole(path).size, name
+        assert name.startswith(facts.format) or facts.format in ("DIB", "MPO", "JPEG"), name
+        assert facts.bytes == len(content)
+        assert max(decode_within(path, 40).size) == 40, name
+
+
+def test_colour_profiles_stay_only_where_they_belong(thumbnails, tmp_path):
+    photo = Image.open(EXAMPLES / "kitten.jpeg")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    photo.save(tmp_path / "rgb.jpg", icc_profile=profile, comment=b"for nobody's eyes")
+    grey = profile[:16] + b"GRAY" + profile[20:]
+    photo.convert("L").save(tmp_path / "grey.jpg", icc_profile=grey)
+    rgb = opened(thumbnails.small(str(tmp_path / "rgb.jpg"), 160).result())
+    assert rgb.info["icc_profile"] == profile
+    assert "comment" not in rgb.info
+    assert (
+        "icc_profile" not in opened(thumbnails.small(str(tmp_path / "grey.jpg"), 160).result()).info
+    )
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "HEIF", "PNG", "WEBP", "AVIF"])
+def test_the_date_is_when_the_photo_was_taken(thumbnails, tmp_path, kind):
+    read_facts(str(EXAMPLES / "kitten.jpeg"))  # registers HEIF
+    exif = Image.Exif()
+    exif[DATE_TIME] = "2021:01:01 00:00:00"  # when it was edited
+    exif.get_ifd(EXIF_BLOCK)[DATE_TIME_ORIGINAL] = "2019:06:01 12:30:05"
+    path = str(tmp_path / "photo")
+    Image.open(EXAMPLES / "kitten.jpeg").resize((64, 48)).save(path, kind, exif=exif)
+    assert read_facts(path).taken == datetime(2019, 6, 1, 12, 30, 5)
+    assert thumbnails.date(path) == datetime(2019, 6, 1, 12, 30, 5).timestamp()
+
+
+@pytest.mark.parametrize("said", ["0000:00:00 00:00:00", "yesterday", "", "9999:99:99 99:99:99"])
+def test_without_a_date_of_its_own_it_is_the_files(thumbnails, tmp_path, said):
+    exif = Image.Exif()
+    exif[DATE_TIME] = said
+    path = str(tmp_path / "photo.jpg")
+    Image.open(EXAMPLES / "kitten.jpeg").resize((64, 48)).save(path, exif=exif)
+    os.utime(path, (1_000_000_000.5, 1_000_000_000.5))
+    assert read_facts(path).taken is None
+    assert [thumbnails.date(path) for _ in range(2)] == [1_000_000_000.5] * 2
+
+
+def test_dates_of_an_album_are_read_in_the_background(thumbnails, tmp_path):
+    paths = [str(path) for path in sorted(EXAMPLES.iterdir())] + [str(tmp_path / "gone.jpg")]
+    dates = Dates(thumbnails)
+    assert len(dates.of(paths[:3])[0]) == 3
+    while not (found := dates.of(paths))[1]:
+        pass
+    assert found[0] == [*(os.stat(path).st_mtime for path in paths[:-1]), None]
+
+
+def test_a_photo_that_cannot_be_read_gives_its_reason(thumbnails, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    for _ in range(2):
+        with pytest.raises(UnreadablePhoto, match="not an image in a known format"):
+            thumbnails.small(str(tmp_path / "text.jpg"), 320).result()
+    with pytest.raises(UnreadablePhoto, match="no such file"):
+        thumbnails.large(str(tmp_path / "gone.jpg")).result()
+
+
+def test_a_photo_that_is_repaired_or_moved_is_looked_at_again(thumbnails, tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_text("no picture")
+    with pytest.raises(UnreadablePhoto):
+        thumbnails.small(str(path), 160).result()
+    path.write_bytes((EXAMPLES / "kitten.jpeg").read_bytes())
+    picture = thumbnails.small(str(path), 160).result()
+    path.rename(tmp_path / "moved.jpg")
+    with pytest.raises(UnreadablePhoto, match="no such file"):
+        thumbnails.small(str(path), 160).result()
+    assert thumbnails.small(str(tmp_path / "moved.jpg"), 160).result() == picture
+
+
+def test_small_pictures_are_kept_for_the_next_time(tmp_path):
+    path = str(tmp_path / "photo.jpg")
+    Image.open(EXAMPLES / "kitten.jpeg").save(path)
+    first = Thumbnails(tmp_path / "cache")
+    picture = first.small(path, 320).result()
+    first.close()
+    # The same size and time, so only the cache can know what it looked like.
+    status = os.stat(path)
+    Path(path).write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    second = Thumbnails(tmp_path / "cache")
+    assert second.small(path, 320).result() == picture
+    with pytest.raises(UnreadablePhoto):
+        second.small(path, 160).result()
+    second.close()
+    assert (tmp_path / "cache" / FILE_NAME).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 1000, None])
+def test_a_damaged_cache_is_replaced(tmp_path, content):
+    folder = tmp_path / "cache"
+    if content is not None:
+        folder.mkdir()
+        (folder / FILE_NAME).write_bytes(content)
+    else:  # damaged in the middle, where only a look-up meets it
+        cache = PictureCache(folder)
+        for number in range(2000):
+            cache.put(f"/{number}", "160", "stamp", bytes(3000))
+        cache.close()
+        with open(folder / FILE_NAME, "r+b") as file:
+            file.seek(8192)
+            file.write(os.urandom(4_000_000))
+    thumbnails = Thumbnails(folder)
+    path = str(EXAMPLES / "kitten.jpeg")
+    for _ in range(3):
+        assert opened(thumbnails.small(path, 160).result()).size
+    thumbnails.close()
+    cache = PictureCache(folder)
+    cache.put("/photo", "160", "stamp", b"content")
+    assert cache.get("/photo", "160", "stamp") == b"content"
+    cache.close()
+
+
+def test_a_locked_or_missing_cache_is_no_trouble(tmp_path):
+    folder = tmp_path / "cache"
+    thumbnails = Thumbnails(folder)
+    other = sqlite3.connect(folder / FILE_NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    assert thumbnails.small(str(EXAMPLES / "kitten.jpeg"), 160).result()
+    other.close()
+    thumbnails.close()
+    (tmp_path / "file").write_bytes(b"")
+    for without in (Thumbnails(tmp_path / "file"), Thumbnails(wanted=False)):
+        assert without.small(str(EXAMPLES / "kitten.jpeg"), 160).result()
+        without.make_ahead([str(EXAMPLES / "kitten.jpeg")], 160)
+        without.close()
+
+
+def test_the_cache_drops_its_oldest_and_stays_small(tmp_path):
+    cache = PictureCache(tmp_path, most=10_000_000)
+    for number in range(3000):
+        cache.put(f"/{number}", "320", "stamp", bytes(12_000))
+    assert cache.get("/0", "320", "stamp") is None
+    assert cache.get("/2999", "320", "stamp") == bytes(12_000)
+    assert (tmp_path / FILE_NAME).stat().st_size < 25_000_000
+    cache.close()
+
+
+def test_pictures_are_made_ahead_in_the_order_told(thumbnails, tmp_path):
+    photos = []
+    for number in range(40):
+        path = tmp_path / f"{number}.jpg"
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(path)
+        photos.append(str(path))
+    asked: list[str] = []
+
+    def order():
+        for path in [*photos, str(tmp_path / "gone.jpg")]:
+            asked.append(path)
+            yield path
+        made.set()
+
+    made = threading.Event()
+    thumbnails.make_ahead(order(), 160)
+    assert made.wait(30)
+    assert asked[:-1] == photos
+    known = PictureCache(tmp_path / "cache")
+    stamp = thumbnails._stamp(photos[0])
+    assert known.has(os.path.realpath(photos[0]), "160", stamp)
+    known.close()
+
+
+def test_closing_stops_at_once(tmp_path):
+    thumbnails = Thumbnails(tmp_path / "cache")
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield str(EXAMPLES / "rocket.jpg")
+
+    thumbnails.make_ahead(endless(), 160)
+    futures = [thumbnails.large(str(EXAMPLES / "rocket.jpg")) for _ in range(20)]
+    thumbnails.close()
+    assert sum(future.cancelled() for future in futures) >= 10
+    before = len(taken)
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_make)"):
+            thread.join(30)
+    assert len(taken) <= before + 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="needs DOGSORT_DATA")
+def test_all_of_a_messy_folder(thumbnails):
+    read = failed = 0
+    for path in sorted(Path(DATA, "photos").rglob("*")):
+        if not path.is_file() or path.suffix in (".AAE", ".MOV", ".txt", ".db"):
+            continue
+        try:
+            whole = decode_whole(str(path))
+        except UnreadablePhoto as reason:
+            failed += 1
+            with pytest.raises(UnreadablePhoto) as raised:
+                thumbnails.small(str(path), 320).result()
+            assert str(raised.value) == str(reason)
+            continue
+        read += 1
+        facts = read_facts(str(path))
+        assert (facts.width, facts.height) == whole.size, path
+        picture = opened(thumbnails.small(str(path), 320).result())
+        assert max(picture.size) == min(320, max(whole.size)), path
+        expected = np.asarray(whole.resize(picture.size, Image.Resampling.BOX), float)
+        assert np.abs(np.asarray(picture, float) - expected).mean() < 12, path
+    assert read >= 70
+    assert failed >= 5
+    heic = read_facts(os.path.join(DATA, "photos", "phone", "IMG_0001.HEIC"))
+    assert heic.format == "HEIF"
+    assert heic.taken == datetime(2023, 2, 21, 14, 33, 8)
