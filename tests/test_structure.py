@@ -31,6 +31,7 @@ ROOMS = (
     "classifier",
     "results",
     "filing",
+    "review",
     "bench",
     "evaluation",
     "training",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -24,6 +23,8 @@ from dogsort.cli.options import (
     check_output,
     command,
     engine_options,
+    exclude_option,
+    excluding,
     min_confidence_option,
     open_cache,
 )
@@ -61,9 +62,7 @@ EXAMPLES = "dogsort photos -o predictions.csv", "dogsort photos --move --dry-run
 )
 @filing_options
 @min_confidence_option
-@click.option(
-    "--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore."
-)
+@exclude_option
 @click.option("--null", is_flag=True, help="With PATH -: names end in NUL, not in a newline.")
 @cache_option
 @engine_options
@@ -89,7 +88,7 @@ def classify(
     check_output(output, (".csv",) if dry_run else TABLE_SUFFIXES, console, paths)
     if null and "-" not in paths:
         raise UsageError("--null needs PATH -, which reads names from stdin")
-    is_excluded = _excluding(exclude)
+    is_excluded = excluding(exclude)
     folders = [path for path in paths if path != "-" and os.path.isdir(path)]
     default = folders[0] if len(paths) == 1 and folders else None
     if default is None and filing["to"] is None:
@@ -130,24 +129,6 @@ def classify(
         elif planner is not None and journal is not None:
             unfiled = file_photos(planner, journal, console)
     return SOME_FAILED if summary.failed or unfiled else 0
-
-
-def _excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
-    """Return a function that says whether to skip a path below a PATH.
-
-    Raises:
-        UsageError: for a pattern that is none.
-    """
-    if not globs:
-        return None
-    from pathspec import GitIgnoreSpec
-
-    for glob in globs:
-        try:
-            GitIgnoreSpec.from_lines([glob])
-        except (ValueError, re.error) as error:
-            raise UsageError(f"--exclude {glob}: no pattern as in .gitignore") from error
-    return GitIgnoreSpec.from_lines(globs).match_file
 
 
 def _not_moved(paths: Sequence[str], folder: str, console: Console) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def file(
     check_output(output, (".csv",), console, [table])
     rows = read_table(table)
     below = photos or os.path.dirname(table) or os.curdir
-    check_below(rows, below)
+    check_below(rows, [below])
     with open_cache(False, console) as cache, ExitStack() as stack:
         roots = _folders_of(table, below, cache)
         default = roots[0] if len(roots) == 1 else photos

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import wraps
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dogsort.cli.console import Console
-from dogsort.errors import UnreadablePhoto
+from dogsort.errors import UnreadablePhoto, UsageError
 from dogsort.extras import check_extra
 from dogsort.records import DEVICES
 from dogsort.results.cache import Cache
@@ -32,9 +33,12 @@ __all__ = [
     "command",
     "device_option",
     "engine_options",
+    "exclude_option",
+    "excluding",
     "min_confidence_option",
     "number",
     "open_cache",
+    "report_cache",
     "weights_option",
 ]
 
@@ -125,9 +129,30 @@ min_confidence_option = click.option(
     metavar="P",
     help="Lowest confidence that gets a label [default: from the weights].",
 )
+exclude_option = click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Skip what matches, as in .gitignore."
+)
 cache_option = click.option(
     "--no-cache", is_flag=True, help="Classify all photos again, and cache no results."
 )
+
+
+def excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
+    """Return a function that says whether to skip a path below a PATH.
+
+    Raises:
+        UsageError: for a pattern that is none.
+    """
+    if not globs:
+        return None
+    from pathspec import GitIgnoreSpec
+
+    for glob in globs:
+        try:
+            GitIgnoreSpec.from_lines([glob])
+        except (ValueError, re.error) as error:
+            raise UsageError(f"--exclude {glob}: no pattern as in .gitignore") from error
+    return GitIgnoreSpec.from_lines(globs).match_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +200,15 @@ def open_cache(no_cache: bool, console: Console) -> Iterator[Cache]:
     """Open the cache, or one that keeps nothing, and report at the end if it could not be used."""
     with closing(Cache(wanted=not no_cache)) as cache:
         yield cache
-        if cache.recalled:
-            console.detail(f"known from earlier runs: {cache.recalled}")
-        if cache.trouble:
-            console.warn(
-                f"{cache.path}: the cache cannot be used, so nothing is saved: {cache.trouble}; "
-                "delete it, or set DOGSORT_CACHE to another folder"
-            )
+        report_cache(cache, console)
+
+
+def report_cache(cache: Cache, console: Console) -> None:
+    """Report how much was in the cache, and whether it could not be used."""
+    if cache.recalled:
+        console.detail(f"known from earlier runs: {cache.recalled}")
+    if cache.trouble:
+        console.warn(
+            f"{cache.path}: the cache cannot be used, so nothing is saved: {cache.trouble}; "
+            "delete it, or set DOGSORT_CACHE to another folder"
+        )

@@ -1,16 +1,50 @@
-"""``dogsort review``: a page in the browser to look, correct and file."""
+"""``dogsort review``: a page in the browser to look at photos, correct and file them."""
 
 from __future__ import annotations
 
 import os
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
 import click
 
 from dogsort.cli.console import Console, console_options_with
-from dogsort.cli.options import FILE, FOLDER, command, number
-from dogsort.photos.scan import check_paths
+from dogsort.cli.options import (
+    FILE,
+    FOLDER,
+    EngineOptions,
+    cache_option,
+    command,
+    engine_options,
+    exclude_option,
+    excluding,
+    min_confidence_option,
+    number,
+    report_cache,
+)
+from dogsort.errors import DogsortError, OutputError, UsageError
+from dogsort.filing.from_table import place_of
+from dogsort.photos.scan import Scan, check_paths
+from dogsort.results.cache import Cache
+from dogsort.results.tables import TABLE_SUFFIXES, check_table_name
+from dogsort.results.text import printable, quoted, scan_lines
+
+if TYPE_CHECKING:
+    from dogsort.review.album import Album
+    from dogsort.review.classifying import Classifying
+    from dogsort.review.server import Server
 
 __all__ = ["review"]
+
+#: The table of a folder that is reviewed without naming one.
+TABLE_NAME = "dogsort-review.csv"
+
+#: The names of this machine that no other machine can reach.
+LOCAL_NAMES = ("127.0.0.1", "::1", "localhost")
 
 
 @command(
@@ -21,31 +55,196 @@ __all__ = ["review"]
 )
 @click.argument("paths", nargs=-1, required=True, type=FILE, metavar="TABLE | PATH...")
 @click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="TABLE",
+    help=f"With PATH: the table of labels [default: PATH/{TABLE_NAME}].",
+)
+@click.option(
     "--photos",
     type=FOLDER,
-    help="With a TABLE: the folder that holds the photos [default: the table's folder].",
+    help="With TABLE: the folder that holds the photos [default: the table's folder].",
 )
 @click.option("--port", type=number(1, 65535), help="Port of the page [default: a free one].")
-@click.option("--no-browser", is_flag=True, help="Do not open the browser.")
+@click.option(
+    "--host",
+    default=LOCAL_NAMES[0],
+    metavar="ADDRESS",
+    show_default=True,
+    help="Address to answer at; others than the default let other machines in.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address of the page.")
+@min_confidence_option
+@exclude_option
+@cache_option
+@engine_options
 @console_options_with("Also show the engine and the weights.")
 def review(
     paths: tuple[str, ...],
+    output: str | None,
     photos: str | None,
     port: int | None,
+    host: str,
     no_browser: bool,
+    min_confidence: float | None,
+    exclude: tuple[str, ...],
+    no_cache: bool,
+    engine: EngineOptions,
     console: Console,
 ) -> int:
-    """Look at photos in the browser as they were decided, correct and file them."""
+    """Look at photos in the browser, least sure first, correct the labels, and file the photos.
+
+    TABLE comes from dogsort PATH... -o TABLE. PATH is a file or a folder; its photos are classified
+    while the page is open. Each correction is saved in the table at once. The page is for this
+    machine only. Ctrl-C ends it, or the page.
+    """
     from dogsort.review.album import Album
-    from dogsort.review.app import make_app
+    from dogsort.review.app import Page
     from dogsort.review.bounds import Bounds
+    from dogsort.review.classifying import Classifying
+    from dogsort.review.lock import TableLock
     from dogsort.review.server import Server
     from dogsort.review.stored import StoredTable
+    from dogsort.review.thumbnails import Thumbnails
 
-    check_paths(paths)
-    table = paths[0]
-    album = Album(StoredTable(table), Bounds(photos or os.path.dirname(table) or os.curdir))
-    server = Server(make_app(album), "127.0.0.1", port or 0)
-    console.warn(server.address)
-    server.run()
+    check_paths(paths if photos is None else [*paths, photos])
+    is_table = len(paths) == 1 and _is_table(paths[0])
+    _check_options(is_table, output, exclude, photos)
+    table = paths[0] if is_table else _table_of(paths, output)
+    # Its table outlives the current folder, so paths in it are absolute.
+    roots = [photos or os.path.dirname(table) or os.curdir] if is_table else _absolute(paths)
+    is_excluded, stop = excluding(exclude), threading.Event()
+    with ExitStack() as stack:
+        lock = stack.enter_context(closing(TableLock(table)))
+        album = Album(StoredTable(table), Bounds(roots, is_table))
+        classifying = None
+        if not is_table:
+            if album.read_only is not None:
+                raise OutputError(f"{album.read_only}; name another table with -o")
+            classifier = engine.open(console, min_confidence)
+            scan, count = (Scan(roots, exclude=is_excluded) for _ in range(2))
+            classifying = Classifying(album, classifier, scan, count, (), not no_cache, stop)
+            _note_folders(table, paths)
+        thumbnails = stack.enter_context(closing(Thumbnails(wanted=not no_cache)))
+        server = Server(Page(album, thumbnails, stop), host, port or 0, stop)
+        lock.tell(server.address)
+        _greet(album, server, host, console)
+        if not no_browser:
+            _open_browser(server.address)
+        if classifying is not None:
+            classifying.start()
+        server.run()
+        stop.set()
+        if classifying is not None:
+            _wait_for(classifying, scan, console)
+        _part(album, photos, console)
     return 0
+
+
+def _is_table(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in TABLE_SUFFIXES and not os.path.isdir(path)
+
+
+def _check_options(
+    is_table: bool, output: str | None, exclude: Sequence[str], photos: str | None
+) -> None:
+    """Raise UsageError for an option that is for the other kind of PATH."""
+    if is_table and (output is not None or exclude):
+        name = "--exclude" if output is None else "--output"
+        raise UsageError(f"{name} is for a PATH that is classified, not for a TABLE")
+    if not is_table and photos is not None:
+        raise UsageError("--photos is for a TABLE; photos are looked for in each PATH")
+
+
+def _table_of(paths: Sequence[str], output: str | None) -> str:
+    """Return the table for photos that are classified.
+
+    Raises:
+        UsageError: if it is not clear, or has no suffix of a table.
+    """
+    if output is not None:
+        check_table_name(output)
+        if os.path.isdir(output):
+            raise UsageError(f"{output}: a folder; name a table")
+        return output
+    if len(paths) == 1 and os.path.isdir(paths[0]):
+        return os.path.join(paths[0], TABLE_NAME)
+    raise UsageError("needs -o TABLE unless the only PATH is a folder or a table")
+
+
+def _absolute(paths: Sequence[str]) -> list[str]:
+    return [os.path.realpath(path) if os.path.isdir(path) else place_of(path) for path in paths]
+
+
+def _note_folders(table: str, paths: Sequence[str]) -> None:
+    """Let ``dogsort file`` know where the photos are; the table is not dogsort's to overwrite."""
+    with closing(Cache()) as cache:
+        known = cache.table(table)
+        digest = "" if known is None else known.digest
+        cache.note_table(table, digest, [path for path in paths if os.path.isdir(path)])
+
+
+def _greet(album: Album, server: Server, host: str, console: Console) -> None:
+    count, (looked_at, _) = len(album.table), album.looked_at()
+    if count:
+        known = f", {looked_at} of them looked at" if looked_at else ""
+        console.say(f"{album.name}: {count} photos{known}")
+    if album.read_only is not None:
+        console.warn(f"{album.read_only}, so you can look, but not correct")
+    else:
+        console.say(f"corrections go to {album.name}")
+    if host not in LOCAL_NAMES:
+        console.warn(
+            f"{host}: other machines can reach the page, and whoever has the address sees and "
+            "changes everything; it is not encrypted"
+        )
+    console.warn(f"open {server.address}")
+    if host in LOCAL_NAMES:
+        console.say(
+            f"from another machine: ssh -L {server.port}:{host}:{server.port} "
+            f"{socket.gethostname()}, then open the same address there"
+        )
+    console.say("Ctrl-C ends it")
+
+
+def _open_browser(address: str) -> None:
+    """Open the browser, unless it would be one in this terminal."""
+    import webbrowser
+
+    has_display = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    if sys.platform in ("win32", "darwin") or has_display:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
+def _wait_for(classifying: Classifying, scan: Scan, console: Console) -> None:
+    """Wait until the thread has ended, and report.
+
+    Raises:
+        DogsortError: if it failed.
+    """
+    with console.status("finishing ..."):
+        classifying.join()
+    if classifying.error is not None:
+        raise classifying.error
+    console.say(*scan_lines(scan))
+    report_cache(classifying.cache, console)
+
+
+def _part(album: Album, photos: str | None, console: Console) -> None:
+    """Save what is not saved, and say what was done.
+
+    Raises:
+        OutputError: if it cannot be saved.
+    """
+    try:
+        album.save()
+    except DogsortError as error:
+        raise OutputError(f"{error}; the last changes are lost") from error
+    looked_at, corrected = album.looked_at()
+    if looked_at:
+        words = ["dogsort", "file", album.name, *(["--photos", photos] if photos else []), "--move"]
+        console.say(
+            f"looked at {looked_at}, corrected {corrected}; to file the photos: "
+            + " ".join(quoted(printable(word)) for word in words)
+        )

@@ -14,7 +14,7 @@ from dogsort.records import Failure, Label
 from dogsort.results.cache import stamp_of
 from dogsort.results.reading import Row
 
-__all__ = ["GONE", "MOVED", "Walked", "check_below", "photos_of", "walked"]
+__all__ = ["GONE", "MOVED", "Roots", "Walked", "check_below", "photos_of", "place_of", "walked"]
 
 GONE = "gone since it was classified"
 CHANGED = "changed since it was classified"
@@ -22,37 +22,73 @@ MOVED = "moved by an earlier run"
 
 CHUNK = 500  # rows looked up together, which takes far less; SQLite may allow 999 values
 
+WITH_PHOTOS = "if you trust the table, name the folder of its photos with --photos"
 
-def check_below(rows: Iterable[Row], folder: str) -> None:
-    """Refuse a table with paths outside a folder, because it may come from anybody.
+
+class Roots:
+    """Folders and single files, and what lies below them.
+
+    Args:
+        roots: their paths.
+    """
+
+    def __init__(self, roots: Iterable[str]) -> None:
+        self._folders, self._files = [], set()
+        for root in roots:
+            if os.path.isdir(root):
+                self._folders.append(os.path.join(os.path.realpath(root), ""))
+            else:
+                self._files.add(place_of(root))
+
+    def around(self, real: str) -> str | None:
+        """Return the folder around a real path, with a separator; None if it lies outside.
+
+        It is empty for a single file.
+        """
+        return "" if real in self._files else next(filter(real.startswith, self._folders), None)
+
+
+def place_of(path: str) -> str:
+    """Return where a name lies: its path without links to folders."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder or os.curdir), name)
+
+
+def check_below(rows: Iterable[Row], roots: Sequence[str], remedy: str = WITH_PHOTOS) -> None:
+    """Refuse a table with paths outside folders, because it may come from anybody.
 
     A table that names a photo twice, or a file in a journal's folder, is refused, too.
+
+    Args:
+        rows: the rows of the table.
+        roots: the folders, or single files.
+        remedy: what to do if one lies outside.
 
     Raises:
         FilingError: with the row.
     """
     resolved = cache(os.path.realpath)
-    below = os.path.join(resolved(folder), "")
+    allowed = Roots(roots)
     seen: dict[str, Row] = {}
     for row in rows:
         place, name = os.path.split(row.path)
         real = os.path.join(resolved(place or os.curdir), name)
-        if name in ("", os.curdir, os.pardir) or not real.startswith(below):
+        below = allowed.around(real)
+        if name in ("", os.curdir, os.pardir) or below is None:
             raise FilingError(
-                f"{row.place}: {row.path} is not below {folder}, so nothing is filed; paths are "
-                "relative to the current folder; if you trust the table, name the folder of its "
-                "photos with --photos"
+                f"{row.place}: {row.path} is not below {' or '.join(roots)}, so the table is not "
+                f"used; paths are relative to the current folder; {remedy}"
             )
         inner = real[len(below) :].casefold()
         if FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep):
             raise FilingError(
-                f"{row.place}: {row.path}: files in {FOLDER_NAME} are dogsort's own, so nothing is "
-                "filed"
+                f"{row.place}: {row.path}: files in {FOLDER_NAME} are dogsort's own, so the table "
+                "is not used"
             )
         if real in seen:
             raise FilingError(
-                f"{row.place}: {row.path} appears twice, also as {seen[real].path}, so nothing is "
-                "filed"
+                f"{row.place}: {row.path} appears twice, also as {seen[real].path}, so the "
+                "table is not used"
             )
         seen[real] = row
 

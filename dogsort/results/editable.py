@@ -33,7 +33,7 @@ class _Text(Protocol):
 
     def rows(self) -> Iterator[SourceRow]: ...
 
-    def set(self, row: int, label: str, network_label: str) -> None: ...
+    def set(self, row: int, values: dict[str, Any]) -> None: ...
 
     def append(self, values: dict[str, Any]) -> None: ...
 
@@ -53,6 +53,7 @@ class EditableTable:
 
     Attributes:
         paths: as in the table. In these lists, a photo's row is its place, from 0.
+        places: the row of each path.
         labels: places in ``CODES``.
         network_labels: what the network said where a person set the label; else ``NOBODY``.
         numbers: p_dog, p_pet and confidence, each by its name; NaN where there is none.
@@ -63,17 +64,17 @@ class EditableTable:
         self.name = name
         suffix = check_table_name(name)
         self.paths: list[str] = []
+        self.places: dict[str, int] = {}
         self.labels = bytearray()
         self.network_labels = array("b")
         self.numbers = {column: array("d") for column in NUMBERS}
         self.errors: dict[int, str] = {}
         with reading(name):
             self._text: _Text = _TEXTS[suffix](name, content)
-            places: dict[str, int] = {}
             for place, values, _ in self._text.rows():
                 if values is not None:
                     row = row_of(values, f"{name}: {place}")
-                    if places.setdefault(row.path, len(places)) != len(self.paths):
+                    if row.path in self.places:
                         raise DataError(f"{row.place}: {row.path} appears twice")
                     self._add(row, values)
 
@@ -105,14 +106,22 @@ class EditableTable:
     def set(self, row: int, label: int, network_label: int) -> None:
         """Set the label of a row, and what the network said of it, as places in ``CODES``."""
         self.labels[row], self.network_labels[row] = label, network_label
-        said = "" if network_label == NOBODY else CODES[network_label]
-        self._text.set(row, "" if label == FAILED else CODES[label], said)
+        said = None if network_label == NOBODY else CODES[network_label]
+        values = {"label": None if label == FAILED else CODES[label], NETWORK_COLUMN: said}
+        self._text.set(row, values)
 
-    def append(self, record: Record) -> None:
-        """Add a row."""
-        values = dict(zip(COLUMNS, record_values(record), strict=True))
-        self._text.append(values)
-        self._add(row_of({**values, "path": self.path_of(record.path)}, self.name), values)
+    def put(self, record: Record) -> int:
+        """Add a row, or let that of the same path begin anew; return the row."""
+        path = self.path_of(record.path)
+        values = {**dict(zip(COLUMNS, record_values(record), strict=True)), "path": path}
+        row = self.places.setdefault(path, len(self))
+        if row == len(self):
+            self._text.append(values)
+            self._add(row_of(values, self.name), values)
+        else:
+            self._text.set(row, {**values, NETWORK_COLUMN: None})
+            self._fill(row, row_of(values, self.name), values)
+        return row
 
     def path_of(self, path: str) -> str:
         """Return a path as this format can hold it."""
@@ -123,15 +132,24 @@ class EditableTable:
         return self._text.content()
 
     def _add(self, row: Row, values: dict[str, Any]) -> None:
-        if error := values.get("error"):
-            self.errors[len(self.paths)] = str(error)
+        self.places[row.path] = len(self.paths)
         self.paths.append(row.path)
-        self.labels.append(CODES.index(row.label or "failed"))
+        self.labels.append(FAILED)
+        self.network_labels.append(NOBODY)
+        for column in self.numbers.values():
+            column.append(math.nan)
+        self._fill(len(self.paths) - 1, row, values)
+
+    def _fill(self, place: int, row: Row, values: dict[str, Any]) -> None:
         said = row.network_label
-        self.network_labels.append(NOBODY if said is None else CODES.index(said))
+        self.labels[place] = CODES.index(row.label or "failed")
+        self.network_labels[place] = NOBODY if said is None else CODES.index(said)
         for name, column in self.numbers.items():
             found = number(values.get(name))
-            column.append(math.nan if found is None else found)
+            column[place] = math.nan if found is None else found
+        self.errors.pop(place, None)
+        if error := values.get("error"):
+            self.errors[place] = str(error)
 
 
 class _CsvText:
@@ -150,15 +168,16 @@ class _CsvText:
             self._chunks.append(row.raw)
             yield row
 
-    def set(self, row: int, label: str, network_label: str) -> None:
-        if NETWORK_COLUMN not in self._columns:
+    def set(self, row: int, values: dict[str, Any]) -> None:
+        if NETWORK_COLUMN not in self._columns and values[NETWORK_COLUMN] is not None:
             self._add_column()
         place = self._places[row]
         text = self._decoded(self._chunks[place])
-        values = self._values(text)
-        for column, value in (("label", label), (NETWORK_COLUMN, network_label)):
-            values[self._columns.index(column)] = value
-        self._chunks[place] = self._line(values, _line_end(text))
+        found = self._values(text)
+        for index, column in enumerate(self._columns):
+            if column in values:
+                found[index] = _as_text(values[column])
+        self._chunks[place] = self._line(found, _line_end(text))
 
     def append(self, values: dict[str, Any]) -> None:
         last = self._chunks[-1]
@@ -215,20 +234,19 @@ class _JsonText:
             self._lines.append(row.raw)
             yield row
 
-    def set(self, row: int, label: str, network_label: str) -> None:
+    def set(self, row: int, values: dict[str, Any]) -> None:
         line = self._lines[row]
-        values = {**json.loads(line), "label": label or None, NETWORK_COLUMN: network_label or None}
-        if not network_label:
-            del values[NETWORK_COLUMN]
-        text = json.dumps(values, ensure_ascii=line.isascii())
+        found = {**json.loads(line), **values}
+        if found[NETWORK_COLUMN] is None:
+            del found[NETWORK_COLUMN]
+        text = json.dumps(found, ensure_ascii=line.isascii())
         end = line[len(line.rstrip()) :]
         self._lines[row] = text.encode("utf-8", "surrogatepass") + end
 
     def append(self, values: dict[str, Any]) -> None:
         if self._lines and not self._lines[-1].endswith(b"\n"):
             self._lines[-1] += b"\n"
-        line = json.dumps({**values, "path": utf8_path(values["path"])})
-        self._lines.append(line.encode() + b"\n")
+        self._lines.append(json.dumps(values).encode() + b"\n")
 
     def content(self) -> bytes:
         return b"".join(self._lines)
@@ -251,47 +269,55 @@ class _ParquetText:
                     self._compression = _compression_of(file.metadata)
         except pyarrow.ArrowException as error:
             raise DataError(f"{name}: not a readable Parquet file: {error}") from error
-        names = self._table.column_names
-        self._set = {
-            column: self._table[column].to_pylist()
-            for column in ("label", NETWORK_COLUMN)
-            if column in names
-        }
+        self._columns: dict[str, list[Any]] = {}  # those in which something was set
 
     def rows(self) -> Iterator[SourceRow]:
         content, self._content = self._content, None
         if content is not None:
             yield from parquet_rows(io.BytesIO(content), self._name, (*COLUMNS, NETWORK_COLUMN))
 
-    def set(self, row: int, label: str, network_label: str) -> None:
-        self._set["label"][row] = label or None
-        said = self._set.setdefault(NETWORK_COLUMN, [None] * len(self._set["label"]))
-        said[row] = network_label or None
+    def set(self, row: int, values: dict[str, Any]) -> None:
+        import pyarrow
+
+        self._take_appended()
+        if NETWORK_COLUMN not in self._table.column_names and values[NETWORK_COLUMN] is not None:
+            nulls = pyarrow.nulls(len(self._table), pyarrow.string())
+            self._table = self._table.append_column(NETWORK_COLUMN, nulls)
+        for column, value in values.items():
+            if column in self._table.column_names:
+                if column not in self._columns:
+                    self._columns[column] = self._table[column].to_pylist()
+                self._columns[column][row] = value
 
     def append(self, values: dict[str, Any]) -> None:
-        self._appended.append({**values, "path": utf8_path(values["path"])})
-        for column, listed in self._set.items():
-            listed.append(values.get(column))
+        self._appended.append(values)
 
     def content(self) -> bytes:
-        import pyarrow
         import pyarrow.parquet
+
+        self._take_appended()
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(self._filled(), file, compression=self._compression)
+        return bytes(file.getvalue())
+
+    def _take_appended(self) -> None:
+        import pyarrow
 
         if self._appended:
             added = pyarrow.Table.from_pylist(self._appended, schema=self._table.schema)
-            self._table = pyarrow.concat_tables([self._table, added])
-            self._appended = []
+            self._table = pyarrow.concat_tables([self._filled(), added])
+            self._columns, self._appended = {}, []
+
+    def _filled(self) -> Any:
+        """Return the table with what was set."""
+        import pyarrow
+
         table = self._table
-        for column, values in self._set.items():
+        for column, values in self._columns.items():
             place = table.schema.get_field_index(column)
-            if place < 0:
-                table = table.append_column(column, pyarrow.array(values, pyarrow.string()))
-            else:
-                field = table.schema.field(place)
-                table = table.set_column(place, field, pyarrow.array(values, field.type))
-        file = io.BytesIO()
-        pyarrow.parquet.write_table(table, file, compression=self._compression)
-        return bytes(file.getvalue())
+            field = table.schema.field(place)
+            table = table.set_column(place, field, pyarrow.array(values, field.type))
+        return table
 
 
 _TEXTS: dict[str, Any] = {".csv": _CsvText, ".jsonl": _JsonText, ".parquet": _ParquetText}

@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dogsort.errors import DogsortError, UsageError
+from dogsort.errors import DogsortError, OutputError, UsageError
 from dogsort.records import LABELS, Label, Record
-from dogsort.results.editable import NOBODY, EditableTable
+from dogsort.results.editable import FAILED, NOBODY, EditableTable
 from dogsort.review.bounds import Bounds
 from dogsort.review.stored import StoredTable
 
@@ -45,20 +45,23 @@ class Album:
         expected: how many rows there will be then; None if not known.
         generation: names one order of the rows; another program that changes the file ends it.
         version: counts the changes.
-        trouble: why the last changes are not on disk, or cannot be; empty if they are.
+        read_only: why no label can be set; None if they can.
+        trouble: why the last changes are not on disk; empty if they are.
     """
 
     def __init__(self, stored: StoredTable, bounds: Bounds) -> None:
         self.name, self.bounds, self._stored = stored.name, bounds, stored
-        self.running, self.expected = False, None
+        self.running = False
+        self.expected: int | None = None
         self._lock, self._saving = threading.RLock(), threading.Lock()
         self.version = self._saved = 0
-        self.trouble = stored.why_read_only()
+        self.read_only = stored.why_read_only()
+        self.trouble = ""
         self._unsaved: dict[int, None] = {}  # rows whose labels are not on disk
         self._take(self._read())
 
     def label(self, generation: int, rows: Sequence[int], label: Label | None) -> int:
-        """Set the label of rows, or with None confirm those that they have, and save it.
+        """Set the label of rows, and save it. None confirms the labels that they have.
 
         Returns:
             The version, once it is on disk.
@@ -70,11 +73,12 @@ class Album:
         """
         with self._lock:
             self._check(generation, rows)
+            self._check_writable()
             step = []
             for row in dict.fromkeys(rows):
                 before, said = self.table.labels[row], self.table.network_labels[row]
                 after = before if label is None else LABELS.index(label)
-                if after != before or said == NOBODY:
+                if after != FAILED and (after != before or said == NOBODY):
                     step.append((row, before, said))
                     self._set(row, after, before if said == NOBODY else said)
             if step:
@@ -88,6 +92,7 @@ class Album:
         """Undo the last call of ``label``, and save it; return the version and the rows."""
         with self._lock:
             self._check(generation)
+            self._check_writable()
             step = self._undo.pop() if self._undo else []
             for row, label, said in step:
                 self._set(row, label, said)
@@ -96,13 +101,34 @@ class Album:
         self.save(version)
         return version, [row for row, _, _ in step]
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Add rows, which are saved with the next call of ``save``."""
+    def put(self, record: Record) -> None:
+        """Add a row, or let that of its path begin anew; the next call of ``save`` saves it."""
         with self._lock:
-            first = len(self.table)
-            for record in records:
-                self.table.append(record)
-            self._changed(range(first, len(self.table)))
+            row = self.table.put(record)
+            self._unsaved.pop(row, None)
+            self._changed([row])
+
+    def least_sure_first(self) -> list[str]:
+        """Return the paths in the order in which the page shows them."""
+        with self._lock:
+            confidences = self.table.numbers["confidence"]
+            unsure = LABELS.index("unsure")
+            order = sorted(
+                range(len(self.table)),
+                key=lambda row: (self.table.labels[row] != unsure, _known(confidences[row]) or 0),
+            )
+            return [self.table.paths[row] for row in order]
+
+    def looked_at(self) -> tuple[int, int]:
+        """Return how many labels a person set or confirmed, and how many of those were wrong."""
+        with self._lock:
+            pairs = [
+                (said, label)
+                for said, label in zip(self.table.network_labels, self.table.labels, strict=True)
+                if said != NOBODY
+            ]
+            decided = LABELS.index("unsure"), FAILED
+            return len(pairs), sum(said not in (label, *decided) for said, label in pairs)
 
     def save(self, version: int | None = None) -> None:
         """Save what is not on disk yet, unless this version of it is.
@@ -191,13 +217,12 @@ class Album:
             unsaved = [(row, old.paths[row]) for row in self._unsaved]
             added = [old.record(row) for row in range(self._on_disk, len(old))]
             self._take(table)
-            there = {path: row for row, path in enumerate(table.paths)}
             for record in added:
-                if there.setdefault(record.path, len(table)) == len(table):
-                    table.append(record)
+                if record.path not in self.table.places:
+                    self.put(record)
             for row, path in unsaved:
-                if path in there:  # else the other program dropped it
-                    self._set(there[path], old.labels[row], old.network_labels[row])
+                if path in table.places:  # else the other program dropped it
+                    self._set(table.places[path], old.labels[row], old.network_labels[row])
             self.version += 1
 
     def _read(self) -> EditableTable:
@@ -223,6 +248,10 @@ class Album:
         for row in rows:
             self._log_versions.append(self.version)
             self._log_rows.append(row)
+
+    def _check_writable(self) -> None:
+        if self.read_only is not None:
+            raise OutputError(self.read_only)
 
     def _check(self, generation: int, rows: Iterable[int] = ()) -> None:
         if generation != self.generation:

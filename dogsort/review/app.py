@@ -1,9 +1,13 @@
-"""The routes of the page: thin, each calls the album, thumbnails or filing."""
+"""The routes of the page: thin; each calls the album or the thumbnails."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,11 +18,13 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dogsort.errors import DataError, DogsortError, OutputError, UsageError
+from dogsort.errors import DataError, DogsortError, OutputError, UnreadablePhoto, UsageError
+from dogsort.photos.facts import read_facts
 from dogsort.records import LABELS
 from dogsort.review.album import Album, OldGeneration
+from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
 
-__all__ = ["make_app"]
+__all__ = ["Page"]
 
 CONFIRM = "confirm"
 
@@ -27,127 +33,193 @@ IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 
 STATIC = os.path.join(os.path.dirname(__file__), "static")
 
-
-def make_app(album: Album) -> Starlette:
-    """Return the application of an album."""
-    routes = [
-        Route("/", _page),
-        Mount("/static", StaticFiles(directory=STATIC)),
-        Route("/album", _album),
-        Route("/changes", _changes),
-        Route("/labels", _labels, methods=["POST"]),
-        Route("/undo", _undo, methods=["POST"]),
-        Route("/thumbnail/{generation:int}/{row:int}", _thumbnail),
-        Route("/done", _done, methods=["POST"]),
-    ]
-    app = Starlette(routes=routes, exception_handlers={DogsortError: _refused})
-    app.state.album = album
-    return app
+#: How errors are answered; any other is the server's fault.
+STATUSES: dict[type[Exception], int] = {
+    UsageError: 400,
+    UnreadablePhoto: 404,
+    OldGeneration: 409,
+    DataError: 507,
+    OutputError: 507,
+}
 
 
-def _page(request: Request) -> Response:
+class Page:
+    """Answers the page in the browser.
+
+    Args:
+        album: the photos and their labels.
+        thumbnails: makes pictures.
+        stop: set once a person says on the page that it may end.
+
+    Attributes:
+        app: the ASGI application.
+    """
+
+    def __init__(self, album: Album, thumbnails: Thumbnails, stop: threading.Event) -> None:
+        self._album, self._thumbnails, self._stop = album, thumbnails, stop
+        self._dates = album.generation, Dates(thumbnails)
+        self._side = 0  # of the pictures that are made ahead
+        row = "{generation:int}/{row:int}"
+        gets = {
+            "/": _index,
+            "/album": self._all,
+            "/changes": self._changes,
+            f"/thumbnail/{row}": self._small,
+            f"/photo/{row}": self._large,
+            f"/facts/{row}": self._facts,
+            "/dates/{generation:int}": self._all_dates,
+        }
+        posts = {"/labels": self._label, "/undo": self._undo, "/done": self._done}
+        self.app = Starlette(
+            routes=[
+                *(Route(path, answer) for path, answer in gets.items()),
+                *(Route(path, answer, methods=["POST"]) for path, answer in posts.items()),
+                Mount("/static", StaticFiles(directory=STATIC)),
+            ],
+            exception_handlers=dict.fromkeys((DogsortError, HTTPException, Exception), _refuse),
+        )
+
+    def _all(self, _: Request) -> Response:
+        return _json({**self._album.columns(), **self._state(), "table": self._album.name})
+
+    def _changes(self, request: Request) -> Response:
+        self._album.notice()
+        found = self._album.changes(_number(request, "since"))
+        if _number(request, "generation") != found["generation"]:
+            return _json({"generation": found["generation"]})
+        return _json({**found, **self._state()})
+
+    def _state(self) -> dict[str, Any]:
+        album = self._album
+        return {
+            "folder": " ".join(album.bounds.roots),
+            "running": album.running,
+            "expected": album.expected,
+            "read_only": album.read_only,
+            "trouble": album.trouble,
+            "job": None,
+        }
+
+    async def _label(self, request: Request) -> Response:
+        given = await _given(request)
+        rows, label = given.get("rows"), given.get("label")
+        if not isinstance(rows, list) or not all(type(row) is int for row in rows):
+            raise UsageError("rows must be a list of numbers")
+        if label not in (*LABELS, CONFIRM):
+            raise UsageError("there is no such label")
+        version = await run_in_threadpool(
+            self._album.label, _generation(given), rows, None if label == CONFIRM else label
+        )
+        return _json({"version": version})
+
+    async def _undo(self, request: Request) -> Response:
+        given = await _given(request)
+        version, rows = await run_in_threadpool(self._album.undo, _generation(given))
+        return _json({"version": version, "rows": rows})
+
+    async def _small(self, request: Request) -> Response:
+        side = _number(request, "size")
+        if side not in SIDES:
+            raise UsageError(f"size must be one of {', '.join(map(str, SIDES))}")
+        file = await run_in_threadpool(self._photo, request)
+        if side != self._side and not self._album.running:
+            self._side = side
+            self._thumbnails.make_ahead(self._least_sure_first(), side)
+        return await _picture(request, self._thumbnails.small(file, side))
+
+    async def _large(self, request: Request) -> Response:
+        file = await run_in_threadpool(self._photo, request)
+        return await _picture(request, self._thumbnails.large(file))
+
+    def _facts(self, request: Request) -> Response:
+        facts = read_facts(self._photo(request))
+        return _json(
+            {
+                "path": self._path(request),
+                "width": facts.width,
+                "height": facts.height,
+                "bytes": facts.bytes,
+                "date": facts.taken and f"{facts.taken:%Y-%m-%d %H:%M}",
+                "format": facts.format,
+            }
+        )
+
+    def _all_dates(self, request: Request) -> Response:
+        generation, paths = self._album.generation, list(self._album.table.paths)
+        if request.path_params["generation"] != generation:
+            raise OldGeneration
+        if self._dates[0] != generation:
+            self._dates = generation, Dates(self._thumbnails)
+        dates, complete = self._dates[1].of([self._album.bounds.file(path) or "" for path in paths])
+        return _json({"dates": dates, "complete": complete})
+
+    async def _done(self, request: Request) -> Response:
+        await _given(request)
+        self._stop.set()
+        return _json({})
+
+    def _path(self, request: Request) -> str:
+        return self._album.path(request.path_params["generation"], request.path_params["row"])
+
+    def _photo(self, request: Request) -> str:
+        """Return the file of the row that a request names."""
+        file = self._album.bounds.file(self._path(request))
+        if file is None:
+            raise UnreadablePhoto("a link that leads out of the folder")
+        return file
+
+    def _least_sure_first(self) -> Iterator[str]:
+        for path in self._album.least_sure_first():
+            if (file := self._album.bounds.file(path)) is not None:
+                yield file
+
+
+def _index(_: Request) -> Response:
     return FileResponse(os.path.join(STATIC, "index.html"))
 
 
-def _album(request: Request) -> Response:
-    album: Album = request.app.state.album
-    return _json({**album.columns(), **_state(album), "table": album.name})
+async def _picture(request: Request, making: Future[bytes]) -> Response:
+    """Answer with a picture, unless the browser no longer waits for it."""
+    picture, gone = asyncio.wrap_future(making), asyncio.ensure_future(_disconnected(request))
+    await asyncio.wait((picture, gone), return_when=asyncio.FIRST_COMPLETED)
+    gone.cancel()
+    if not picture.done():
+        picture.cancel()
+        return Response(status_code=204)
+    return Response(picture.result(), media_type="image/jpeg", headers=IMMUTABLE)
 
 
-def _changes(request: Request) -> Response:
-    album: Album = request.app.state.album
-    album.notice()
-    generation, since = (_number(request, name) for name in ("generation", "since"))
-    found = album.changes(since)
-    if generation != found["generation"]:
-        return _json({"generation": found["generation"]})
-    return _json({**found, **_state(album)})
-
-
-def _state(album: Album) -> dict[str, Any]:
-    """Return what both of these tell besides rows."""
-    return {
-        "running": album.running,
-        "expected": album.expected,
-        "read_only": album.trouble or None,
-        "folder": album.bounds.folder,
-        "job": None,
-    }
-
-
-async def _labels(request: Request) -> Response:
-    given = await _given(request)
-    generation, rows, label = given.get("generation"), given.get("rows"), given.get("label")
-    if not isinstance(rows, list) or not all(type(row) is int for row in rows):
-        raise UsageError("rows must be a list of numbers")
-    if label not in (*LABELS, CONFIRM):
-        raise UsageError("there is no such label")
-    version = await run_in_threadpool(
-        request.app.state.album.label, generation, rows, None if label == CONFIRM else label
-    )
-    return _json({"version": version})
-
-
-async def _undo(request: Request) -> Response:
-    given = await _given(request)
-    version, rows = await run_in_threadpool(request.app.state.album.undo, given.get("generation"))
-    return _json({"version": version, "rows": rows})
-
-
-def _thumbnail(request: Request) -> Response:
-    import io
-
-    from PIL import Image
-
-    from dogsort.photos.decode import decode_whole
-
-    pixels = decode_whole(_file(request))
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    image.thumbnail((_number(request, "size", 320),) * 2)
-    file = io.BytesIO()
-    image.save(file, "JPEG")
-    return Response(file.getvalue(), media_type="image/jpeg", headers=IMMUTABLE)
-
-
-def _file(request: Request) -> str:
-    """Return the file of the photo that a request names by its row."""
-    album: Album = request.app.state.album
-    path = album.path(request.path_params["generation"], request.path_params["row"])
-    file = album.bounds.file(path)
-    if file is None:
-        raise HTTPException(404, "a link that leads out of the folder")
-    return file
-
-
-async def _done(request: Request) -> Response:
-    await _given(request)
-    request.app.state.server.should_exit = True
-    return _json({})
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _given(request: Request) -> dict[str, Any]:
-    """Return what a request gives as JSON.
-
-    No page elsewhere can send this type without asking first, which is answered by no.
-    """
+    """Return the JSON object that a request gives."""
+    # A page elsewhere may not send this type without asking first, which the guard refuses.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise HTTPException(415)
+        raise HTTPException(415, "the content must be application/json")
     try:
         given = json.loads(await request.body())
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        raise HTTPException(400)
+        raise UsageError("the content must be a JSON object")
     return given
 
 
-def _number(request: Request, name: str, default: int | None = None) -> int:
+def _generation(given: dict[str, Any]) -> int:
+    found = given.get("generation")
+    if type(found) is not int:
+        raise UsageError("generation must be a number")
+    return found
+
+
+def _number(request: Request, name: str) -> int:
     try:
         return int(request.query_params[name])
     except (KeyError, ValueError):
-        if default is None:
-            raise HTTPException(400, f"{name} must be a number") from None
-        return default
+        raise UsageError(f"{name} must be a number") from None
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -156,11 +228,10 @@ def _json(content: Any, status: int = 200) -> Response:
     return Response(text, status, media_type="application/json")
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    codes: dict[type[Exception], int] = {
-        UsageError: 400,
-        OldGeneration: 409,
-        OutputError: 507,
-        DataError: 507,
-    }
-    return _json({"error": str(error)}, codes.get(type(error), 500))
+def _refuse(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return _json({"error": error.detail}, error.status_code)
+    text = str(error)
+    if not isinstance(error, DogsortError):
+        text = f"this should not happen, please report it: {type(error).__name__}: {text}"
+    return _json({"error": text}, STATUSES.get(type(error), 500))

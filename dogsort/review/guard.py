@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Guard"]
@@ -34,17 +35,19 @@ class Guard:
 
     Args:
         app: answers the others.
-        names: the host names under which browsers reach the server. Any other in ``Host`` is the
-            mark of a page elsewhere whose name was bound to this machine (DNS rebinding). Ports
-            are not compared, because ``ssh -L`` changes them.
+        name: the host name under which browsers reach the server, besides those for this machine.
+            Any other in ``Host`` is the mark of a page elsewhere whose name was bound to this
+            machine (DNS rebinding). Ports are not compared, because ``ssh -L`` changes them.
+        any_address: whether addresses in numbers are fine, too; nobody can bind those.
         port: tells the cookies of servers on one machine apart.
 
     Attributes:
         token: what the address must hold once; the answer sets the cookie.
     """
 
-    def __init__(self, app: ASGIApp, names: tuple[str, ...], port: int) -> None:
-        self._app, self._names = app, (*LOCAL_NAMES, *names)
+    def __init__(self, app: ASGIApp, name: str, any_address: bool, port: int) -> None:
+        self._app, self._any_address = app, any_address
+        self._names = (*LOCAL_NAMES, name.lower())
         self._cookie = f"dogsort-{port}"
         self._secret = secrets.token_urlsafe()
         self.token = secrets.token_urlsafe()
@@ -68,17 +71,17 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_ours(headers, host, scope["method"]):
-            return PlainTextResponse("not from here", 403)
+            return _refusal("the request comes from another page or host")
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and token and _same(token, self.token):
-            answer = RedirectResponse("/", 303)
+            answer: Response = RedirectResponse("/", 303)
             answer.set_cookie(
                 self._cookie, self._secret, path="/", httponly=True, samesite="strict"
             )
             return answer
         cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
         if cookie is None or not _same(cookie.value, self._secret):
-            return PlainTextResponse("open the address that dogsort review printed", 403)
+            return _refusal("open the address that dogsort review has printed")
         return None
 
     def _is_ours(self, headers: Headers, host: str, method: str) -> bool:
@@ -86,7 +89,7 @@ class Guard:
             name = urlsplit(f"//{host}").hostname
         except ValueError:
             return False
-        if name not in self._names:
+        if name not in self._names and not (self._any_address and _is_address(name)):
             return False
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return False
@@ -94,6 +97,18 @@ class Guard:
         if origin is None:
             return method in ("GET", "HEAD")
         return urlsplit(origin).netloc == host
+
+
+def _refusal(reason: str) -> Response:
+    return JSONResponse({"error": reason}, 403)
+
+
+def _is_address(name: str | None) -> bool:
+    try:
+        ipaddress.ip_address(name or "")
+    except ValueError:
+        return False
+    return True
 
 
 def _same(given: str, expected: str) -> bool:

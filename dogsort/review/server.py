@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 
 import uvicorn
-from starlette.applications import Starlette
 
-from dogsort.errors import DogsortError
+from dogsort.errors import UsageError
+from dogsort.review.app import Page
 from dogsort.review.guard import Guard
 
 __all__ = ["Server"]
@@ -15,59 +17,80 @@ __all__ = ["Server"]
 #: Seconds that requests may still take once the server stops.
 LAST_SECONDS = 3
 
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
+
 
 class Server:
     """A server that listens, and answers once it runs.
 
     Args:
-        app: what it serves.
+        page: what it serves.
         host: the address of this machine to listen at.
         port: its port; 0 for a free one.
+        stop: when this is set, it ends.
 
     Raises:
-        DogsortError: if it cannot listen there.
+        UsageError: if it cannot listen there.
 
     Attributes:
         port: the port.
-        address: the page, with the token.
+        address: of the page, with the token.
     """
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((host, port))
-            self._socket.listen()
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise DogsortError(f"cannot listen at {host} port {port}: {reason}") from error
+    def __init__(self, page: Page, host: str, port: int, stop: threading.Event) -> None:
+        self._socket = _listening(host, port)
         self.port = self._socket.getsockname()[1]
-        guard = Guard(app, (host,), self.port)
-        shown = f"[{host}]" if ":" in host else host
+        name = socket.gethostname() if host in EVERY_ADDRESS else host
+        guard = Guard(page.app, name, host in EVERY_ADDRESS, self.port)
+        shown = f"[{name}]" if ":" in name else name
         self.address = f"http://{shown}:{self.port}/?token={guard.token}"
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                guard,
-                http="h11",
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=LAST_SECONDS,
-            )
-        )
-        app.state.server = self._server
+        self._server = _UvicornServer(guard, stop)
 
     def run(self) -> None:
-        """Answer until the page says that it is done, or Ctrl-C."""
+        """Answer until somebody stops it, or Ctrl-C."""
         try:
             self._server.run(sockets=[self._socket])
         except KeyboardInterrupt:  # which uvicorn raises once it has stopped
             pass
         finally:
             self._socket.close()
+
+
+class _UvicornServer(uvicorn.Server):
+    def __init__(self, app: Guard, stop: threading.Event) -> None:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=LAST_SECONDS,
+        )
+        super().__init__(config)
+        self._stop = stop
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell whether to end; called ten times a second."""
+        return await super().on_tick(counter) or self._stop.is_set()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        if os.name != "nt":  # where it would let a second server take the same port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot listen at {host} port {port}: {reason}") from error
+    return listening

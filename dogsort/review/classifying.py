@@ -1,0 +1,108 @@
+"""Photos classified while the page is open, into its album."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from time import monotonic
+
+from dogsort.classifier import Classifier
+from dogsort.errors import DogsortError
+from dogsort.photos.scan import Scan
+from dogsort.records import Failure, Photo
+from dogsort.results.cache import Cache, stamp_of
+from dogsort.review.album import Album
+
+__all__ = ["Classifying"]
+
+#: Seconds between saves; what a killed server had not saved, the next one finds in the cache.
+SAVE_SECONDS = 3.0
+
+
+class Classifying(threading.Thread):
+    """A thread that classifies the photos which an album does not list yet.
+
+    Args:
+        album: takes the results.
+        classifier: the network.
+        scan: finds the photos.
+        count: a second scan, to know how many there will be.
+        filed: where photos of the album lie now, which the scan finds, too.
+        wants_cache: whether results are taken from the cache and kept in it.
+        stop: ends it early; set if it fails.
+
+    Attributes:
+        error: why it failed, or the table could not be saved; None if all went well.
+        cache: the cache, for its figures once it has ended.
+    """
+
+    def __init__(
+        self,
+        album: Album,
+        classifier: Classifier,
+        scan: Scan,
+        count: Scan,
+        filed: Collection[str],
+        wants_cache: bool,
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name="dogsort-classifying", daemon=True)
+        self._album, self._classifier, self._filed = album, classifier, frozenset(filed)
+        self._scan, self._count, self._wants_cache = scan, count, wants_cache
+        self._stopping = stop
+        self._resolved = functools.cache(os.path.realpath)
+        self._listed = {self._place(path): path for path in album.table.paths}
+        self.error: Exception | None = None
+        album.running = True
+
+    def run(self) -> None:
+        """Classify all photos."""
+        threading.Thread(target=self._count_photos, daemon=True).start()
+        try:
+            self._classify()
+        except Exception as error:  # for the thread that started this one
+            self.error = error
+            self._stopping.set()
+        self._album.running = False
+        try:
+            self._album.save()
+        except DogsortError as error:
+            self.error = self.error or error
+
+    def _classify(self) -> None:
+        saved = monotonic()
+        with closing(Cache(wanted=self._wants_cache)) as self.cache:
+            photos = self._unlisted(self._scan, self.cache)
+            for record in self.cache.predict(photos, self._classifier):
+                listed = self._listed.get(self._place(record.path))
+                self._album.put(record if listed is None else replace(record, path=listed))
+                if monotonic() > saved + SAVE_SECONDS:
+                    with suppress(DogsortError):  # the page says so; it is tried again
+                        self._album.save()
+                    saved = monotonic()
+
+    def _unlisted(self, scan: Scan, cache: Cache | None = None) -> Iterator[Photo | Failure]:
+        """Yield what the album does not list, or with a cache: lists as another photo."""
+        for found in scan:
+            if self._stopping.is_set():
+                return
+            place = self._place(found.path)
+            if place in self._listed:
+                # A camera may count from 1 again, once a photo was moved away.
+                known = cache.stamp(found.path) if cache else None
+                if known not in (None, stamp_of(found.path)):
+                    yield found
+            elif place not in self._filed:
+                yield found
+
+    def _place(self, path: str) -> str:
+        """Return where a photo lies; the same, however its path is written."""
+        folder, name = os.path.split(path)
+        return os.path.join(self._resolved(folder or os.curdir), name)
+
+    def _count_photos(self) -> None:
+        self._album.expected = len(self._listed) + sum(1 for _ in self._unlisted(self._count))
