@@ -100,9 +100,10 @@ class Classifying(threading.Thread):
                 yield found
 
     def _place(self, path: str) -> str:
-        """Return where a photo lies; the same, however its path is written."""
+        """Return where a photo lies; the same, however its path is written in the table."""
         folder, name = os.path.split(path)
-        return os.path.join(self._resolved(folder or os.curdir), name)
+        place = os.path.join(self._resolved(folder or os.curdir), name)
+        return self._album.table.path_of(place)
 
     def _count_photos(self) -> None:
         self._album.expected = len(self._listed) + sum(1 for _ in self._unlisted(self._count))

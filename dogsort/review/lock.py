@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dogsort.errors import UsageError
+from dogsort.errors import DogsortError
 from dogsort.results.cache import users_folder
 
 __all__ = ["TableLock"]
@@ -23,7 +23,7 @@ class TableLock:
         table: its path.
 
     Raises:
-        UsageError: if another server has it; the message has that one's address.
+        DogsortError: if another server has it; the message has that one's address.
     """
 
     def __init__(self, table: str) -> None:
@@ -39,7 +39,7 @@ class TableLock:
                 lock.acquire()
             except Timeout:
                 where = _read(address) or "an address that it has printed"
-                raise UsageError(f"{table}: is shown already, at {where}") from None
+                raise DogsortError(f"{table}: is shown already, at {where}") from None
             self._lock, self._address = lock, address
 
     def tell(self, address: str) -> None:

@@ -8,7 +8,7 @@ import threading
 
 import uvicorn
 
-from dogsort.errors import UsageError
+from dogsort.errors import DogsortError
 from dogsort.review.app import Page
 from dogsort.review.guard import Guard
 
@@ -30,7 +30,7 @@ class Server:
         stop: when this is set, it ends.
 
     Raises:
-        UsageError: if it cannot listen there.
+        DogsortError: if it cannot listen there.
 
     Attributes:
         port: the port.
@@ -92,5 +92,5 @@ def _listening(host: str, port: int) -> socket.socket:
         listening.listen()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot listen at {host} port {port}: {reason}") from error
+        raise DogsortError(f"cannot listen at {host} port {port}: {reason}") from error
     return listening

@@ -1,0 +1,386 @@
+"""``dogsort review`` as a person uses it: the command as a process, asked over the network."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import EXAMPLES, files_below
+from served import START_SECONDS, Served, served
+
+from dogsort.results.reading import read_table
+from dogsort.review.thumbnails import SIDES
+
+CODES = ["dog", "cat", "neither", "unsure", "failed"]
+
+
+def labels(table: Path) -> dict[str, tuple[str | None, str | None]]:
+    """Labels, and what the network had said, by the names of the files."""
+    rows = read_table(str(table))
+    return {os.path.basename(row.path): (row.label, row.network_label) for row in rows}
+
+
+def wait_until(server: Served, condition) -> dict:
+    """Ask for the album until a condition holds; return it."""
+    deadline = time.monotonic() + START_SECONDS
+    while not condition(album := server.album()):
+        assert time.monotonic() < deadline, album
+        time.sleep(0.05)
+    return album
+
+
+@pytest.fixture
+def table(album, dogsort) -> Path:
+    """The table of the example photos, beside them."""
+    assert dogsort(".", "-o", "t.csv", cwd=album).returncode == 0
+    return album / "t.csv"
+
+
+def test_a_table_is_looked_at_corrected_and_filed(table, album, dogsort):
+    with served("t.csv", cwd=album) as server:
+        shown = server.album()
+        names = [os.path.basename(path) for path in shown["columns"]["path"]]
+        assert [CODES[label] for label in shown["columns"]["label"]] == [
+            row.label for row in read_table(str(table))
+        ]
+        assert set(shown["columns"]["network_label"]) == {-1}
+        coffee, dog = names.index("coffee.png"), names.index("running_dog.jpeg")
+        assert server.label([coffee], "dog").json == {"version": 1}
+        assert server.label([dog], "confirm").json == {"version": 2}
+        changed = server.get(f"/changes?generation={shown['generation']}&since=1").json
+        assert [row[:4] for row in changed["rows"]] == [[dog, "./running_dog.jpeg", 0, 0]]
+        assert server.get("/changes?generation=1&since=0").json["generation"] != 1
+        assert server.post("/done").status == 200
+        assert server.wait() == 0
+    assert server.said[-1] == (
+        "looked at 2, corrected 1; to file the photos: dogsort file t.csv --move"
+    )
+    assert labels(table)["coffee.png"] == ("dog", "neither")
+    run = dogsort(".", "-o", "t.csv", cwd=album)
+    assert (run.returncode, b"not overwritten" in run.stderr) == (1, True)
+    assert dogsort("file", "t.csv", "--move", cwd=album).returncode == 0
+    assert {"dog/coffee.png", "dog/running_dog.jpeg", "cat/kitten.jpeg"} < files_below(album).keys()
+    assert dogsort("undo", cwd=album).returncode == 0
+    assert (album / "coffee.png").exists()
+
+
+def test_a_person_is_obeyed_in_folders_that_were_filed_into(album, dogsort):
+    """A label that a person confirmed counts where one that the network gave does not."""
+    assert dogsort(".", "--move", cwd=album).returncode == 0
+    with served(".", cwd=album) as server:
+        shown = wait_until(server, lambda album: not album["running"])
+        paths = shown["columns"]["path"]
+        row = next(row for row, path in enumerate(paths) if path.endswith("/dog/running_dog.jpeg"))
+        server.label([row], "cat")
+    assert dogsort("file", "dogsort-review.csv", "--move", cwd=album).returncode == 0
+    assert (album / "cat" / "running_dog.jpeg").exists()
+
+
+def test_a_folder_is_classified_while_the_page_is_open(album, dogsort):
+    with served(".", cwd=album) as server:
+        shown = wait_until(server, lambda album: not album["running"])
+        assert len(shown["columns"]["path"]) == shown["expected"] == 6
+        row = next(i for i, path in enumerate(shown["columns"]["path"]) if "kitten" in path)
+        server.label([row], "dog")
+        assert server.interrupt() == 0
+    table = album / "dogsort-review.csv"
+    assert any(line == "corrections go to ./dogsort-review.csv" for line in server.said)
+    assert all(os.path.isabs(row.path) for row in read_table(str(table)))
+    shutil.copy(EXAMPLES / "rocket.jpg", album / "second.jpg")
+    # Next week, from another folder.
+    with served(album, cwd=album.parent) as server:
+        shown = wait_until(server, lambda album: not album["running"])
+        assert len(shown["columns"]["path"]) == 7
+        assert any(line.endswith("6 photos, 1 of them looked at") for line in server.said)
+    assert labels(table)["kitten.jpeg"] == ("dog", "cat")
+    assert set(labels(table)) >= {"second.jpg", "coffee.png"}
+    assert dogsort("file", table, "--move", cwd=album.parent).returncode == 0
+    assert (album / "dog" / "kitten.jpeg").exists()
+
+
+def test_another_photo_under_an_old_name_is_classified_anew(album):
+    with served(".", cwd=album) as server:
+        wait_until(server, lambda album: not album["running"])
+        server.label([0, 1, 2, 3, 4, 5], "neither")
+    shutil.copy(EXAMPLES / "running_dog.jpeg", album / "kitten.jpeg")
+    with served(".", cwd=album) as server:
+        wait_until(server, lambda album: not album["running"])
+        server.interrupt()
+    found = labels(album / "dogsort-review.csv")
+    assert found.pop("kitten.jpeg") == ("dog", None)
+    assert len(found) == 5
+    assert {label for label, _ in found.values()} == {"neither"}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_other_formats(album, dogsort, suffix):
+    (album / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"no photo")
+    assert dogsort(".", "-o", f"t{suffix}", cwd=album).returncode == 3
+    with served(".", "-o", f"t{suffix}", cwd=album) as server:
+        shown = wait_until(server, lambda album: not album["running"])
+        assert len(shown["columns"]["path"]) == 7
+        assert server.label([0], "cat").status == 200
+        server.kill()
+    assert labels(album / f"t{suffix}")["astronaut.png"] == ("cat", "neither")
+
+
+def test_names_that_are_not_utf_8(album):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    shutil.copy(EXAMPLES / "rocket.jpg", album / name)
+    with served(".", cwd=album) as server:
+        shown = wait_until(server, lambda album: not album["running"])
+        row = next(i for i, path in enumerate(shown["columns"]["path"]) if path.endswith(name))
+        assert server.get(f"/thumbnail/{shown['generation']}/{row}?size=160").status == 200
+        server.label([row], "dog")
+    assert labels(album / "dogsort-review.csv")[name] == ("dog", "neither")
+
+
+def test_the_page_and_its_pictures(table, album):
+    with served("t.csv", cwd=album) as server:
+        assert server.get("/").headers["content-type"].startswith("text/html")
+        generation = server.album()["generation"]
+        for side in SIDES:
+            picture = server.get(f"/thumbnail/{generation}/0?size={side}")
+            assert (picture.status, picture.headers["content-type"]) == (200, "image/jpeg")
+        facts = server.get(f"/facts/{generation}/0").json
+        assert (facts["width"], facts["height"], facts["format"]) == (512, 512, "PNG")
+        while not (dates := server.get(f"/dates/{generation}").json)["complete"]:
+            time.sleep(0.05)
+        assert dates["dates"] == [
+            pytest.approx((album / row.path).stat().st_mtime) for row in read_table(str(table))
+        ]
+
+
+@pytest.mark.parametrize("stop", ["done", "interrupt", "terminate"])
+def test_every_end_is_a_good_one(table, album, stop):
+    with served("t.csv", cwd=album) as server:
+        server.label([0], "dog")
+        if stop == "done":
+            server.post("/done")
+        elif stop == "interrupt":
+            server.interrupt()
+        else:
+            server.process.terminate()
+        assert server.wait() == 0
+        assert server.said[-1].startswith("looked at 1, corrected 1")
+    with served("t.csv", cwd=album) as again:  # it is free
+        assert again.port
+
+
+def test_a_second_server_on_a_table_says_where_the_first_is(table, album, dogsort):
+    with served("t.csv", cwd=album) as server:
+        (album / "link.csv").symlink_to("t.csv")
+        for name in ("t.csv", "link.csv"):
+            run = dogsort("review", name, "--no-browser", cwd=album)
+            assert run.returncode == 1
+            assert f"{name}: is shown already, at {server.address}" in run.stderr.decode()
+        server.kill()
+    with served("t.csv", cwd=album) as again:  # whose lock died with it
+        assert again.port
+
+
+def test_a_port_that_is_taken(table, album, dogsort):
+    shutil.copy(table, album / "second.csv")
+    with served("t.csv", cwd=album) as server:
+        run = dogsort("review", "second.csv", "--port", server.port, "--no-browser", cwd=album)
+    assert run.returncode == 1
+    assert f"cannot listen at 127.0.0.1 port {server.port}" in run.stderr.decode()
+
+
+@pytest.mark.parametrize("kind", ["label", "range", "confirm", "undo", "undo of a range"])
+def test_nothing_that_was_answered_is_lost_by_a_kill(table, album, kind):
+    before = labels(table)
+    names = list(before)
+    with served("t.csv", cwd=album) as server:
+        rows = [1, 2, 3] if "range" in kind else [1]
+        answer = server.label(rows, "confirm" if kind == "confirm" else "unsure")
+        if "undo" in kind:
+            answer = server.undo()
+        assert answer.status == 200
+        server.kill()
+    expected = dict(before)
+    if "undo" not in kind:
+        for row in rows:
+            said = before[names[row]][0]
+            expected[names[row]] = (said if kind == "confirm" else "unsure", said)
+    assert labels(table) == expected
+
+
+@pytest.mark.slow
+def test_nothing_that_was_answered_is_lost_by_a_kill_at_any_moment(table, album):
+    """Four pages correct all the time; the server is killed at random."""
+    rows = range(400)
+    for attempt in range(12):
+        table.write_text("path,label\n" + "".join(f"{row}.jpg,dog\n" for row in rows))
+        answered: set[int] = set()
+        with served("t.csv", cwd=album) as server:
+            generation = server.album()["generation"]
+
+            def correct(first: int, server=server, generation=generation, answered=answered):
+                for row in rows[first::4]:
+                    try:
+                        answer = server.label([row], "cat", generation)
+                    except OSError:
+                        return
+                    assert answer.status == 200
+                    answered.add(row)
+
+            threads = [threading.Thread(target=correct, args=(first,)) for first in range(4)]
+            for thread in threads:
+                thread.start()
+            time.sleep(random.Random(attempt).uniform(0.02, 0.4))
+            server.kill()
+            for thread in threads:
+                thread.join()
+        found = labels(table)
+        assert len(found) == len(rows)
+        assert {f"{row}.jpg" for row in answered} <= {
+            name for name, pair in found.items() if pair == ("cat", "dog")
+        }
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_is_gone_on_with(album):
+    for number in range(400):
+        shutil.copy(EXAMPLES / "kitten.jpeg", album / f"{number:03}.jpeg")
+        with open(album / f"{number:03}.jpeg", "ab") as file:
+            file.write(bytes([number % 256, number // 256]))
+    rows: dict[str, tuple[str | None, str | None]] = {}
+    for seconds in (0.2, 0.6, 1.2):
+        with served(".", "--workers", "1", cwd=album) as server:
+            wait_until(server, lambda album: album["columns"]["path"])
+            time.sleep(seconds)
+            assert server.label([0], "dog").status == 200
+            server.kill()
+        found = labels(album / "dogsort-review.csv")
+        assert found.keys() >= rows.keys()
+        rows = found
+    with served(".", cwd=album) as server:
+        shown = wait_until(server, lambda album: not album["running"])
+        assert server.interrupt() == 0
+    assert len(labels(album / "dogsort-review.csv")) == len(shown["columns"]["path"]) == 406
+    assert labels(album / "dogsort-review.csv").keys() >= rows.keys()
+
+
+def test_ctrl_c_while_classifying_keeps_what_was_done(album):
+    for number in range(100):
+        shutil.copy(EXAMPLES / "coffee.png", album / f"{number:03}.png")
+    with served(".", "--no-cache", "--workers", "1", cwd=album) as server:
+        wait_until(server, lambda album: album["columns"]["path"])
+        assert server.interrupt() == 0
+    assert 0 < len(labels(album / "dogsort-review.csv")) <= 106
+
+
+def test_a_table_that_another_program_changes_is_shown_anew(table, album):
+    with served("t.csv", cwd=album) as server:
+        old = server.album()["generation"]
+        text = table.read_text().replace("./kitten.jpeg,cat", "./kitten.jpeg,dog")
+        table.write_text(text)
+        changes = server.get(f"/changes?generation={old}&since=0").json
+        assert changes == {"generation": server.album()["generation"]}
+        assert changes["generation"] != old
+        assert server.label([0], "dog", generation=old).status == 409
+        assert server.label([0], "dog").status == 200
+        table.write_text("broken")
+        assert server.label([1], "dog").status == 507
+        assert "no column 'path'" in server.album()["trouble"]
+        assert table.read_text() == "broken"
+        table.write_text(text)
+        assert server.label([1], "dog").status == 200
+    assert labels(table)["kitten.jpeg"] == ("dog", None)
+    assert labels(table)["astronaut.png"] == ("dog", "neither")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of Unix")
+def test_a_folder_that_cannot_be_written_can_be_looked_at(table, album, dogsort):
+    def dropped() -> None:
+        if os.getuid() == 0:
+            os.setuid(65534)
+
+    for path in (album, *album.iterdir()):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for parent in album.parents:
+        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o555)
+    with served("t.csv", cwd=album, preexec_fn=dropped, DOGSORT_CACHE=str(album)) as server:
+        assert any("you can look, but not correct" in line for line in server.said)
+        shown = server.album()
+        assert "write-protected" in shown["read_only"]
+        assert server.get(f"/photo/{shown['generation']}/0").status == 200
+        answer = server.label([0], "dog")
+        assert (answer.status, answer.json["error"]) == (507, shown["read_only"])
+        assert server.album()["columns"]["network_label"][0] == -1
+        assert server.interrupt() == 0
+    album.chmod(0o755)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 128 kB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", place]
+    if os.name == "nt" or os.getuid() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_loses_nothing(small_disk):
+    table = small_disk / "t.csv"
+    text = "path,label\n" + "".join(f"{row:05}.jpg,dog\n" for row in range(2000))
+    table.write_text(text)
+    with served(table) as server:
+        assert server.label([0], "cat").status == 200
+        saved = table.read_bytes()
+        (small_disk / "filler").write_bytes(bytes(60_000))
+        for _ in range(2):
+            answer = server.label([1], "cat")
+            assert answer.status == 507
+            assert "No space left" in answer.json["error"]
+            assert "No space left" in server.album()["trouble"]
+        assert table.read_bytes() == saved
+        (small_disk / "filler").unlink()
+        assert server.label([1], "cat").status == 200
+        assert server.album()["trouble"] == ""
+        (small_disk / "filler").write_bytes(bytes(60_000))
+        assert server.label([2], "cat").status == 507
+        assert server.interrupt() == 1  # and says so
+        assert "No space left" in server.said[-1]
+    assert [labels(table)[f"{row:05}.jpg"][0] for row in range(3)] == ["cat", "cat", "dog"]
+    assert not list(small_disk.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["missing.csv"], 2, "missing.csv: no such file"),
+        (["t.csv", "--exclude", "*"], 2, "--exclude is for a PATH"),
+        (["t.csv", "-o", "u.csv"], 2, "--output is for a PATH"),
+        ([".", "--photos", "."], 2, "--photos is for a TABLE"),
+        ([".", "sub"], 2, "needs -o TABLE"),
+        (["kitten.jpeg"], 2, "needs -o TABLE"),
+        (["t.csv", "sub"], 2, "needs -o TABLE"),
+        ([".", "-o", "t.txt"], 2, "must end in .csv"),
+        ([".", "-o", "sub"], 2, "must end in .csv"),
+        ([".", "-o", "nowhere/t.csv"], 1, "nowhere/t.csv"),
+        ([".", "--weights", "nowhere"], 1, "nowhere"),
+        ([".", "--exclude", "["], 2, "--exclude ["),
+        (["bad.csv"], 1, "bad.csv: line 2: unknown label 'hamster'"),
+        (["t.csv", "--port", "0"], 2, "--port"),
+        (["t.csv", "--host", "no such host"], 1, "cannot listen"),
+    ],
+)
+def test_wrong_calls_end_before_anything_is_served(table, album, dogsort, arguments, code, told):
+    (album / "sub").mkdir()
+    (album / "bad.csv").write_text("path,label\na.jpg,hamster\n")
+    run = dogsort("review", *arguments, "--no-browser", cwd=album)
+    assert (run.returncode, told in run.stderr.decode()) == (code, True), run.stderr.decode()
+    assert b"Traceback" not in run.stderr
+    assert not list(album.glob("*.partial"))
