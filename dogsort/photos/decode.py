@@ -149,18 +149,21 @@ def decode_whole(path: str) -> Image.Image:
         return _turn(whole(image), orientation_of(image))
 
 
-def decode_within(path: str, side: int) -> Image.Image:
+def decode_within(path: str, side: int, enough: int | None = None) -> Image.Image:
     """Read one photo from disk for people to look at: upright, RGB, not stretched or enlarged.
 
     Args:
         path: the file; its content decides the format, not its name.
         side: most pixels of the longer side.
+        enough: least pixels of the shorter side of a JPEG that is shrunk while it is decoded, which
+            is faster and takes less memory; ``side`` by default, so that none becomes too small.
 
     Raises:
         UnreadablePhoto: with the reason in a few words.
     """
+    enough = enough or side
     with _reasons(), open_regular_file(path) as file:
-        image = _loaded(file, (side, side))
+        image = _loaded(file, (enough, enough))
         return _turn(within(image, side), orientation_of(image))
 
 

@@ -9,9 +9,9 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -21,6 +21,7 @@ from dogsort.network.cores import cores
 from dogsort.photos.decode import decode_within, decoder_version
 from dogsort.photos.facts import read_facts
 from dogsort.results.cache import stamp_of
+from dogsort.review.memory import Budget, return_freed_memory
 from dogsort.review.picture_cache import MOST_BYTES, PictureCache
 
 __all__ = ["LARGE", "SIDES", "Dates", "Thumbnails", "jpeg_of"]
@@ -28,6 +29,9 @@ __all__ = ["LARGE", "SIDES", "Dates", "Thumbnails", "jpeg_of"]
 #: The longer sides of small pictures, and the most of a large one, in pixels.
 SIDES = (160, 320, 640)
 LARGE = 4096
+#: The shorter side of a large picture that may be shrunk while it is decoded: a telephone's 48
+#: megapixels then take the time and memory of its usual 12.
+ENOUGH = 3024
 
 SMALL_QUALITY, LARGE_QUALITY = 80, 90  # of JPEG
 
@@ -63,7 +67,8 @@ class Thumbnails:
         self._cache = PictureCache(folder, wanted)
         self._decoder = decoder_version()
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="dogsort-picture")
-        self._memory = _Memory(MEMORY)
+        return_freed_memory()
+        self._memory = Budget(MEMORY)
         self._unreadable: dict[str, tuple[str, str]] = {}  # stamp and reason, by path
         self._quiet = threading.Condition()
         self._asked = 0  # pictures that the page waits for
@@ -172,14 +177,16 @@ class Thumbnails:
         return picture
 
     def _large(self, path: str, side: int) -> bytes:
-        return jpeg_of(self._decoded(path, side), LARGE_QUALITY)
+        return jpeg_of(self._decoded(path, side, ENOUGH), LARGE_QUALITY)
 
-    def _decoded(self, path: str, side: int) -> Image.Image:
+    def _decoded(self, path: str, side: int, enough: int | None = None) -> Image.Image:
         needed = 0.0
-        with suppress(UnreadablePhoto):  # the decoder may know better
+        with suppress(UnreadablePhoto):  # the decoder will tell, or know better
             needed = read_facts(path).memory
+        if enough:
+            needed *= 2  # for the pixels as they are, and as they are shown
         with self._memory.reserved(needed):
-            return decode_within(path, side)
+            return decode_within(path, side, enough)
 
     def _stamp(self, path: str) -> str:
         """Return what changes whenever a photo's pictures may; empty if the file is gone."""
@@ -239,28 +246,6 @@ class _Walk:
     def __next__(self) -> str:
         with self._lock:
             return next(self._paths)
-
-
-class _Memory:
-    """A number of bytes that threads share."""
-
-    def __init__(self, most: float) -> None:
-        self._most = self._free = most
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def reserved(self, wanted: float) -> Iterator[None]:
-        """Wait until so much is free, at most all, and take it for the block."""
-        wanted = min(wanted, self._most)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= wanted)
-            self._free -= wanted
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += wanted
-                self._changed.notify_all()
 
 
 def _yield_to_others() -> None:

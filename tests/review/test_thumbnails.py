@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -288,3 +290,28 @@ def test_all_of_a_messy_folder(thumbnails):
     heic = read_facts(os.path.join(DATA, "photos", "phone", "IMG_0001.HEIC"))
     assert heic.format == "HEIF"
     assert heic.taken == datetime(2023, 2, 21, 14, 33, 8)
+
+
+SHOW_ALL = """
+import resource, sys
+from dogsort.review.thumbnails import Thumbnails
+thumbnails = Thumbnails(wanted=False)
+futures = [thumbnails.small(path, 320) for path in sys.argv[1:]]
+futures += [thumbnails.large(path) for path in sys.argv[1:]]
+for future in futures:
+    future.result()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
+def test_many_large_photos_at_once_take_little_memory(tmp_path):
+    read_facts(str(EXAMPLES / "kitten.jpeg"))  # registers HEIF
+    photo = Image.open(EXAMPLES / "kitten.jpeg")
+    photo.resize((8160, 6120)).save(tmp_path / "50.jpg", quality=70)
+    photo.resize((6048, 4032)).save(tmp_path / "24.heic", quality=30)
+    photo.resize((6048, 4032)).save(tmp_path / "24.png", compress_level=1)
+    paths = [str(path) for path in tmp_path.iterdir()] * 3
+    run = subprocess.run([sys.executable, "-c", SHOW_ALL, *paths], capture_output=True, check=True)
+    assert int(run.stdout) < 400_000
