@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,12 +14,18 @@ from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.options import FILE, FOLDER, SOME_FAILED, check_output, command, open_cache
 from dogsort.errors import UsageError
-from dogsort.filing.from_table import GONE, MOVED, check_below, photos_of, walked
+from dogsort.filing.from_table import (
+    GONE,
+    MOVED,
+    check_below,
+    folders_of,
+    photos_of,
+    walked,
+)
 from dogsort.filing.journal import reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Label
-from dogsort.results.cache import Cache
 from dogsort.results.reading import read_table
 from dogsort.results.text import passed_over_lines, program_folder_lines
 
@@ -59,7 +64,7 @@ def file(
     below = photos or os.path.dirname(table) or os.curdir
     check_below(rows, [below])
     with open_cache(False, console) as cache, ExitStack() as stack:
-        roots = _folders_of(table, below, cache)
+        roots = folders_of(table, below, cache)
         default = roots[0] if len(roots) == 1 else photos
         missing = (
             "needs --photos FOLDER, the folder of the photos, because dogsort does not know this "
@@ -91,24 +96,6 @@ def file(
 
 def _not_known(path: str) -> None:
     return None
-
-
-def _folders_of(table: str, below: str, cache: Cache) -> list[str]:
-    """Return the folders in which the table's photos were found, if they lie below a folder."""
-    known = cache.table(table)
-    start = os.path.join(os.path.realpath(below), "")
-    folders = [] if known is None else known.folders
-    return [
-        _seen_from_here(folder)
-        for folder in folders
-        if os.path.isdir(folder) and os.path.join(folder, "").startswith(start)
-    ]
-
-
-def _seen_from_here(folder: str) -> str:
-    """Return the path of a folder: relative if it lies below the current one, else absolute."""
-    path, here = Path(folder), Path(os.path.realpath(os.curdir))
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _take_up(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import click
 
 from dogsort.cli.options import FOLDER
-from dogsort.errors import FilingError, UsageError
-from dogsort.filing.journal import filed_into
+from dogsort.errors import UsageError
+from dogsort.filing.folders import check_folders, has_own_photos
 from dogsort.filing.options import FILED, Action, FilingOptions
-from dogsort.photos.scan import is_photo_name
 
 __all__ = ["filing_options", "read_filing_options"]
 
@@ -76,19 +75,13 @@ def read_filing_options(
     chosen = FilingOptions(
         action, folder, unsure_to=unsure_to, neither_to=neither_to, keep_tree=tree
     )
-    _check_folders(folder, chosen.folders().values())
+    check_folders(chosen)
     for option, name in (("--unsure-to", unsure_to), ("--neither-to", neither_to)):
-        _check_not_in_use(option, folder, name)
+        if name is not None and has_own_photos(chosen, name):
+            raise UsageError(
+                f"{option} {name!r}: that folder has photos of its own; give another name"
+            )
     return chosen
-
-
-def _check_not_in_use(option: str, folder: str, name: str | None) -> None:
-    """Refuse a folder of the user's own photos: later runs would pass it over, as filed into."""
-    place = os.path.join(os.path.realpath(folder), name or "")
-    if name is None or not os.path.isdir(place) or place in filed_into(folder):
-        return
-    if any(map(is_photo_name, os.listdir(place))):
-        raise UsageError(f"{option} {name!r}: that folder has photos of its own; give another name")
 
 
 def _action(options: Mapping[str, Any]) -> Action | None:
@@ -112,14 +105,3 @@ def _check_name(option: str, name: str | None, taken: Sequence[str | None]) -> N
         raise UsageError(f"{option} {name!r}: other photos go there; give another name")
     if name in ("", ".", "..") or os.path.basename(name) != name or name.startswith("."):
         raise UsageError(f"{option} {name!r}: give a folder name, not a path or a hidden folder")
-
-
-def _check_folders(folder: str, below: Iterable[str]) -> None:
-    inside = os.path.join(os.path.realpath(folder), "")
-    for place in (folder, *below):
-        if os.path.lexists(place) and not os.path.isdir(place):
-            raise FilingError(f"{place}: not a folder, so nothing can be filed into it")
-        if os.path.isdir(place) and not os.access(place, os.W_OK | os.X_OK):
-            raise FilingError(f"{place}: no permission to write to it")
-        if place != folder and not os.path.realpath(place).startswith(inside):
-            raise FilingError(f"{place}: a link that leads out of {folder}")

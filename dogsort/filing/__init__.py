@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from dogsort.errors import FilingError
-from dogsort.filing.execute import STRANGE, at_work, carry_out, put_back
-from dogsort.filing.journal import reading
+from dogsort.filing.execute import at_work, carry_out, put_back, run_to_undo
 from dogsort.filing.options import FilingOptions
 from dogsort.filing.plan import Planner
 from dogsort.records import Label, Record
@@ -71,13 +70,9 @@ def undo(folder: str, trust: bool = False) -> list[Filed]:
         FilingError: if another dogsort is at work there, the run is somebody else's, the journal
             cannot be read or written, or a disk fails.
     """
-    with reading(folder) as journal:
-        runs = [run for run in journal.runs() if run.state != "undone"] if journal else []
-        if not journal or not runs:
-            return []
-        run = runs[-1]
-        if not trust and not journal.is_trusted(run):
-            raise FilingError(f"{folder}: not undone: the run of {run.started}: {STRANGE}")
+    run = run_to_undo(folder, trust)
+    if run is None:
+        return []
     with at_work(folder, run if trust else None) as (journal, _):
         return [
             Filed(step.source, step.target, step.label, _text(error))

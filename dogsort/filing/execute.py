@@ -15,13 +15,13 @@ from functools import cache, partial
 
 from dogsort.errors import FilingError
 from dogsort.filing.fileops import PARTIAL_NAME, FolderGone, Place, drop_partial
-from dogsort.filing.journal import FOLDER_NAME, MOST, Journal, Run, State, Step
+from dogsort.filing.journal import FOLDER_NAME, MOST, Journal, Run, State, Step, reading
 from dogsort.filing.lock import locked
 from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action
 from dogsort.filing.steps import DiskFailed, Extra, Folders, Lost, Missing, Way, delete, take
 
-__all__ = ["STRANGE", "at_work", "carry_out", "put_back"]
+__all__ = ["STRANGE", "at_work", "carry_out", "put_back", "run_to_undo"]
 
 #: Most steps in a batch. Each batch flushes much of a large folder, wherever its files are in it;
 #: an interrupt waits for the batch, which takes half a second on a local disk.
@@ -99,6 +99,25 @@ def carry_out(
     if planned:
         ended = run._replace(state="filed")
         yield from zip(planned, _file(batch.steps, journal, ended), strict=True)
+
+
+def run_to_undo(folder: str, trust: bool = False) -> Run | None:
+    """Return the last run into a folder that is not undone; None if there is none.
+
+    Args:
+        folder: the folder that was filed into.
+        trust: whether it may be somebody else's, who could put files outside the folder.
+
+    Raises:
+        FilingError: if it is somebody else's, or the journal cannot be read.
+    """
+    with reading(folder) as journal:
+        runs = [run for run in journal.runs() if run.state != "undone"] if journal else []
+        if not journal or not runs:
+            return None
+        if not trust and not journal.is_trusted(runs[-1]):
+            raise FilingError(f"{folder}: not undone: the run of {runs[-1].started}: {STRANGE}")
+        return runs[-1]
 
 
 def put_back(journal: Journal, run: Run) -> Iterator[tuple[Step, FilingError | None]]:

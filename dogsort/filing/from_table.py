@@ -5,16 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from dogsort.errors import FilingError
 from dogsort.filing.journal import FOLDER_NAME, filed_into
 from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Label
-from dogsort.results.cache import stamp_of
+from dogsort.results.cache import Cache, stamp_of
 from dogsort.results.reading import Row
 
-__all__ = ["GONE", "MOVED", "Roots", "Walked", "check_below", "photos_of", "place_of", "walked"]
+__all__ = [
+    "GONE",
+    "MOVED",
+    "Roots",
+    "Walked",
+    "check_below",
+    "folders_of",
+    "photos_of",
+    "place_of",
+    "walked",
+]
 
 GONE = "gone since it was classified"
 CHANGED = "changed since it was classified"
@@ -52,6 +63,24 @@ def place_of(path: str) -> str:
     """Return where a name lies: its path without links to folders."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder or os.curdir), name)
+
+
+def folders_of(table: str, below: str, cache: Cache) -> list[str]:
+    """Return the folders in which the table's photos were found, if they lie below a folder."""
+    known = cache.table(table)
+    start = os.path.join(os.path.realpath(below), "")
+    folders = [] if known is None else known.folders
+    return [
+        _seen_from_here(folder)
+        for folder in folders
+        if os.path.isdir(folder) and os.path.join(folder, "").startswith(start)
+    ]
+
+
+def _seen_from_here(folder: str) -> str:
+    """Return the path of a folder: relative if it lies below the current one, else absolute."""
+    path, here = Path(folder), Path(os.path.realpath(os.curdir))
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def check_below(rows: Iterable[Row], roots: Sequence[str], remedy: str = WITH_PHOTOS) -> None:
