@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from dogsort.errors import UnreadablePhoto
 from dogsort.photos.avif import clean_aperture
 from dogsort.photos.decode import opened_file, orientation_of
 from dogsort.photos.limits import bytes_needed
 
-__all__ = ["Facts", "read_facts"]
+__all__ = ["Facts", "date_of", "read_facts"]
 
 EXIF_BLOCK, DATE_TIME, DATE_TIME_ORIGINAL = 0x8769, 0x0132, 0x9003
 
@@ -56,6 +57,17 @@ def read_facts(path: str) -> Facts:
             width, height = height, width
         size = os.stat(path).st_size
         return Facts(width, height, image.format or "", size, _taken(image), bytes_needed(image))
+
+
+def date_of(path: str) -> float | None:
+    """Return when a photo was taken, or else last changed: seconds since 1970; None if gone."""
+    date: float | None = None
+    with suppress(OSError):
+        date = os.stat(path).st_mtime
+    with suppress(OSError, OverflowError, ValueError, UnreadablePhoto):
+        if taken := read_facts(path).taken:
+            date = taken.timestamp()
+    return date
 
 
 def _taken(image: Image.Image) -> datetime | None:

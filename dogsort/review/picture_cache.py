@@ -1,141 +1,81 @@
-"""The cache of small pictures and dates: an SQLite file in the user's cache folder.
+"""The cache of small pictures: files in the user's cache folder.
 
-It is no trouble to anybody: one that is locked or not writable counts as empty, and a damaged one
-is replaced.
+It is no trouble to anybody: what cannot be read or written is made again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import sqlite3
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from dogsort.results.cache import users_folder
 
-__all__ = ["MOST_BYTES", "PictureCache"]
+__all__ = ["PictureCache"]
 
-FILE_NAME = "pictures.db"
+FOLDER_NAME = "pictures"
 
-#: The oldest entries are dropped beyond this: pictures of about 80,000 photos.
-MOST_BYTES = 1 << 30
-#: Entries dropped at a time, and how many are added between looks at the size.
-CHUNK = 512
+#: Beyond this many bytes, the oldest are deleted: pictures of about 100,000 photos.
+MOST_BYTES = 2_000_000_000
 
-#: A page waits for a picture, so a locked file counts as empty soon.
-BUSY_SECONDS = 0.1
-
-# Paths are bytes, because names may not be UTF-8.
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS kept (
-    number INTEGER PRIMARY KEY, path BLOB, kind TEXT, stamp TEXT, content BLOB, UNIQUE (path, kind)
-)
-"""
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class PictureCache:
-    """The cache; any thread may use it. Its methods raise no errors.
+    """JPEG pictures by any key; any thread may use it, and any number of programs.
 
     Args:
-        folder: where its file is, which is created if missing; None for the user's.
+        folder: where its folder is, which is created if missing; None for the user's.
         wanted: False for one that stays empty.
-        most: the size of the file, in bytes, beyond which it drops its oldest entries.
     """
 
-    def __init__(
-        self, folder: Path | None = None, wanted: bool = True, most: int = MOST_BYTES
-    ) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._added = 0
-        self._database: sqlite3.Connection | None = None
-        self._path = Path(FILE_NAME)
+    def __init__(self, folder: Path | None = None, wanted: bool = True) -> None:
+        self._folder: Path | None = None
         if wanted:
             with suppress(OSError, RuntimeError):  # RuntimeError: the user has no home
-                self._path = (folder or users_folder()) / FILE_NAME
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._open()
+                made = (folder or users_folder()) / FOLDER_NAME
+                # Only for the user's own eyes, as the photos may be.
+                made.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._folder = made
 
-    @property
-    def keeps(self) -> bool:
-        """Whether what is put into it can be had from it."""
-        return self._database is not None
+    def get(self, key: str) -> bytes | None:
+        """Return a picture; None if it is not there."""
+        with suppress(OSError):
+            if (file := self._file(key)) is not None:
+                picture = file.read_bytes()
+                if picture.startswith(JPEG_START) and picture.endswith(JPEG_END):
+                    return picture
+        return None
 
-    def get(self, path: str, kind: str, stamp: str) -> bytes | None:
-        """Return what was made of a file; None if it is unknown, or has another stamp now."""
-        query = "SELECT content FROM kept WHERE path = ? AND kind = ? AND stamp = ?"
-        rows = self._ask(query, os.fsencode(path), kind, stamp)
-        return rows[0][0] if rows and isinstance(rows[0][0], bytes) else None
+    def lacks(self, key: str) -> bool:
+        """Tell whether a picture is not there but could be."""
+        return (file := self._file(key)) is not None and not file.exists()
 
-    def has(self, path: str, kind: str, stamp: str) -> bool:
-        """Tell whether ``get`` would return something."""
-        query = "SELECT 1 FROM kept WHERE path = ? AND kind = ? AND stamp = ?"
-        return bool(self._ask(query, os.fsencode(path), kind, stamp))
+    def put(self, key: str, picture: bytes) -> None:
+        """Keep a picture."""
+        with suppress(OSError):
+            if (file := self._file(key)) is not None:
+                file.parent.mkdir(exist_ok=True)
+                partial = file.with_name(f"{file.name}.{threading.get_native_id()}")
+                partial.write_bytes(picture)
+                partial.replace(file)
 
-    def put(self, path: str, kind: str, stamp: str, content: bytes) -> None:
-        """Keep what was made of a file."""
-        query = "INSERT OR REPLACE INTO kept (path, kind, stamp, content) VALUES (?, ?, ?, ?)"
-        self._ask(query, os.fsencode(path), kind, stamp, content)
-        self._added += 1
-        if self._added % CHUNK == 0:
-            self._forget_oldest()
+    def forget_oldest(self, most: int = MOST_BYTES) -> None:
+        """Delete the oldest pictures until the others have at most ``most`` bytes."""
+        if self._folder is None:
+            return
+        with suppress(OSError):
+            files = [entry for below in os.scandir(self._folder) for entry in os.scandir(below)]
+            files.sort(key=lambda entry: entry.stat().st_mtime_ns)
+            size = sum(entry.stat().st_size for entry in files)
+            for entry in files:
+                if size <= most:
+                    break
+                os.unlink(entry)
+                size -= entry.stat().st_size
 
-    def close(self) -> None:
-        """Close the file; the cache is empty from now on."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
-
-    def _forget_oldest(self) -> None:
-        query = "SELECT (page_count - freelist_count) * page_size FROM" + ", ".join(
-            f" pragma_{name}()" for name in ("page_count", "freelist_count", "page_size")
-        )
-        oldest = "SELECT number FROM kept ORDER BY number LIMIT ?"
-        while (rows := self._ask(query)) and rows[0][0] > self._most:
-            self._ask(f"DELETE FROM kept WHERE number IN ({oldest})", CHUNK)  # noqa: S608
-
-    def _ask(self, query: str, *values: Any) -> list[Any]:
-        with self._lock:
-            if self._database is None:
-                return []
-            try:
-                return self._database.execute(query, values).fetchall()
-            except sqlite3.OperationalError:  # locked, or the disk is full
-                return []
-            except sqlite3.DatabaseError:
-                self._database.close()
-                self._database = None
-                self._replace()
-                return []
-
-    def _open(self) -> None:
-        with suppress(sqlite3.OperationalError):
-            try:
-                self._database = self._connected()
-            except sqlite3.DatabaseError:
-                self._replace()
-
-    def _replace(self) -> None:
-        with suppress(OSError, sqlite3.DatabaseError):
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
-            self._database = self._connected()
-
-    def _connected(self) -> sqlite3.Connection:
-        # Only for the user's own eyes, as the photos may be.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        database = sqlite3.connect(
-            self._path, BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            # A power cut may damage the file, which is then replaced.
-            database.execute("PRAGMA synchronous = OFF")
-            database.execute(SCHEMA)
-        except sqlite3.Error:
-            database.close()
-            raise
-        return database
+    def _file(self, key: str) -> Path | None:
+        name = hashlib.sha256(os.fsencode(key)).hexdigest()
+        return self._folder and self._folder / name[:2] / name

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +19,10 @@ from PIL import Image
 from dogsort.errors import UnreadablePhoto
 from dogsort.network.cores import cores
 from dogsort.photos.decode import decode_within, decoder_version
-from dogsort.photos.facts import read_facts
+from dogsort.photos.facts import date_of, read_facts
+from dogsort.photos.memory import Budget, return_freed_memory
 from dogsort.results.cache import stamp_of
-from dogsort.review.memory import Budget, return_freed_memory
-from dogsort.review.picture_cache import MOST_BYTES, PictureCache
+from dogsort.review.picture_cache import PictureCache
 
 __all__ = ["LARGE", "SIDES", "Dates", "Thumbnails", "jpeg_of"]
 
@@ -35,14 +35,15 @@ ENOUGH = 3024
 
 SMALL_QUALITY, LARGE_QUALITY = 80, 90  # of JPEG
 
-#: Most memory for pictures that are unpacked at the same time, in bytes; one that needs more is
+#: Most memory for photos that are unpacked at the same time, in bytes; one that needs more is
 #: unpacked alone. A HEIC of 24 megapixels, as new telephones take them, needs 206 million.
 MEMORY = 220_000_000
 
+#: Most pictures made ahead, or the cache would drop the first before they are looked at.
+MOST_AHEAD = 40_000
+
 #: An ICC profile says at this place which colours it is for.
 PROFILE_COLORS = slice(16, 20)
-
-DATE = "date"  # the kind of dates in the cache
 
 
 def jpeg_of(image: Image.Image, quality: int = SMALL_QUALITY) -> bytes:
@@ -69,7 +70,6 @@ class Thumbnails:
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="dogsort-picture")
         return_freed_memory()
         self._memory = Budget(MEMORY)
-        self._unreadable: dict[str, tuple[str, str]] = {}  # stamp and reason, by path
         self._quiet = threading.Condition()
         self._asked = 0  # pictures that the page waits for
         self._walk: object | None = None
@@ -87,40 +87,19 @@ class Thumbnails:
 
     def large(self, path: str) -> Future[bytes]:
         """Return a photo as JPEG at its own size, or ``LARGE`` if it is larger; see ``small``."""
-        return self._submit(self._large, path, LARGE)
+        return self._submit(self._large, path)
 
-    def make_ahead(self, paths: Iterable[str], side: int) -> None:
-        """Make small pictures in the background until told otherwise by another call.
+    def make_ahead(self, paths: Sequence[str], side: int) -> None:
+        """Make small pictures in the background, until the next call.
 
         Args:
-            paths: the photos in the order of making; consumed as it goes, by other threads.
+            paths: the photos in the order of making.
             side: the longer side of the pictures.
         """
-        self._walk = walk = _Walk(paths)
-        if self._cache.keeps:
-            for _ in range(cores()):
-                threading.Thread(target=self._make, args=(walk, side), daemon=True).start()
-
-    def date(self, path: str) -> float | None:
-        """Return when a photo was taken, or else last changed: seconds since 1970.
-
-        None if the file is gone. It reads the file's header, unless the date is in the cache.
-        """
-        stamp = self._stamp(path)
-        if not stamp:
-            return None
-        real = os.path.realpath(path)
-        with suppress(TypeError, ValueError):  # unknown, or from a damaged cache
-            return float(self._cache.get(real, DATE, stamp) or "")
-        date: float | None = None
-        with suppress(OSError):
-            date = os.stat(path).st_mtime
-        with suppress(OSError, OverflowError, ValueError, UnreadablePhoto):
-            if taken := read_facts(path).taken:
-                date = taken.timestamp()
-        if date is not None:
-            self._cache.put(real, DATE, stamp, repr(date).encode())
-        return date
+        self._walk = walk = object()
+        for first in range(cores()):
+            part = paths[first : MOST_AHEAD : cores()]
+            threading.Thread(target=self._make, args=(walk, part, side), daemon=True).start()
 
     def close(self) -> None:
         """Stop making pictures."""
@@ -128,56 +107,42 @@ class Thumbnails:
             self._walk = None
             self._quiet.notify_all()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._cache.close()
 
-    def _submit(self, make: Callable[[str, int], bytes], path: str, side: int) -> Future[bytes]:
+    def _submit(self, make: Callable[..., bytes], *args: object) -> Future[bytes]:
+        future = self._pool.submit(make, *args)
         with self._quiet:
             self._asked += 1
-        try:
-            future = self._pool.submit(make, path, side)
-        except RuntimeError:  # closed
-            self._answered()
-            raise
         future.add_done_callback(self._answered)
         return future
 
-    def _answered(self, _future: object = None) -> None:
+    def _answered(self, _future: object) -> None:
         with self._quiet:
             self._asked -= 1
             self._quiet.notify_all()
 
-    def _make(self, walk: _Walk, side: int) -> None:
+    def _make(self, walk: object, paths: Sequence[str], side: int) -> None:
         """Make small pictures while the page asks for none."""
         _yield_to_others()
-        for path in walk:
+        for path in paths:
             with self._quiet:
                 self._quiet.wait_for(lambda: not self._asked or self._walk is not walk)
-            # Beyond half of the cache, it would soon drop what it has just made.
-            if self._walk is not walk or walk.bytes > MOST_BYTES // 2:
+            if self._walk is not walk:
                 return
-            stamp = self._stamp(path)
-            if not self._cache.has(os.path.realpath(path), str(side), stamp):
+            if self._cache.lacks(self._key(path, side)):
                 with suppress(UnreadablePhoto):
-                    walk.bytes += len(self._small(path, side))
+                    self._small(path, side)
+        self._cache.forget_oldest()
 
     def _small(self, path: str, side: int) -> bytes:
-        real, stamp = os.path.realpath(path), self._stamp(path)
-        known = self._cache.get(real, str(side), stamp) if stamp else None
-        if known is not None and known.startswith(b"\xff\xd8") and known.endswith(b"\xff\xd9"):
-            return known
-        if stamp and (failure := self._unreadable.get(path, ("", "")))[0] == stamp:
-            raise UnreadablePhoto(failure[1])
-        try:
+        key = self._key(path, side)
+        picture = self._cache.get(key)
+        if picture is None:
             picture = jpeg_of(self._decoded(path, side))
-        except UnreadablePhoto as error:
-            self._unreadable[path] = stamp, str(error)
-            raise
-        if stamp:
-            self._cache.put(real, str(side), stamp, picture)
+            self._cache.put(key, picture)
         return picture
 
-    def _large(self, path: str, side: int) -> bytes:
-        return jpeg_of(self._decoded(path, side, ENOUGH), LARGE_QUALITY)
+    def _large(self, path: str) -> bytes:
+        return jpeg_of(self._decoded(path, LARGE, ENOUGH), LARGE_QUALITY)
 
     def _decoded(self, path: str, side: int, enough: int | None = None) -> Image.Image:
         needed = 0.0
@@ -188,21 +153,15 @@ class Thumbnails:
         with self._memory.reserved(needed):
             return decode_within(path, side, enough)
 
-    def _stamp(self, path: str) -> str:
-        """Return what changes whenever a photo's pictures may; empty if the file is gone."""
-        stamp = stamp_of(path)
-        return f"{stamp} {self._decoder}" if stamp else ""
+    def _key(self, path: str, side: int) -> str:
+        """Return what changes whenever a photo's small picture may."""
+        return f"{os.path.realpath(path)} {stamp_of(path)} {side} {self._decoder}"
 
 
 class Dates:
-    """The dates of the photos in an album, read in the background.
+    """The dates of the photos in an album, read in the background."""
 
-    Args:
-        thumbnails: gives the date of a photo.
-    """
-
-    def __init__(self, thumbnails: Thumbnails) -> None:
-        self._thumbnails = thumbnails
+    def __init__(self) -> None:
         self._known: list[float | None] = []
         self._reader: threading.Thread | None = None
 
@@ -213,39 +172,19 @@ class Dates:
             paths: all photos of the album; more than last time if it has grown.
 
         Returns:
-            A date for each path, as from ``Thumbnails.date``; None if it is unknown.
+            A date for each path, as from ``date_of``; None if it is unknown.
         """
         known = self._known[: len(paths)]
-        if len(known) < len(paths) and (self._reader is None or not self._reader.is_alive()):
+        rest = len(paths) - len(known)
+        if rest and (self._reader is None or not self._reader.is_alive()):
             self._reader = threading.Thread(target=self._read, args=(paths,), daemon=True)
             self._reader.start()
-        rest = len(paths) - len(known)
         return known + [None] * rest, not rest
 
     def _read(self, paths: Sequence[str]) -> None:
         _yield_to_others()
         for path in paths[len(self._known) :]:
-            self._known.append(self._thumbnails.date(path))
-
-
-class _Walk:
-    """Paths for several threads; each goes to one of them.
-
-    Attributes:
-        bytes: the size of the pictures made on it.
-    """
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._paths = iter(paths)
-        self._lock = threading.Lock()
-        self.bytes = 0
-
-    def __iter__(self) -> _Walk:
-        return self
-
-    def __next__(self) -> str:
-        with self._lock:
-            return next(self._paths)
+            self._known.append(date_of(path))
 
 
 def _yield_to_others() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import sqlite3
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,8 +18,8 @@ from PIL import Image, ImageCms
 
 from dogsort.errors import UnreadablePhoto
 from dogsort.photos.decode import decode_whole, decode_within
-from dogsort.photos.facts import read_facts
-from dogsort.review.picture_cache import FILE_NAME, PictureCache
+from dogsort.photos.facts import date_of, read_facts
+from dogsort.review.picture_cache import FOLDER_NAME, PictureCache
 from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "photos"
@@ -98,7 +98,7 @@ def test_colour_profiles_stay_only_where_they_belong(thumbnails, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "HEIF", "PNG", "WEBP", "AVIF"])
-def test_the_date_is_when_the_photo_was_taken(thumbnails, tmp_path, kind):
+def test_the_date_is_when_the_photo_was_taken(tmp_path, kind):
     read_facts(str(EXAMPLES / "kitten.jpeg"))  # registers HEIF
     exif = Image.Exif()
     exif[DATE_TIME] = "2021:01:01 00:00:00"  # when it was edited
@@ -106,23 +106,23 @@ def test_the_date_is_when_the_photo_was_taken(thumbnails, tmp_path, kind):
     path = str(tmp_path / "photo")
     Image.open(EXAMPLES / "kitten.jpeg").resize((64, 48)).save(path, kind, exif=exif)
     assert read_facts(path).taken == datetime(2019, 6, 1, 12, 30, 5)
-    assert thumbnails.date(path) == datetime(2019, 6, 1, 12, 30, 5).timestamp()
+    assert date_of(path) == datetime(2019, 6, 1, 12, 30, 5).timestamp()
 
 
 @pytest.mark.parametrize("said", ["0000:00:00 00:00:00", "yesterday", "", "9999:99:99 99:99:99"])
-def test_without_a_date_of_its_own_it_is_the_files(thumbnails, tmp_path, said):
+def test_without_a_date_of_its_own_it_is_the_files(tmp_path, said):
     exif = Image.Exif()
     exif[DATE_TIME] = said
     path = str(tmp_path / "photo.jpg")
     Image.open(EXAMPLES / "kitten.jpeg").resize((64, 48)).save(path, exif=exif)
     os.utime(path, (1_000_000_000.5, 1_000_000_000.5))
     assert read_facts(path).taken is None
-    assert [thumbnails.date(path) for _ in range(2)] == [1_000_000_000.5] * 2
+    assert date_of(path) == 1_000_000_000.5
 
 
-def test_dates_of_an_album_are_read_in_the_background(thumbnails, tmp_path):
+def test_dates_of_an_album_are_read_in_the_background(tmp_path):
     paths = [str(path) for path in sorted(EXAMPLES.iterdir())] + [str(tmp_path / "gone.jpg")]
-    dates = Dates(thumbnails)
+    dates = Dates()
     assert len(dates.of(paths[:3])[0]) == 3
     while not (found := dates.of(paths))[1]:
         pass
@@ -166,101 +166,85 @@ def test_small_pictures_are_kept_for_the_next_time(tmp_path):
     with pytest.raises(UnreadablePhoto):
         second.small(path, 160).result()
     second.close()
-    assert (tmp_path / "cache" / FILE_NAME).stat().st_mode & 0o077 == 0
+    assert (tmp_path / "cache" / FOLDER_NAME).stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"no database" * 1000, None])
-def test_a_damaged_cache_is_replaced(tmp_path, content):
-    folder = tmp_path / "cache"
-    if content is not None:
-        folder.mkdir()
-        (folder / FILE_NAME).write_bytes(content)
-    else:  # damaged in the middle, where only a look-up meets it
-        cache = PictureCache(folder)
-        for number in range(2000):
-            cache.put(f"/{number}", "160", "stamp", bytes(3000))
-        cache.close()
-        with open(folder / FILE_NAME, "r+b") as file:
-            file.seek(8192)
-            file.write(os.urandom(4_000_000))
-    thumbnails = Thumbnails(folder)
+def test_a_damaged_cache_is_mended(tmp_path):
     path = str(EXAMPLES / "kitten.jpeg")
-    for _ in range(3):
-        assert opened(thumbnails.small(path, 160).result()).size
-    thumbnails.close()
-    cache = PictureCache(folder)
-    cache.put("/photo", "160", "stamp", b"content")
-    assert cache.get("/photo", "160", "stamp") == b"content"
-    cache.close()
+    pictures = []
+    for damage in (b"", b"no picture", b"\xff\xd8 cut off"):
+        thumbnails = Thumbnails(tmp_path)
+        pictures.append(thumbnails.small(path, 160).result())
+        thumbnails.close()
+        (file,) = [file for file in (tmp_path / FOLDER_NAME).rglob("*") if file.is_file()]
+        assert file.read_bytes() == pictures[-1]
+        file.write_bytes(damage)
+    assert len(set(pictures)) == 1
 
 
-def test_a_locked_or_missing_cache_is_no_trouble(tmp_path):
-    folder = tmp_path / "cache"
-    thumbnails = Thumbnails(folder)
-    other = sqlite3.connect(folder / FILE_NAME, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    assert thumbnails.small(str(EXAMPLES / "kitten.jpeg"), 160).result()
-    other.close()
-    thumbnails.close()
+def test_a_cache_that_cannot_be_used_is_no_trouble(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    for without in (Thumbnails(tmp_path / "file"), Thumbnails(wanted=False)):
-        assert without.small(str(EXAMPLES / "kitten.jpeg"), 160).result()
-        without.make_ahead([str(EXAMPLES / "kitten.jpeg")], 160)
-        without.close()
+    (tmp_path / FOLDER_NAME).mkdir()
+    for number in range(256):  # where its folders would be
+        (tmp_path / FOLDER_NAME / f"{number:02x}").write_bytes(b"")
+    for args in ({"folder": tmp_path / "file"}, {"folder": tmp_path}, {"wanted": False}):
+        thumbnails = Thumbnails(**args)
+        assert thumbnails.small(str(EXAMPLES / "kitten.jpeg"), 160).result()
+        thumbnails.make_ahead([str(EXAMPLES / "kitten.jpeg")], 160)
+        joined_makers()
+        thumbnails.close()
 
 
 def test_the_cache_drops_its_oldest_and_stays_small(tmp_path):
-    cache = PictureCache(tmp_path, most=10_000_000)
-    for number in range(3000):
-        cache.put(f"/{number}", "320", "stamp", bytes(12_000))
-    assert cache.get("/0", "320", "stamp") is None
-    assert cache.get("/2999", "320", "stamp") == bytes(12_000)
-    assert (tmp_path / FILE_NAME).stat().st_size < 25_000_000
-    cache.close()
+    cache = PictureCache(tmp_path)
+    for number in range(30):
+        cache.put(str(number), b"\xff\xd8" + bytes(996) + b"\xff\xd9")
+        for file in (tmp_path / FOLDER_NAME).rglob("*"):
+            if file.is_file() and file.stat().st_mtime > 1000:
+                os.utime(file, (number, number))
+    cache.forget_oldest(20_000)
+    assert [cache.get(str(number)) is not None for number in range(30)] == [False] * 10 + [
+        True
+    ] * 20
 
 
-def test_pictures_are_made_ahead_in_the_order_told(thumbnails, tmp_path):
+def joined_makers() -> None:
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_make)"):
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def test_pictures_are_made_ahead_for_the_next_time(tmp_path):
     photos = []
     for number in range(40):
         path = tmp_path / f"{number}.jpg"
-        Image.new("RGB", (64, 48), (number, 0, 0)).save(path)
-        photos.append(str(path))
-    asked: list[str] = []
-
-    def order():
-        for path in [*photos, str(tmp_path / "gone.jpg")]:
-            asked.append(path)
-            yield path
-        made.set()
-
-    made = threading.Event()
-    thumbnails.make_ahead(order(), 160)
-    assert made.wait(30)
-    assert asked[:-1] == photos
-    known = PictureCache(tmp_path / "cache")
-    stamp = thumbnails._stamp(photos[0])
-    assert known.has(os.path.realpath(photos[0]), "160", stamp)
-    known.close()
+        Image.new("RGB", (64, 48), (6 * number, 0, 0)).save(path)
+        photos.append(path)
+    thumbnails = Thumbnails(tmp_path / "cache")
+    thumbnails.make_ahead([*map(str, photos), str(tmp_path / "gone.jpg")], 160)
+    joined_makers()
+    for path in photos:  # the same size and time, so only the cache can know what it looked like
+        status = path.stat()
+        path.write_bytes(bytes(status.st_size))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    pictures = {thumbnails.small(str(path), 160).result() for path in photos}
+    assert len(pictures) == len(photos)
+    thumbnails.close()
 
 
 def test_closing_stops_at_once(tmp_path):
     thumbnails = Thumbnails(tmp_path / "cache")
-    taken = []
-
-    def endless():
-        while True:
-            taken.append(1)
-            yield str(EXAMPLES / "rocket.jpg")
-
-    thumbnails.make_ahead(endless(), 160)
-    futures = [thumbnails.large(str(EXAMPLES / "rocket.jpg")) for _ in range(20)]
+    photos = [str(tmp_path / f"{number}.jpg") for number in range(300)]
+    for path in photos:
+        shutil.copy(EXAMPLES / "rocket.jpg", path)
+    thumbnails.make_ahead(photos, 640)
+    futures = [thumbnails.large(photos[0]) for _ in range(20)]
     thumbnails.close()
     assert sum(future.cancelled() for future in futures) >= 10
-    before = len(taken)
-    for thread in threading.enumerate():
-        if thread.name.endswith("(_make)"):
-            thread.join(30)
-    assert len(taken) <= before + 4
+    joined_makers()
+    made = sum(file.is_file() for file in (tmp_path / "cache" / FOLDER_NAME).rglob("*"))
+    assert made < 20
 
 
 @pytest.mark.slow

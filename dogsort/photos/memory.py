@@ -1,4 +1,4 @@
-"""Memory for pictures: a budget, and given back once they are shown."""
+"""Memory for photos that are unpacked on several threads: a budget, and given back at once."""
 
 from __future__ import annotations
 
