@@ -57,7 +57,7 @@ class Page:
 
     def __init__(self, album: Album, thumbnails: Thumbnails, stop: threading.Event) -> None:
         self._album, self._thumbnails, self._stop = album, thumbnails, stop
-        self._dates = album.generation, Dates(thumbnails)
+        self._dates = album.generation, Dates()
         self._side = 0  # of the pictures that are made ahead
         row = "{generation:int}/{row:int}"
         gets = {
@@ -149,7 +149,7 @@ class Page:
         if request.path_params["generation"] != generation:
             raise OldGeneration
         if self._dates[0] != generation:
-            self._dates = generation, Dates(self._thumbnails)
+            self._dates = generation, Dates()
         dates, complete = self._dates[1].of([self._album.bounds.file(path) or "" for path in paths])
         return _json({"dates": dates, "complete": complete})
 

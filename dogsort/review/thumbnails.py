@@ -9,9 +9,10 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -72,7 +73,7 @@ class Thumbnails:
         self._memory = Budget(MEMORY)
         self._quiet = threading.Condition()
         self._asked = 0  # pictures that the page waits for
-        self._walk: object | None = None
+        self._walk: Iterator[str] | None = None
 
     def small(self, path: str, side: int) -> Future[bytes]:
         """Return a small picture of a photo, as JPEG.
@@ -89,17 +90,16 @@ class Thumbnails:
         """Return a photo as JPEG at its own size, or ``LARGE`` if it is larger; see ``small``."""
         return self._submit(self._large, path)
 
-    def make_ahead(self, paths: Sequence[str], side: int) -> None:
-        """Make small pictures in the background, until the next call.
+    def make_ahead(self, paths: Iterable[str], side: int) -> None:
+        """Make small pictures in the background while the page asks for none, until the next call.
 
         Args:
-            paths: the photos in the order of making.
+            paths: the photos in the order of making; consumed lazily by other threads.
             side: the longer side of the pictures.
         """
-        self._walk = walk = object()
-        for first in range(cores()):
-            part = paths[first : MOST_AHEAD : cores()]
-            threading.Thread(target=self._make, args=(walk, part, side), daemon=True).start()
+        self._walk = walk = islice(paths, MOST_AHEAD)
+        for _ in range(cores()):
+            threading.Thread(target=self._make, args=(walk, side), daemon=True).start()
 
     def close(self) -> None:
         """Stop making pictures."""
@@ -120,18 +120,19 @@ class Thumbnails:
             self._asked -= 1
             self._quiet.notify_all()
 
-    def _make(self, walk: object, paths: Sequence[str], side: int) -> None:
-        """Make small pictures while the page asks for none."""
+    def _make(self, walk: Iterator[str], side: int) -> None:
         _yield_to_others()
-        for path in paths:
-            with self._quiet:
-                self._quiet.wait_for(lambda: not self._asked or self._walk is not walk)
-            if self._walk is not walk:
-                return
+        while (path := self._next(walk)) is not None:
             if self._cache.lacks(self._key(path, side)):
                 with suppress(UnreadablePhoto):
                     self._small(path, side)
         self._cache.forget_oldest()
+
+    def _next(self, walk: Iterator[str]) -> str | None:
+        """Wait until the page asks for nothing; return None at the end, or once told otherwise."""
+        with self._quiet:
+            self._quiet.wait_for(lambda: not self._asked or self._walk is not walk)
+            return next(walk, None) if self._walk is walk else None
 
     def _small(self, path: str, side: int) -> bytes:
         key = self._key(path, side)
