@@ -301,6 +301,20 @@ class Journal:
                     return _one_of(LABELS, label), size
         return None
 
+    def moves(self) -> dict[str, str]:
+        """Return where files are now that runs moved, by absolute path before the first move."""
+        query = (
+            "SELECT place, name, folder, new_name FROM steps WHERE state != 'undone'"
+            " AND run IN (SELECT run FROM runs WHERE action = 'move') ORDER BY step DESC"
+        )
+        ends: dict[str, str] = {}
+        with self._errors():
+            for place, name, folder, new_name in self._rows(query):
+                source = os.path.join(self._path(place), _checked_name(name))
+                target = os.path.join(self._path(folder, inside=True), _checked_name(new_name))
+                ends[source] = ends.pop(target, target)  # a later run may have moved it on
+        return ends
+
     def cut_off(self) -> list[Run]:
         """Return the runs that were interrupted, or have an unfinished batch."""
         query = "SELECT DISTINCT run FROM steps WHERE state IN ('planned', 'returning')"
