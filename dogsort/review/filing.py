@@ -1,0 +1,263 @@
+"""Plan, file and undo for the page, as ``dogsort file`` and ``dogsort undo`` do."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import cache
+from typing import Any, TypeVar, get_args
+
+from dogsort.errors import DogsortError, FilingError, UsageError
+from dogsort.filing.execute import at_work, carry_out, put_back, run_to_undo
+from dogsort.filing.folders import check_folders, has_own_photos
+from dogsort.filing.from_table import photos_of, walked
+from dogsort.filing.journal import reading
+from dogsort.filing.naming import Filing
+from dogsort.filing.options import Action, FilingOptions
+from dogsort.filing.plan import Planner
+from dogsort.records import Failure
+from dogsort.results.cache import Cache
+from dogsort.results.reading import Row
+
+__all__ = ["Busy", "Filer"]
+
+T = TypeVar("T")
+
+#: Most failures and steps that the page lists; it says how many more there are.
+MOST_FAILURES, MOST_STEPS = 100, 200
+
+
+class Busy(FilingError):
+    """A job is under way, so no other can begin."""
+
+
+class Filer:
+    """Files the photos of a table, in one job at a time, and knows where they are.
+
+    Args:
+        folder: the folder to file into; None if there is no obvious one.
+        roots: the folders in which the photos were found; see ``from_table.walked``.
+
+    Attributes:
+        filed: where photos are that were moved, by path in the table.
+        job: the job under way, or else the last one. ``kind`` is file or undo, ``action`` what is
+            done with photos or undone; ``done`` of ``total`` files are dealt with, which ``counts``
+            has by label; ``failures`` could not be, of which ``failed`` has the first with reasons;
+            ``message`` tells why it ended before all was ``done``.
+    """
+
+    def __init__(self, folder: str | None, roots: Sequence[str]) -> None:
+        self.filed: dict[str, str] = {}
+        self.job: dict[str, Any] | None = None
+        self._folder, self._roots = folder, roots
+        self._going: dict[str, str] = {}  # where the job under way takes photos, likewise
+        self._moved: list[str] = []
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    def place(self, path: str) -> str:
+        """Return where a photo of the table is now."""
+        place = self.filed.get(path, path)
+        if self.job is None or self.job["finished"] or os.path.lexists(place):
+            return place
+        return self._going.get(path, path)
+
+    def take_moved(self) -> list[str]:
+        """Return the paths in the table of photos that have moved since the last call."""
+        moved, self._moved = self._moved, []
+        return moved
+
+    def locate(self, paths: Iterable[str]) -> None:
+        """Find out from the journal where photos are that were moved.
+
+        Raises:
+            FilingError: if the journal cannot be read.
+        """
+        with reading(self._folder or "") as journal:
+            ends = {} if journal is None or self._folder is None else journal.moves()
+        resolved, filed = cache(os.path.realpath), {}
+        for path in paths if ends else ():
+            folder, name = os.path.split(path)
+            end = ends.get(os.path.join(resolved(folder or os.curdir), name))
+            if end and os.path.lexists(end) and not os.path.lexists(path):
+                filed[path] = end
+        self._moved += dict(self.filed.items() ^ filed.items())
+        self.filed = filed
+
+    def plan(self, rows: Sequence[Row], action: str, neither: bool, unsure: bool) -> dict[str, Any]:
+        """Say what ``file`` would do, and change nothing.
+
+        Raises:
+            DogsortError: if nothing can be filed so.
+        """
+        planner, failures = self._planned(rows, self._options(action, neither, unsure))
+        filings = planner.filings()
+        counts = Counter(filing.label for filing in filings if not filing.belongs_to)
+        others = planner.in_place + len(planner.already) + len(failures)
+        return {
+            "folder": self._folder,
+            "counts": counts,
+            "sidecars": len(filings) - counts.total(),
+            "conflicts": len(planner.conflicts),
+            "in_place": planner.in_place,
+            "already": len(planner.already),
+            "stays": max(0, len(rows) - counts.total() - others),
+            "failed": len(failures),
+            "failures": [(failure.path, failure.error) for failure in failures[:MOST_FAILURES]],
+            "bytes": sum(map(_size_of, filings)),
+            "steps": [(filing.source, filing.target) for filing in filings[:MOST_STEPS]],
+        }
+
+    def file(self, rows: Sequence[Row], action: str, neither: bool, unsure: bool) -> None:
+        """Begin to file, or to continue an interrupted run.
+
+        Raises:
+            Busy: if a job is under way.
+            DogsortError: if nothing can be filed so.
+        """
+        options = self._options(action, neither, unsure)
+        self._begin("file", rows, lambda job: self._file(job, rows, options))
+
+    def undo(self, rows: Sequence[Row]) -> None:
+        """Begin to undo the last run.
+
+        Raises:
+            Busy: if a job is under way.
+        """
+        self._begin("undo", rows, self._undo)
+
+    def stop(self) -> None:
+        """Let the job end after the files that it is at; what is done stays."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Stop the job, and wait for its end."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _options(self, action: str, neither: bool, unsure: bool) -> FilingOptions:
+        if self._folder is None:
+            raise UsageError("it is not clear where to; use dogsort file with --to FOLDER")
+        chosen: dict[str, Action] = {name: name for name in get_args(Action)}
+        if action not in chosen:
+            raise UsageError(f"there is no way {action!r} to file")
+        names = "unsure" if unsure else None, "neither" if neither else None
+        options = FilingOptions(chosen[action], self._folder, *names)
+        check_folders(options)
+        for name in filter(None, names):
+            if has_own_photos(options, name):
+                raise UsageError(
+                    f"the folder {name} has photos of its own; use dogsort file and another name"
+                )
+        return options
+
+    def _planned(
+        self, rows: Sequence[Row], options: FilingOptions
+    ) -> tuple[Planner, list[Failure]]:
+        """Give photos to a planner, from where they are; return those that cannot be filed, too."""
+        self.locate(row.path for row in rows)
+        still = walked((row for row in rows if row.path not in self.filed), self._roots).rows
+        moved = [replace(row, path=self.filed[row.path]) for row in rows if row.path in self.filed]
+        in_table = self._paths_in_table()
+        planner, failures = Planner(options), []
+        with closing(Cache()) as known:  # of this thread
+            for photo in photos_of(
+                [*still, *moved],
+                options.folders().keys(),
+                lambda place: known.stamp(in_table.get(place, place)),
+                lambda _: None,
+            ):
+                if isinstance(photo, Failure):
+                    failures.append(photo)
+                else:
+                    planner.add(*photo)
+        return planner, failures
+
+    def _paths_in_table(self) -> dict[str, str]:
+        """Return the paths in the table of photos that were moved, by where they are."""
+        return {place: path for path, place in self.filed.items()}
+
+    def _begin(
+        self, kind: str, rows: Sequence[Row], work: Callable[[dict[str, Any]], None]
+    ) -> None:
+        if self.job is not None and not self.job["finished"]:
+            raise Busy("wait until the job under way has finished, or stop it")
+        numbers = {"total": 0, "done": 0, "counts": Counter(), "failures": 0, "failed": []}
+        self.job = job = {"kind": kind, "action": "", "message": "", "finished": False, **numbers}
+        self._stopping.clear()
+
+        def run() -> None:
+            try:
+                work(job)
+            except DogsortError as error:
+                job["message"] = str(error)
+            except Exception as error:
+                job["message"] = f"stopped by an error of dogsort: {error!r}"
+                raise
+            finally:
+                with suppress(FilingError):
+                    self.locate(row.path for row in rows)
+                self._going, job["finished"] = {}, True
+
+        self._thread = threading.Thread(target=run, name="dogsort-filing")
+        self._thread.start()
+
+    def _file(self, job: dict[str, Any], rows: Sequence[Row], options: FilingOptions) -> None:
+        job["action"] = options.action
+        with at_work(options.folder) as (journal, _):
+            planner, failures = self._planned(rows, options)
+            filings, in_table = planner.filings(), self._paths_in_table()
+            job["total"] = len(filings) + len(failures)
+            for failure in failures:
+                _note(job, failure.path, "", failure.error)
+            if options.action == "move":
+                self._going = {
+                    in_table.get(filing.source, filing.source): filing.target for filing in filings
+                }
+            for filing, error in self._until_stopped(carry_out(filings, options.action, journal)):
+                what = "sidecar" if filing.belongs_to else filing.label
+                _note(job, filing.source, what, error)
+
+    def _undo(self, job: dict[str, Any]) -> None:
+        run = None if self._folder is None else run_to_undo(self._folder)
+        if self._folder is None or run is None:
+            raise FilingError("nothing is filed that could be undone")
+        job["action"] = run.action
+        with at_work(self._folder) as (journal, _):
+            counts = journal.counts(run).items()
+            job["total"] = sum(count for (*_, state), count in counts if state == "done")
+            for step, error in self._until_stopped(put_back(journal, run)):
+                _note(job, step.target, "sidecar" if step.sidecar else step.label, error)
+
+    def _until_stopped(self, outcomes: Iterator[T]) -> Iterator[T]:
+        """Pass outcomes on.
+
+        Raises:
+            FilingError: if ``stop`` was called. The run is then continued by the next job.
+        """
+        for outcome in outcomes:
+            yield outcome
+            if self._stopping.is_set():
+                raise FilingError("stopped; what is done stays, and the rest can follow")
+
+
+def _note(job: dict[str, Any], path: str, what: str, error: object) -> None:
+    """Count a file that is dealt with."""
+    job["done"] += 1
+    if error is None:
+        job["counts"][what] += 1
+        return
+    job["failures"] += 1
+    if len(job["failed"]) < MOST_FAILURES:
+        job["failed"].append((path, str(error)))
+
+
+def _size_of(filing: Filing) -> int:
+    with suppress(OSError):
+        return os.path.getsize(filing.source)
+    return 0
