@@ -27,7 +27,7 @@ from dogsort.cli.options import (
     report_cache,
 )
 from dogsort.errors import DogsortError, OutputError, UsageError
-from dogsort.filing.from_table import place_of
+from dogsort.filing.from_table import folders_of, place_of
 from dogsort.photos.scan import Scan, check_paths
 from dogsort.results.cache import Cache
 from dogsort.results.tables import TABLE_SUFFIXES, check_table_name
@@ -36,6 +36,7 @@ from dogsort.results.text import printable, quoted, scan_lines
 if TYPE_CHECKING:
     from dogsort.review.album import Album
     from dogsort.review.classifying import Classifying
+    from dogsort.review.filing import Filer
     from dogsort.review.server import Server
 
 __all__ = ["review"]
@@ -118,16 +119,20 @@ def review(
     with ExitStack() as stack:
         lock = stack.enter_context(closing(TableLock(table)))
         album = Album(StoredTable(table), Bounds(roots, is_table))
+        filer = stack.enter_context(closing(_filer(table, roots, photos, is_table)))
+        filer.locate(album.table.paths)
         classifying = None
         if not is_table:
             if album.read_only is not None:
                 raise OutputError(f"{album.read_only}; name another table with -o")
             classifier = engine.open(console, min_confidence)
             scan, count = (Scan(roots, exclude=is_excluded) for _ in range(2))
-            classifying = Classifying(album, classifier, scan, count, (), not no_cache, stop)
+            classifying = Classifying(
+                album, classifier, scan, count, filer.filed.values(), not no_cache, stop
+            )
             _note_folders(table, paths)
         thumbnails = stack.enter_context(closing(Thumbnails(wanted=not no_cache)))
-        server = Server(Page(album, thumbnails, stop), host, port or 0, stop)
+        server = Server(Page(album, thumbnails, filer, stop), host, port or 0, stop)
         lock.tell(server.address)
         _greet(album, server, host, console)
         if not no_browser:
@@ -171,6 +176,18 @@ def _table_of(paths: Sequence[str], output: str | None) -> str:
     if len(paths) == 1 and os.path.isdir(paths[0]):
         return os.path.join(paths[0], TABLE_NAME)
     raise UsageError("needs -o TABLE unless the only PATH is a folder or a table")
+
+
+def _filer(table: str, roots: Sequence[str], photos: str | None, is_table: bool) -> Filer:
+    """Return what files the photos to where ``dogsort file`` or ``dogsort PATH`` would."""
+    from dogsort.review.filing import Filer
+
+    if not is_table:
+        folders = [root for root in roots if os.path.isdir(root)]
+        return Filer(folders[0] if len(roots) == len(folders) == 1 else None, folders)
+    with closing(Cache()) as cache:
+        folders = folders_of(table, roots[0], cache)
+    return Filer(folders[0] if len(folders) == 1 else photos, folders or roots)
 
 
 def _absolute(paths: Sequence[str]) -> list[str]:

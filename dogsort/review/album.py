@@ -13,6 +13,7 @@ from typing import Any
 from dogsort.errors import DogsortError, OutputError, UsageError
 from dogsort.records import LABELS, Label, Record
 from dogsort.results.editable import FAILED, NOBODY, EditableTable
+from dogsort.results.reading import Row
 from dogsort.review.bounds import Bounds
 from dogsort.review.stored import StoredTable
 
@@ -72,7 +73,7 @@ class Album:
             OutputError: if it cannot be saved. It is tried again with the next change.
         """
         with self._lock:
-            self._check(generation, rows)
+            self.check(generation, rows)
             self._check_writable()
             step = []
             for row in dict.fromkeys(rows):
@@ -91,7 +92,7 @@ class Album:
     def undo(self, generation: int) -> tuple[int, list[int]]:
         """Undo the last call of ``label``, and save it; return the version and the rows."""
         with self._lock:
-            self._check(generation)
+            self.check(generation)
             self._check_writable()
             step = self._undo.pop() if self._undo else []
             for row, label, said in step:
@@ -107,6 +108,16 @@ class Album:
             row = self.table.put(record)
             self._unsaved.pop(row, None)
             self._changed([row])
+
+    def touch(self, paths: Iterable[str]) -> None:
+        """Let the rows of paths count as changed, for what else the page shows of them."""
+        with self._lock:
+            self._changed(self.table.places[path] for path in paths if path in self.table.places)
+
+    def rows(self) -> list[Row]:
+        """Return the rows with their labels as they are now."""
+        with self._lock:
+            return list(self.table.rows())
 
     def least_sure_first(self) -> list[str]:
         """Return the paths in the order in which the page shows them."""
@@ -205,7 +216,7 @@ class Album:
             UsageError: if there is no such row.
         """
         with self._lock:
-            self._check(generation, [row])
+            self.check(generation, [row])
             return self.table.paths[row]
 
     def _notice(self) -> None:
@@ -253,7 +264,8 @@ class Album:
         if self.read_only is not None:
             raise OutputError(self.read_only)
 
-    def _check(self, generation: int, rows: Iterable[int] = ()) -> None:
+    def check(self, generation: int, rows: Iterable[int] = ()) -> None:
+        """Raise OldGeneration if the rows have moved, and UsageError if there is no such row."""
         if generation != self.generation:
             raise OldGeneration("the table has changed on disk")
         if not all(0 <= row < len(self.table) for row in rows):

@@ -1,4 +1,4 @@
-"""The routes of the page: thin; each calls the album or the thumbnails."""
+"""The routes of the page: thin; each calls the album, the thumbnails or the filer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dogsort.errors import DataError, DogsortError, OutputError, UnreadablePhoto, UsageError
+from dogsort.errors import (
+    DataError,
+    DogsortError,
+    FilingError,
+    OutputError,
+    UnreadablePhoto,
+    UsageError,
+)
 from dogsort.photos.facts import read_facts
 from dogsort.records import LABELS
 from dogsort.review.album import Album, OldGeneration
+from dogsort.review.filing import Busy, Filer
 from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
 
 __all__ = ["Page"]
@@ -36,6 +44,8 @@ STATIC = os.path.join(os.path.dirname(__file__), "static")
 #: How errors are answered; any other is the server's fault.
 STATUSES: dict[type[Exception], int] = {
     UsageError: 400,
+    FilingError: 400,
+    Busy: 409,
     UnreadablePhoto: 404,
     OldGeneration: 409,
     DataError: 507,
@@ -49,14 +59,17 @@ class Page:
     Args:
         album: the photos and their labels.
         thumbnails: makes pictures.
+        filer: files the photos.
         stop: set once a person says on the page that it may end.
 
     Attributes:
         app: the ASGI application.
     """
 
-    def __init__(self, album: Album, thumbnails: Thumbnails, stop: threading.Event) -> None:
-        self._album, self._thumbnails, self._stop = album, thumbnails, stop
+    def __init__(
+        self, album: Album, thumbnails: Thumbnails, filer: Filer, stop: threading.Event
+    ) -> None:
+        self._album, self._thumbnails, self._filer, self._stop = album, thumbnails, filer, stop
         self._dates = album.generation, Dates()
         self._side = 0  # of the pictures that are made ahead
         row = "{generation:int}/{row:int}"
@@ -69,7 +82,15 @@ class Page:
             f"/facts/{row}": self._facts,
             "/dates/{generation:int}": self._all_dates,
         }
-        posts = {"/labels": self._label, "/undo": self._undo, "/done": self._done}
+        posts = {
+            "/labels": self._label,
+            "/undo": self._undo,
+            "/plan": self._plan,
+            "/file": self._file,
+            "/file/undo": self._undo_filing,
+            "/file/stop": self._stop_filing,
+            "/done": self._done,
+        }
         self.app = Starlette(
             routes=[
                 *(Route(path, answer) for path, answer in gets.items()),
@@ -80,13 +101,21 @@ class Page:
         )
 
     def _all(self, _: Request) -> Response:
-        return _json({**self._album.columns(), **self._state(), "table": self._album.name})
+        found = self._album.columns()
+        paths, filed = found["columns"]["path"], self._filer.filed
+        places = {row: filed[path] for row, path in enumerate(paths) if path in filed}
+        return _json({**found, **self._state(), "table": self._album.name, "filed": places})
 
     def _changes(self, request: Request) -> Response:
         self._album.notice()
+        if moved := self._filer.take_moved():
+            self._album.touch(moved)
+            self._side = 0  # make pictures ahead from where the photos are now
         found = self._album.changes(_number(request, "since"))
         if _number(request, "generation") != found["generation"]:
             return _json({"generation": found["generation"]})
+        for row in found["rows"]:
+            row.append(self._filer.filed.get(row[1]))
         return _json({**found, **self._state()})
 
     def _state(self) -> dict[str, Any]:
@@ -97,7 +126,7 @@ class Page:
             "expected": album.expected,
             "read_only": album.read_only,
             "trouble": album.trouble,
-            "job": None,
+            "job": self._filer.job,
         }
 
     async def _label(self, request: Request) -> Response:
@@ -117,6 +146,32 @@ class Page:
         version, rows = await run_in_threadpool(self._album.undo, _generation(given))
         return _json({"version": version, "rows": rows})
 
+    async def _plan(self, request: Request) -> Response:
+        given = await self._how_to_file(request)
+        return _json(await run_in_threadpool(self._filer.plan, self._album.rows(), *given))
+
+    async def _file(self, request: Request) -> Response:
+        given = await self._how_to_file(request)
+        await run_in_threadpool(self._filer.file, self._album.rows(), *given)
+        return _json(self._filer.job, 202)
+
+    async def _undo_filing(self, request: Request) -> Response:
+        await _given(request)
+        self._filer.undo(self._album.rows())
+        return _json(self._filer.job, 202)
+
+    async def _stop_filing(self, request: Request) -> Response:
+        await _given(request)
+        self._filer.stop()
+        return _json({})
+
+    async def _how_to_file(self, request: Request) -> tuple[str, bool, bool]:
+        given = await _given(request)
+        if self._album.running:
+            raise Busy("wait until all photos are classified")
+        self._album.check(_generation(given))
+        return str(given.get("action")), bool(given.get("neither")), bool(given.get("unsure"))
+
     async def _small(self, request: Request) -> Response:
         side = _number(request, "size")
         if side not in SIDES:
@@ -132,10 +187,11 @@ class Page:
         return await _picture(request, self._thumbnails.large(file))
 
     def _facts(self, request: Request) -> Response:
-        facts = read_facts(self._photo(request))
+        path, facts = self._path(request), read_facts(self._photo(request))
         return _json(
             {
-                "path": self._path(request),
+                "path": path,
+                "filed": self._filer.filed.get(path),
                 "width": facts.width,
                 "height": facts.height,
                 "bytes": facts.bytes,
@@ -150,7 +206,7 @@ class Page:
             raise OldGeneration
         if self._dates[0] != generation:
             self._dates = generation, Dates()
-        dates, complete = self._dates[1].of([self._album.bounds.file(path) or "" for path in paths])
+        dates, complete = self._dates[1].of([self._place(path) or "" for path in paths])
         return _json({"dates": dates, "complete": complete})
 
     async def _done(self, request: Request) -> Response:
@@ -163,14 +219,18 @@ class Page:
 
     def _photo(self, request: Request) -> str:
         """Return the file of the row that a request names."""
-        file = self._album.bounds.file(self._path(request))
+        file = self._place(self._path(request))
         if file is None:
             raise UnreadablePhoto("a link that leads out of the folder")
         return file
 
+    def _place(self, path: str) -> str | None:
+        """Return where a photo of the table is now; None if it may not be shown."""
+        return self._album.bounds.file(self._filer.place(path))
+
     def _least_sure_first(self) -> Iterator[str]:
         for path in self._album.least_sure_first():
-            if (file := self._album.bounds.file(path)) is not None:
+            if (file := self._place(path)) is not None:
                 yield file
 
 
