@@ -14,7 +14,7 @@ export class Album {
 
   async load() {
     const { columns, ...rest } = await ask("/album");
-    Object.assign(this, { dates: null }, rest, columns);
+    Object.assign(this, { dates: null, filed: {} }, rest, columns);
   }
 
   // Load again; return a function from a row as it was to where its photo is now.
@@ -31,6 +31,14 @@ export class Album {
 
   isLooked(row) {
     return this.network_label[row] >= 0;
+  }
+
+  // The label that would be given if the network had to say one; -1 if it said nothing.
+  likeliest(row) {
+    const [dog, pet] = [this.p_dog[row], this.p_pet[row]];
+    if (dog === null || pet === null) return -1;
+    const joint = [dog * pet, (1 - dog) * pet, 1 - pet];
+    return joint.indexOf(Math.max(...joint));
   }
 
   address(kind, row, size) {

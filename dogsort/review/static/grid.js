@@ -153,23 +153,23 @@ export class Grid extends EventTarget {
 
   #paint({ element, position, row, state, name, chip }) {
     const { album } = this;
-    const [label, error] = [words.labels[album.label[row]], printable(album.error[row] ?? "")];
-    const byYou = album.isLooked(row);
-    const known = album.confidence[row] !== null && album.confidence[row] !== undefined;
-    const confidence = known ? sure(album.confidence[row]) : "";
-    const selected = this.selected.has(row);
-    element.className = ["tile", LABELS[album.label[row]], state, byYou && "by-you",
-      selected && "selected", position === this.active && "active"].filter(Boolean).join(" ");
-    chip.textContent = [label, byYou ? "✓" : confidence].filter(Boolean).join(" ");
-    const why = error || (state === "failed" ? words.unreadable : "");
-    name.dataset.why = why;
-    const file = baseName(album.path[row]);
+    const [label, byYou] = [album.label[row], album.isLooked(row)];
+    const classes = ["tile", LABELS[label], state, byYou && "by-you",
+      this.selected.has(row) && "selected", position === this.active && "active"];
+    element.className = classes.filter(Boolean).join(" ");
+    const likeliest = LABELS[label] === "unsure" ? album.likeliest(row) : -1;
+    const confidence = album.confidence[row] === null ? "" : sure(album.confidence[row]);
+    chip.textContent = words.chip(
+      { label: words.labels[label], likeliest: words.labels[likeliest], confidence, byYou });
+    const error = printable(album.error[row]) || (state === "failed" ? words.unreadable : "");
+    name.dataset.why = error;
     element.title = printable(album.path[row]);
-    element.setAttribute("aria-selected", selected);
-    element.setAttribute("aria-posinset", position + 1);
-    element.setAttribute("aria-setsize", this.view.length);
-    element.setAttribute("aria-label", words.tile(
-      { name: file, label, byYou, confidence, filed: album.filed[row], error: why }));
+    const said = { name: baseName(album.path[row]), chip: chip.textContent, byYou, error };
+    const values = {
+      label: words.tile({ ...said, filed: album.filed[row] }), selected: this.selected.has(row),
+      posinset: position + 1, setsize: this.view.length,
+    };
+    for (const [key, value] of Object.entries(values)) element.setAttribute(`aria-${key}`, value);
   }
 
   #drop(tile) {

@@ -86,7 +86,10 @@ function paint() {
     $(`count-${name}`).textContent = count(number);
     $(`count-${name}`).closest("label").hidden = name === "failed" && !number;
   }
-  $("tally").textContent = words.tally(album.tally());
+  const tally = album.tally();
+  const begin = words.begin[matchMedia("(hover: none)").matches ? "touch" : "keys"];
+  $("tally").textContent = tally.looked ? words.tally(tally) : begin;
+  $("tally").title = tally.looked ? words.tallyHint : "";
   const chosen = grid.selected.size;
   $("chosen").hidden = !chosen;
   $("chosen").firstElementChild.textContent = words.selected(chosen);
@@ -249,6 +252,7 @@ function build() {
     if (label) element.setAttribute("aria-label", words[label]);
     element.title = words[label ?? hint];
   }
+  $("search").placeholder = words.searchHint;
   for (const [name, text] of Object.entries(words.filters)) {
     const label = $("filters").appendChild(document.createElement("label"));
     label.className = name;

@@ -38,7 +38,7 @@ export const words = {
   allRightHint: "Confirm all photos on the screen, or all that are selected (Shift+A)",
   undo: "Undo", undoHint: "Undo the last correction (Ctrl+Z)",
   keys: "Keys", file: "File photos", done: "Done", close: "Close", clear: "Clear",
-  show: "Show", filter: "Which photos", order: "Order", search: "Search in paths",
+  show: "Show", filter: "Which photos", order: "Order", search: "Search in paths", searchHint: "Search",
   upTo: "Sure at most", tileSize: "Size of the pictures", fit: "Whole photos",
   refresh: "Sort again", refreshHint: "Sort again and take out what no longer belongs here (S)",
   photosHere: "Photos", opening: "Opening the table…", previous: "Previous (←)", next: "Next (→)",
@@ -68,7 +68,6 @@ export const words = {
   mouseHint: "Press and drag over photos to select them; on a touch screen, hold first. Double-click " +
     "or tap for the large view. Shift-click selects up to a photo, Ctrl-click a single one.",
 
-  dog_: (label) => `is now ${label}`,
   saved: "Saved", saving: "Saving…",
   savedHint: (table) => `Every correction is in ${table}`,
   notSaved: (rows, why) => `Not saved: ${photos(rows)}. ${why} Trying again.`,
@@ -81,8 +80,9 @@ export const words = {
   reloaded: "The table was changed by another program and was read again.",
   running: (done, expected) =>
     expected ? `Classifying: ${count(done)} of ${count(expected)}` : `Classifying: ${count(done)}`,
+  begin: { keys: "Press D, C, N or U to correct a photo, R if it is right.",
+    touch: "Tap a photo to see it large, hold to select." },
   tally: ({ looked, given, corrected, low, high }) => {
-    if (!looked) return "";
     const rate = given ? ` (${share(corrected / given)}, ${share(low)} to ${share(high)})` : "";
     return `You looked at ${count(looked)}, corrected ${count(corrected)} ${
       given === looked ? "" : `of ${count(given)} labelled`}${rate}`.replace("  ", " ");
@@ -95,8 +95,11 @@ export const words = {
   confirmed: (number) => `${photos(number)} confirmed`,
   undone: (number) => (number ? `Undone: ${photos(number)}` : "Nothing to undo"),
   end: "End of the list.",
-  tile: ({ name, label, confidence, byYou, filed, error }) =>
-    [name, label, byYou ? "set by you" : confidence, filed && "filed", error]
+  chip: ({ label, likeliest, confidence, byYou }) =>
+    byYou ? `${label} ✓` : likeliest ? `${label} (${likeliest} ${confidence})`
+      : `${label} ${confidence}`.trim(),
+  tile: ({ name, chip, byYou, filed, error }) =>
+    [name, chip.replace(" ✓", ""), byYou && "set by you", filed && "filed", error]
       .filter(Boolean).join(", "),
   byYou: "set by you",
   network: (label) => `the network said ${label}`,
