@@ -1,33 +1,66 @@
-// Talking to the server that this page came from.
+// Talking to the server, and the corrections that are on their way to its disk.
 
 import { words } from "./words.js";
 
 const PATIENCE = 60_000; // milliseconds; planning a large album takes some seconds
-
-export class Problem extends Error {
-  constructor(status, message) {
-    super(message);
-    this.status = status; // 0 if there was no answer
-  }
-}
-
-export async function ask(path, body) {
-  const options = { signal: AbortSignal.timeout(PATIENCE) };
-  if (body !== undefined) {
-    options.method = "POST";
-    options.headers = { "Content-Type": "application/json" };
-    options.body = JSON.stringify(body);
-  }
-  let answer, said;
-  try {
-    answer = await fetch(path, options);
-    said = await answer.json();
-  } catch {
-    if (!answer || answer.ok) throw new Problem(0, words.gone);
-  }
-  if (answer.status === 401 || answer.status === 403) throw new Problem(403, words.lapsed);
-  if (!answer.ok) throw new Problem(answer.status, said?.error ?? words.refused(answer.status));
-  return said;
-}
+const AGAIN = 2000; // milliseconds until the next try
 
 export const pause = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
+
+export async function ask(path, body) {
+  const post = body && {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  };
+  const answer = await fetch(path, { ...post, signal: AbortSignal.timeout(PATIENCE) })
+    .catch(() => ({ status: 0 }));
+  const said = await answer.json?.().catch(() => ({}));
+  if (answer.ok) return said;
+  const message = { 0: words.gone, 403: words.lapsed }[answer.status] ?? said?.error;
+  throw Object.assign(new Error(message ?? words.refused(answer.status)), { status: answer.status });
+}
+
+// Sends corrections one after the other, so that undo goes back in their order.
+export class Saver {
+  queue = []; // {rows, label}, or {} for an undo
+  problem = "";
+
+  // on: changed(), undone(rows), moved() when the rows have other numbers, dropped(problem).
+  constructor(album, on) {
+    Object.assign(this, { album, on });
+  }
+
+  add(step) {
+    this.queue.push(step);
+    this.setAgain();
+    if (this.queue.length === 1) this.#run();
+  }
+
+  // Show what is not saved on top of what the server says.
+  setAgain() {
+    for (const { rows, label } of this.queue) if (rows) this.album.set(rows, label);
+  }
+
+  async #run() {
+    while (this.queue.length) {
+      this.on.changed();
+      const { rows, label } = this.queue[0];
+      const { generation } = this.album;
+      this.problem = "";
+      try {
+        if (rows) await ask("/labels", { generation, rows, label });
+        else await this.on.undone((await ask("/undo", { generation })).rows);
+      } catch (problem) {
+        if (problem.status === 409) return this.on.moved();
+        if (rows && problem.status !== 400) {
+          this.problem = problem.message;
+          this.on.changed();
+          await pause(AGAIN);
+          continue;
+        } // an undo without an answer may have been done: it is not sent twice
+        this.on.dropped(problem);
+      }
+      this.queue.shift();
+    }
+    this.on.changed();
+  }
+}

@@ -1,4 +1,4 @@
-// The grid: only the tiles around what is seen exist, pictures load in the order of their need.
+// The grid: only the tiles around what is seen exist, and pictures load in the order of their need.
 
 import { LABELS } from "./album.js";
 import { baseName, printable, sure, words } from "./words.js";
@@ -6,101 +6,71 @@ import { baseName, printable, sure, words } from "./words.js";
 const AHEAD = 1.5; // screens of tiles beyond the screen, in the direction of scrolling
 const BEHIND = 0.5;
 const REQUESTS = 5; // a browser opens six connections to a server: one is kept for corrections
-const TALLEST = 16e6; // pixels; browsers draw no taller elements than some 17 million
+const CALM = 50; // milliseconds; pictures that pass by faster are not asked for
+const TALLEST = 16e6; // pixels; browsers draw no elements that are taller than some 17 million
 const SIDES = [160, 320, 640]; // of the pictures that the server makes
-const FAST = 4; // screens per second: pictures that pass by faster are not asked for
-const SETTLED = 90; // milliseconds
 const HOLD = 350; // milliseconds until a finger selects instead of scrolling
 const SLIP = 8; // pixels that a press may move and still be a click
 const EDGE = 48; // pixels from the edge where dragging scrolls
 
-export class Grid extends EventTarget {
-  view = [];
+export class Grid {
+  view = []; // rows
   active = 0; // a position in the view
-  selected = new Set(); // rows; replaced, never changed, so that it can be gone back to
-  cell = 160;
-  columns = 1;
+  selected = new Set(); // rows; replaced, never changed, so that one can go back to it
+  tileSize = 200;
   #tiles = new Map(); // by position
-  #free = [];
-  #loading = 0;
   #anchor = 0; // where a range begins
   #base = this.selected; // what was selected when it began
-  #scrolled = { top: 0, time: 0, down: true };
+  #top = 0;
+  #down = true;
 
-  constructor(root, album) {
-    super();
-    this.root = root;
-    this.canvas = root.querySelector(".canvas");
-    this.album = album;
-    this.tileSize = 200;
+  // on: changed() when another photo is active or selected, open() for the large view.
+  constructor(root, album, on) {
+    Object.assign(this, { root, album, on, canvas: root.firstElementChild });
     new ResizeObserver(() => this.layout()).observe(root);
-    root.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    root.addEventListener("scroll", () => this.render(), { passive: true });
     this.#listen();
   }
 
-  // Show these rows; what was active, selected and at the top stays so, if it is among them.
-  show(rows, find = (row) => row) {
-    const active = find(this.view[this.active]);
-    const top = this.root.scrollTop;
-    this.view = rows;
-    for (const tile of this.#tiles.values()) this.#drop(tile);
-    this.#tiles.clear();
+  // Show these rows; what is active and selected stays so, if it is among them.
+  show(rows, row = this.row) {
     const present = new Set(rows);
-    this.selected = new Set([...this.selected].map(find).filter((row) => present.has(row)));
-    this.active = Math.max(0, active === undefined ? 0 : rows.indexOf(active));
-    this.#restart();
+    for (const position of this.#tiles.keys()) this.#drop(position);
+    this.view = rows;
+    this.selected = new Set([...this.selected].filter((one) => present.has(one)));
     this.layout();
-    this.root.scrollTop = active === undefined ? 0 : top;
-    if (rows.length) this.reveal(this.active);
-    this.#tell();
-  }
-
-  append(rows) {
-    this.view.push(...rows);
-    this.layout();
+    this.moveTo(rows.indexOf(row));
   }
 
   layout() {
     const width = this.canvas.clientWidth;
-    const first = Math.floor(this.root.scrollTop / this.cell) * this.columns;
     let columns = Math.max(2, Math.round(width / this.tileSize));
     while (Math.ceil(this.view.length / columns) * (width / columns) > TALLEST) columns++;
-    const changed = columns !== this.columns || width / columns !== this.cell;
-    this.columns = columns;
-    this.cell = width / columns;
+    const first = Math.round(this.root.scrollTop / this.cell) * this.columns;
+    const isNew = columns !== this.columns || width / columns !== this.cell;
+    Object.assign(this, { columns, cell: width / columns });
     this.canvas.style.setProperty("--cell", `${this.cell}px`);
     this.canvas.style.height = `${Math.ceil(this.view.length / columns) * this.cell}px`;
-    if (changed) this.root.scrollTop = Math.floor(first / columns) * this.cell;
-    for (const tile of this.#tiles.values()) this.#place(tile);
+    if (isNew) {
+      for (const position of this.#tiles.keys()) this.#drop(position);
+      this.root.scrollTop = Math.floor(first / columns) * this.cell;
+    }
     this.render();
-  }
-
-  // The first and the last position on the screen: whole tiles only, if there are such.
-  get shown() {
-    const top = this.root.scrollTop / this.cell;
-    const first = Math.max(0, Math.ceil(top - 0.05));
-    const last = Math.floor(top + this.root.clientHeight / this.cell + 0.05) - 1;
-    const end = (Math.max(first, last) + 1) * this.columns;
-    return [first * this.columns, Math.min(end, this.view.length) - 1];
   }
 
   render() {
     const { scrollTop, clientHeight } = this.root;
-    const { down } = this.#scrolled;
-    const above = clientHeight * (down ? BEHIND : AHEAD);
-    const below = clientHeight * (down ? AHEAD : BEHIND);
-    const row = (y) => Math.floor(y / this.cell) * this.columns;
-    const from = Math.max(0, row(scrollTop - above));
-    const to = Math.min(this.view.length, row(scrollTop + clientHeight + below) + this.columns);
-    for (const [position, tile] of this.#tiles) {
-      if ((position < from || position >= to) && position !== this.active) {
-        this.#tiles.delete(position);
-        this.#drop(tile);
-      }
-    }
-    for (let position = from; position < to; position++) this.#ensure(position);
-    if (this.active < this.view.length) this.#ensure(this.active);
-    this.#load();
+    if (scrollTop !== this.#top) this.#down = scrollTop > this.#top;
+    this.#top = scrollTop;
+    const [above, below] = this.#down ? [BEHIND, AHEAD] : [AHEAD, BEHIND];
+    const start = (y) => Math.max(0, Math.floor(y / this.cell)) * this.columns;
+    const from = start(scrollTop - above * clientHeight);
+    const to = Math.min(start(scrollTop + (1 + below) * clientHeight) + this.columns, this.view.length);
+    const wanted = new Set([this.active].filter((position) => position < this.view.length));
+    for (let position = from; position < to; position++) wanted.add(position);
+    for (const position of this.#tiles.keys()) if (!wanted.has(position)) this.#drop(position);
+    for (const position of wanted) if (!this.#tiles.has(position)) this.#make(position);
+    this.#loadSoon();
   }
 
   repaint() {
@@ -108,286 +78,212 @@ export class Grid extends EventTarget {
     this.root.setAttribute("aria-activedescendant", this.view.length ? `tile${this.active}` : "");
   }
 
-  // Ask again for pictures that could not be had, for example because the server was away.
+  // Ask again for pictures that could not be had: the server was away.
   retry() {
-    for (const tile of this.#tiles.values()) if (tile.state === "failed") this.#forget(tile);
-    this.repaint();
-    this.#load();
+    for (const tile of this.#tiles.values()) if (tile.state === "failed") tile.state = "";
+    this.#loadSoon();
   }
 
-  #ensure(position) {
-    if (this.#tiles.has(position)) return;
-    const tile = this.#free.pop() ?? this.#make();
-    tile.position = position;
-    tile.element.id = `tile${position}`;
-    tile.row = this.view[position];
-    tile.name.textContent = baseName(this.album.path[tile.row]);
+  #make(position) {
+    const add = (tag, name, parent) => Object.assign(
+      parent.appendChild(document.createElement(tag)), { className: name });
+    const element = add("div", "tile", this.canvas);
+    const [image, name, chip] = [["img", "picture"], ["bdi", "name"], ["span", "chip"]]
+      .map(([tag, kind]) => add(tag, kind, element));
+    add("span", "tick", element);
+    const tile = { element, image, name, chip, position, row: this.view[position], state: "" };
     this.#tiles.set(position, tile);
-    this.#place(tile);
-    this.#paint(tile);
-    this.canvas.append(tile.element);
-  }
-
-  #make() {
-    const element = document.createElement("div");
-    element.setAttribute("role", "option");
-    const make = (tag, name) => {
-      const child = element.appendChild(document.createElement(tag));
-      child.className = name;
-      return child;
-    };
-    const image = make("img", "picture");
+    const path = printable(this.album.path[tile.row]);
+    Object.assign(element, { id: `tile${position}`, role: "option", title: path });
     Object.assign(image, { alt: "", draggable: false, decoding: "async" });
-    const name = make("bdi", "name");
-    const tile = { element, image, name, chip: make("span", "chip"), tick: make("span", "tick") };
-    image.addEventListener("load", () => this.#arrived(tile, "ready"));
-    image.addEventListener("error", () => this.#arrived(tile, "failed"));
-    return Object.assign(tile, { state: "" });
-  }
-
-  #place({ element, position }) {
-    const x = (position % this.columns) * this.cell;
-    const y = Math.floor(position / this.columns) * this.cell;
-    element.style.transform = `translate(${x}px, ${y}px)`;
+    name.textContent = baseName(path);
+    const [x, y] = [position % this.columns, Math.floor(position / this.columns)];
+    element.style.translate = `${x * this.cell}px ${y * this.cell}px`;
+    for (const [event, state] of Object.entries({ load: "ready", error: "failed" })) {
+      image.addEventListener(event, () => {
+        tile.state = state;
+        this.#paint(tile);
+        this.#load();
+      });
+    }
+    this.#paint(tile);
   }
 
   #paint({ element, position, row, state, name, chip }) {
     const { album } = this;
-    const [label, byYou] = [album.label[row], album.isLooked(row)];
-    const classes = ["tile", LABELS[label], state, byYou && "by-you",
-      this.selected.has(row) && "selected", position === this.active && "active"];
-    element.className = classes.filter(Boolean).join(" ");
-    const likeliest = LABELS[label] === "unsure" ? album.likeliest(row) : -1;
+    const [label, byYou, isSelected] =
+      [LABELS[album.label[row]], album.isLooked(row), this.selected.has(row)];
+    element.className = ["tile", label, state, byYou && "by-you", isSelected && "selected",
+      position === this.active && "active"].filter(Boolean).join(" ");
+    const chances = label === "unsure" && album.chances(row);
+    const likeliest = chances && words.labels[chances.indexOf(Math.max(...chances))];
     const confidence = album.confidence[row] === null ? "" : sure(album.confidence[row]);
-    chip.textContent = words.chip(
-      { label: words.labels[label], likeliest: words.labels[likeliest], confidence, byYou });
-    const error = printable(album.error[row]) || (state === "failed" ? words.unreadable : "");
-    name.dataset.why = error;
-    element.title = printable(album.path[row]);
-    const said = { name: baseName(album.path[row]), chip: chip.textContent, byYou, error };
-    const values = {
-      label: words.tile({ ...said, filed: album.filed[row] }), selected: this.selected.has(row),
-      posinset: position + 1, setsize: this.view.length,
-    };
-    for (const [key, value] of Object.entries(values)) element.setAttribute(`aria-${key}`, value);
+    const said = words.chip(words.labels[album.label[row]], byYou, likeliest, confidence);
+    const why = printable(album.error[row]) || (state === "failed" ? words.unreadable : "");
+    chip.textContent = said;
+    name.dataset.why = why;
+    Object.assign(element, {
+      ariaLabel: words.tile([name.firstChild.data, said, byYou && words.byYou, why,
+        album.filed[row] && words.filed(printable(album.filed[row]))]),
+      ariaSelected: isSelected, ariaPosInSet: position + 1, ariaSetSize: this.view.length,
+    });
   }
 
-  #drop(tile) {
-    this.#forget(tile);
-    tile.element.remove();
-    this.#free.push(tile);
+  // A picture that is on its way is cancelled.
+  #drop(position) {
+    const { element, image } = this.#tiles.get(position);
+    image.removeAttribute("src");
+    element.remove();
+    this.#tiles.delete(position);
   }
 
-  // Cancel the request, if there is one, and show no picture.
-  #forget(tile) {
-    if (tile.state === "loading") this.#loading--;
-    tile.state = "";
-    tile.image.removeAttribute("src");
-  }
-
-  #arrived(tile, state) {
-    if (tile.state !== "loading") return;
-    this.#loading--;
-    tile.state = state;
-    this.#paint(tile);
-    this.#load();
+  #loadSoon() {
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      this.#load();
+    }, CALM);
   }
 
   // What is seen comes first, then what is ahead, then what is behind.
   #load() {
-    if (this.#loading >= REQUESTS || this.#isFast()) return;
     const first = this.root.scrollTop / this.cell;
     const last = first + this.root.clientHeight / this.cell;
-    const distance = ({ position }) => {
+    const need = ({ position }) => {
       const row = Math.floor(position / this.columns);
-      if (row + 1 > first && row < last) return position / 1e6;
-      const ahead = row >= last;
-      return (ahead ? row - last + 1 : first - row) + (ahead === this.#scrolled.down ? 1 : 1e6);
+      if (row + 1 > first && row < last) return position / 1e7;
+      return row < first === this.#down ? 1e6 + first - row : Math.abs(row - first);
     };
-    const wanted = [...this.#tiles.values()]
-      .filter((tile) => !tile.state && !this.album.error[tile.row])
-      .map((tile) => [distance(tile), tile]).sort((a, b) => a[0] - b[0]);
-    const pixels = this.cell * Math.min(window.devicePixelRatio, 2) * 1.1;
+    const tiles = [...this.#tiles.values()].filter(({ row }) => !this.album.error[row]);
+    const free = REQUESTS - tiles.filter(({ state }) => state === "loading").length;
+    const pixels = this.cell * Math.min(devicePixelRatio, 2);
     const side = SIDES.find((one) => one >= pixels) ?? SIDES.at(-1);
-    for (const [, tile] of wanted.slice(0, REQUESTS - this.#loading)) {
-      this.#loading++;
+    const wanted = tiles.filter(({ state }) => !state).sort((a, b) => need(a) - need(b));
+    for (const tile of wanted.slice(0, Math.max(0, free))) {
       tile.state = "loading";
       tile.image.src = this.album.address("thumbnail", tile.row, side);
     }
   }
 
-  #isFast() {
-    clearTimeout(this.#scrolled.timer);
-    const fast = performance.now() - this.#scrolled.time < SETTLED && this.#scrolled.fast;
-    if (fast) this.#scrolled.timer = setTimeout(() => this.#load(), SETTLED);
-    return fast;
-  }
-
-  #onScroll() {
-    const [top, time] = [this.root.scrollTop, performance.now()];
-    const before = this.#scrolled;
-    const speed = Math.abs(top - before.top) / Math.max(16, time - before.time) * 1000;
-    const down = top === before.top ? before.down : top > before.top;
-    const fast = speed > FAST * this.root.clientHeight;
-    this.#scrolled = { top, time, down, fast, timer: before.timer };
-    this.render();
-  }
-
-  // Which photos are active and selected.
+  // Which photos are active, selected, shown.
 
   get row() {
     return this.view[this.active];
   }
 
-  // The rows that a key or a button is about.
+  // What a key or a button is about.
   get targets() {
-    if (this.selected.size) return [...this.selected];
-    return this.view.length ? [this.row] : [];
+    return this.selected.size ? [...this.selected] : this.view.slice(this.active, this.active + 1);
   }
 
-  reveal(position) {
-    const top = Math.floor(position / this.columns) * this.cell;
-    const bottom = top + this.cell - this.root.clientHeight;
-    this.root.scrollTop = Math.max(Math.min(this.root.scrollTop, top), bottom);
+  // The positions of the photos that are on the screen as a whole, or else in part: [from, to).
+  get shown() {
+    const top = this.root.scrollTop / this.cell;
+    const from = Math.ceil(top - 0.05);
+    const to = Math.max(from + 1, Math.floor(top + this.root.clientHeight / this.cell + 0.05));
+    return [from * this.columns, Math.min(to * this.columns, this.view.length)];
   }
 
+  // Make a photo active; with extend, select up to it. Return whether it was not so.
   moveTo(position, extend = false) {
-    if (!this.view.length) return false;
     const to = Math.max(0, Math.min(position, this.view.length - 1));
     const moved = to !== this.active;
     this.active = to;
     if (extend) this.#select(this.#anchor, to);
-    else this.#restart();
-    this.reveal(to);
+    else [this.#anchor, this.#base] = [to, this.selected];
+    const top = Math.floor(to / this.columns) * this.cell;
+    const bottom = top + this.cell - this.root.clientHeight;
+    this.root.scrollTop = Math.max(Math.min(this.root.scrollTop, top), bottom);
     this.render();
-    this.#tell();
+    this.on.changed();
     return moved;
   }
 
+  select(rows, position = this.active) {
+    this.selected = new Set(rows);
+    return this.moveTo(position);
+  }
+
   toggle(position = this.active) {
-    const selected = new Set(this.selected);
-    const row = this.view[position];
-    if (!selected.delete(row)) selected.add(row);
-    this.selected = selected;
-    this.moveTo(position);
+    return this.select(this.selected.symmetricDifference(new Set([this.view[position]])), position);
   }
 
-  selectAll() {
-    this.#setSelected(new Set(this.view));
-  }
-
-  clear() {
-    this.#setSelected(new Set());
+  #select(from, to) {
+    const range = this.view.slice(Math.min(from, to), Math.max(from, to) + 1);
+    this.selected = new Set([...this.#base, ...range]);
   }
 
   // Go to the photo after those that were just decided.
   goOn() {
-    let last = this.active;
-    if (this.selected.size) last = this.view.findLastIndex((row) => this.selected.has(row));
-    this.selected = new Set();
-    return this.moveTo(last + 1);
+    return this.select([], 1 + (this.selected.size
+      ? this.view.findLastIndex((row) => this.selected.has(row)) : this.active));
   }
-
-  goOnAfter(position) {
-    this.selected = new Set();
-    this.moveTo(position + 1);
-    this.root.scrollTop = Math.floor(this.active / this.columns) * this.cell;
-  }
-
-  #restart() {
-    this.#anchor = this.active;
-    this.#base = this.selected;
-  }
-
-  #select(from, to) {
-    const selected = new Set(this.#base);
-    for (let at = Math.min(from, to); at <= Math.max(from, to); at++) selected.add(this.view[at]);
-    this.selected = selected;
-  }
-
-  #setSelected(selected) {
-    this.selected = selected;
-    this.#restart();
-    this.#tell();
-  }
-
-  #tell() {
-    this.repaint();
-    this.dispatchEvent(new Event("change"));
-  }
-
-  // Mouse, pen and finger.
 
   #at({ clientX, clientY }) {
-    const box = this.canvas.getBoundingClientRect();
-    const column = Math.floor((clientX - box.left) / this.cell);
-    const row = Math.floor((clientY - box.top) / this.cell);
-    const position = row * this.columns + Math.max(0, Math.min(column, this.columns - 1));
+    const { left, top } = this.canvas.getBoundingClientRect();
+    const column = Math.max(0, Math.min(Math.floor((clientX - left) / this.cell), this.columns - 1));
+    const position = Math.floor((clientY - top) / this.cell) * this.columns + column;
     return Math.max(0, Math.min(position, this.view.length - 1));
   }
 
+  // Mouse, pen and finger: click, and press and drag.
   #listen() {
-    let press = null; // {x, y, position, dragging, timer, event: the last of its kind}
-    let dragged = false; // the click that ends a drag is none
-    const begin = () => {
-      press.dragging = dragged = true;
-      this.root.setPointerCapture(press.event.pointerId);
-      this.moveTo(press.position);
-      this.#select(press.position, press.position);
-      this.#tell();
-      requestAnimationFrame(scroll);
-    };
-    const scroll = () => {
-      if (!press?.dragging) return;
-      const { top, bottom } = this.root.getBoundingClientRect();
+    const { root } = this;
+    const on = (name, act, options) => root.addEventListener(name, act, options);
+    let press = null; // {x, y, event: the last of its kind, timer, from: where the drag began}
+    let isDragged = false; // the click that ends a drag is none
+    const drag = () => {
+      if (press?.from === undefined) return;
+      const { top, bottom } = root.getBoundingClientRect();
       const y = press.event.clientY;
-      const by = Math.min(0, y - top - EDGE) + Math.max(0, y - bottom + EDGE);
-      if (by) this.root.scrollTop += by / 3;
-      this.active = this.#at(press.event);
-      this.#select(press.position, this.active);
-      this.#tell();
-      requestAnimationFrame(scroll);
+      root.scrollTop += (Math.min(0, y - top - EDGE) + Math.max(0, y - bottom + EDGE)) / 3;
+      const to = this.#at(press.event);
+      if (to !== this.active || !this.selected.has(this.row)) {
+        this.active = to;
+        this.#select(press.from, to);
+        this.on.changed();
+      }
+      requestAnimationFrame(drag);
+    };
+    const begin = () => {
+      isDragged = true;
+      press.from = this.#at({ clientX: press.x, clientY: press.y });
+      this.moveTo(press.from);
+      root.setPointerCapture(press.event.pointerId);
+      drag();
     };
     const end = () => {
       clearTimeout(press?.timer);
-      if (press?.dragging) this.#restart();
+      if (isDragged) this.moveTo(this.active);
       press = null;
     };
-    const on = (name, listen, options) => this.root.addEventListener(name, listen, options);
     on("pointerdown", (event) => {
-      dragged = false;
-      if (event.button || !event.isPrimary || !event.target.closest(".tile")) return end();
-      press = { x: event.clientX, y: event.clientY, position: this.#at(event), event };
+      isDragged = false;
+      if (event.button || !event.isPrimary || !event.target.closest(".tile")) return;
+      press = { x: event.clientX, y: event.clientY, event };
       if (event.pointerType === "touch") press.timer = setTimeout(begin, HOLD);
     });
     on("pointermove", (event) => {
       if (!press) return;
       press.event = event;
-      const far = Math.hypot(event.clientX - press.x, event.clientY - press.y) > SLIP;
-      if (press.dragging || !far) return;
-      if (event.pointerType === "touch") end();
+      if (isDragged || Math.hypot(event.clientX - press.x, event.clientY - press.y) < SLIP) return;
+      if (event.pointerType === "touch") end(); // it scrolls
       else begin();
     });
     on("pointerup", end);
     on("pointercancel", end);
     // A finger that selects does not scroll, and opens no menu.
-    on("touchmove", (event) => press?.dragging && event.preventDefault(), { passive: false });
-    on("contextmenu", (event) => (press?.timer || dragged) && event.preventDefault());
+    on("touchmove", (event) => isDragged && event.preventDefault(), { passive: false });
+    on("contextmenu", (event) => press && event.preventDefault());
     on("click", (event) => {
       const tile = event.target.closest(".tile");
-      if (dragged || !tile) return;
+      if (isDragged || !tile) return;
       const position = Number(tile.id.slice("tile".length));
-      const tick = event.target.closest(".tick");
+      const isTick = event.target.matches(".tick") || event.ctrlKey || event.metaKey;
       if (event.shiftKey) this.moveTo(position, true);
-      else if (event.ctrlKey || event.metaKey || tick || this.selected.size) this.toggle(position);
+      else if (isTick || this.selected.size) this.toggle(position);
       else {
         this.moveTo(position);
-        if (event.pointerType === "touch") this.dispatchEvent(new Event("open"));
-      }
-    });
-    on("dblclick", (event) => {
-      if (event.target.closest(".tile") && !this.selected.size && !event.target.closest(".tick")) {
-        this.dispatchEvent(new Event("open"));
+        if (event.pointerType === "touch" || event.detail === 2) this.on.open();
       }
     });
   }

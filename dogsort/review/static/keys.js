@@ -1,85 +1,64 @@
-// The keys. Letters only count while the grid or the large view has the focus, so that they are in
-// nobody's way who dictates or types (WCAG 2.1.4).
+// The keys. Letters count only while the grid or the large view has the focus, so that they are in
+// the way of nobody who dictates or types (WCAG 2.1.4).
 
-export function listenToKeys(grid, viewer, commands) {
-  const label = (name) => () => commands.decide(name);
-  const anywhere = { "Ctrl+z": commands.undo, "?": commands.help };
-  const both = {
-    d: label("dog"), c: label("cat"), n: label("neither"), u: label("unsure"), r: label("confirm"),
-    " ": () => grid.toggle(),
-  };
+const PAN = 80; // pixels
+const TYPING = "input:not([type=radio], [type=checkbox], [type=range]), select";
+
+export function listenToKeys(grid, viewer, { decide, confirmShown, sort, undo, help, search, resize }) {
+  const anywhere = { "Ctrl+z": undo, "?": help };
+  const letters = { d: "dog", c: "cat", n: "neither", u: "unsure", r: "confirm" };
+  const both = Object.fromEntries(
+    Object.entries(letters).map(([key, label]) => [key, () => decide(label)]));
+  both[" "] = () => grid.toggle();
   const inGrid = {
-    ...both,
-    "Shift+a": commands.confirmShown,
-    "Ctrl+a": () => grid.selectAll(),
-    Escape: () => grid.clear(),
-    Enter: () => viewer.open(),
-    s: commands.sort,
-    "/": commands.search,
-    "+": () => commands.resize(1),
-    "=": () => commands.resize(1),
-    "-": () => commands.resize(-1),
+    ...both, "Shift+a": confirmShown, "Ctrl+a": () => grid.select(grid.view), s: () => sort(),
+    Escape: () => grid.select([]), Enter: () => viewer.open(), "/": search,
+    "+": () => resize(1), "=": () => resize(1), "-": () => resize(-1),
+  };
+  const inViewer = {
+    ...both, Home: () => viewer.step(-Infinity), End: () => viewer.step(Infinity),
+    "+": () => viewer.zoom(1.4), "=": () => viewer.zoom(1.4), "-": () => viewer.zoom(1 / 1.4),
+    0: () => viewer.zoom(0), Enter: () => viewer.dialog.close(),
   };
   const screen = () => Math.max(1, Math.floor(grid.root.clientHeight / grid.cell)) * grid.columns;
   const moves = {
-    ArrowLeft: () => grid.active - 1,
-    ArrowRight: () => grid.active + 1,
-    // Below the last whole row there may be photos farther left.
-    ArrowUp: () => (grid.active < grid.columns ? grid.active : grid.active - grid.columns),
-    ArrowDown: () => grid.active + grid.columns,
-    PageUp: () => grid.active - screen(),
-    PageDown: () => grid.active + screen(),
-    Home: () => 0,
-    End: () => grid.view.length - 1,
+    ArrowLeft: () => -1, ArrowRight: () => 1, PageUp: () => -screen(), PageDown: screen,
+    ArrowUp: () => (grid.active < grid.columns ? 0 : -grid.columns), ArrowDown: () => grid.columns,
+    Home: () => -Infinity, End: () => Infinity,
   };
-  for (const [key, to] of Object.entries(moves)) {
-    inGrid[key] = () => grid.moveTo(to());
-    inGrid[`Shift+${key}`] = () => grid.moveTo(to(), true);
+  for (const [key, by] of Object.entries(moves)) {
+    inGrid[key] = () => grid.moveTo(grid.active + by());
+    inGrid[`Shift+${key}`] = () => grid.moveTo(grid.active + by(), true);
   }
-  const PAN = 80;
-  const inViewer = {
-    ...both,
-    ArrowLeft: () => viewer.step(-1), ArrowUp: () => viewer.step(-1),
-    ArrowRight: () => viewer.step(1), ArrowDown: () => viewer.step(1),
-    "Shift+ArrowLeft": () => viewer.pan(PAN, 0), "Shift+ArrowRight": () => viewer.pan(-PAN, 0),
-    "Shift+ArrowUp": () => viewer.pan(0, PAN), "Shift+ArrowDown": () => viewer.pan(0, -PAN),
-    Home: () => viewer.step(-Infinity), End: () => viewer.step(Infinity),
-    "+": () => viewer.zoom(1.4), "=": () => viewer.zoom(1.4), "-": () => viewer.zoom(1 / 1.4),
-    0: () => viewer.reset(),
-    Enter: () => viewer.dialog.close(),
-  };
+  for (const [key, x, y] of [["Left", -1, 0], ["Right", 1, 0], ["Up", 0, -1], ["Down", 0, 1]]) {
+    inViewer[`Arrow${key}`] = () => viewer.step(x + y);
+    inViewer[`Shift+Arrow${key}`] = () => viewer.pan(x * PAN, y * PAN);
+  }
 
-  let byPointer = false;
-  document.addEventListener("pointerdown", () => { byPointer = true; }, true);
+  let isByPointer = false;
+  document.addEventListener("pointerdown", () => { isByPointer = true; }, true);
   document.addEventListener("keydown", (event) => {
-    byPointer = false;
-    const { target } = event;
-    const isTyping = target.matches("input:not([type=radio], [type=checkbox], [type=range]), select");
-    if (event.altKey || event.isComposing) return;
-    if (isTyping) {
-      if (event.key === "Escape" || event.key === "Enter") grid.root.focus();
-      return;
-    }
-    // A letter is meant in either case: Caps Lock may be on.
+    isByPointer = false;
+    const { target, ctrlKey, metaKey, shiftKey } = event;
+    // A letter is meant in either case: Caps Lock may be on. A sign is what it is, with or without Shift.
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const isShifted = event.shiftKey && (key.length > 1 || key !== key.toUpperCase());
-    const name = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + (isShifted ? "Shift+" : "") + key;
+    const isShifted = shiftKey && (key.length > 1 || key !== key.toUpperCase());
+    const name = `${ctrlKey || metaKey ? "Ctrl+" : ""}${isShifted ? "Shift+" : ""}${key}`;
     const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
-    if (dialog && dialog !== viewer.dialog) return;
-    const isHome = target === document.body || grid.root.contains(target) ||
-      (dialog && !(target.matches("button") && ["Enter", " "].includes(key)));
+    if (event.altKey || (dialog && dialog !== viewer.dialog)) return;
+    if (target.matches(TYPING)) return key === "Escape" || key === "Enter" ? grid.root.focus() : undefined;
+    const isPressed = target.matches("button") && (key === "Enter" || key === " ");
+    const isHome = dialog ? !isPressed : target === document.body || grid.root.contains(target);
     const act = (isHome && (dialog ? inViewer : inGrid)[name]) || anywhere[name];
     if (!act) return;
     event.preventDefault();
     act();
   });
   // Who clicked goes on with keys in the grid; who came by keyboard stays where they are.
-  const back = (event) => {
-    if (!byPointer || document.querySelector("dialog[open]")) return;
-    if (!event.target.closest("#search, #grid")) grid.root.focus();
-  };
-  for (const part of document.querySelectorAll("header, footer, #toast")) {
-    part.addEventListener("change", back);
-    part.addEventListener("click", (event) => event.target.closest("button") && back(event));
+  for (const type of ["change", "click"]) {
+    document.addEventListener(type, ({ target }) => {
+      const isOurs = type === "change" ? !target.matches("#search") : target.closest("button");
+      if (isByPointer && isOurs && !document.querySelector("dialog[open]")) grid.root.focus();
+    });
   }
 }
