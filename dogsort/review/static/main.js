@@ -99,7 +99,7 @@ function decide(label, rows = viewer.dialog.open ? [grid.row] : grid.targets) {
   isStale ||= show.filter !== "all";
   saver.add({ rows, label });
   const what = rows.length === 1 ? baseName(album.path[rows[0]]) : words.listed(rows.length);
-  say(words.labelled(what, words.labels[LABELS.indexOf(label)] ?? words.right));
+  say(words.labelled(what, words.labels[LABELS.indexOf(label)] ?? words.confirm));
 }
 
 function decideAndGoOn(label) {

@@ -32,7 +32,7 @@ export const words = {
 
   // The page's elements, by their data-word (text) or data-label (spoken, and shown as a hint).
   dog: "Dog", cat: "Cat", neither: "Neither", unsure: "Unsure", right: "Right",
-  rightHint: "The label is right (R)", allRight: "All shown are right", setLabel: "Set the label",
+  confirm: "right", rightHint: "The label is right (R)", allRight: "All shown are right", setLabel: "Set the label",
   allRightHint: "Confirm all photos that are wholly on the screen, or all selected ones (Shift+A)",
   undo: "Undo", undoHint: "Undo the last correction (Ctrl+Z)", keys: "Keys", file: "File photos",
   done: "Done", close: "Close", clear: "Clear", show: "Show", filter: "Which photos", order: "Order",
