@@ -78,7 +78,7 @@ export class Filing {
   progress(job) {
     if (!job || !this.dialog.open || (job.finished && !this.find(".go").hidden)) return;
     const { kind, total, done, finished, failed, message } = job;
-    this.#shows(finished ? kind === "file" && done && "undo" : "stop", finished ? message : words.progress(job));
+    this.#shows(finished ? kind === "file" && done && "undo" : "stop", finished ? message || words.finished(job) : words.progress(job));
     Object.assign(this.find("progress"), { max: total || 1, value: finished ? total || 1 : done });
     if (finished) this.plan.append(failures(failed));
   }

@@ -93,8 +93,8 @@ export class Grid {
     add("span", "tick", element);
     const tile = { element, image, name, chip, position, row: this.view[position], state: "" };
     this.#tiles.set(position, tile);
-    const path = printable(this.album.path[tile.row]);
-    Object.assign(element, { id: `tile${position}`, role: "option", title: path });
+    const path = this.album.path[tile.row];
+    Object.assign(element, { id: `tile${position}`, role: "option", title: printable(path) });
     Object.assign(image, { alt: "", draggable: false, decoding: "async" });
     name.textContent = baseName(path);
     const [x, y] = [position % this.columns, Math.floor(position / this.columns)];

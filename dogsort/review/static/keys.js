@@ -46,11 +46,12 @@ export function listenToKeys(grid, viewer, { decide, confirmShown, sort, undo, h
     const name = `${ctrlKey || metaKey ? "Ctrl+" : ""}${isShifted ? "Shift+" : ""}${key}`;
     const dialog = [...document.querySelectorAll("dialog[open]")].at(-1);
     if (event.altKey || (dialog && dialog !== viewer.dialog)) return;
-    if (target.matches(TYPING)) return key === "Escape" || key === "Enter" ? grid.root.focus() : undefined;
+    const isTyping = target.matches(TYPING) && key !== "Escape" && key !== "Enter";
     const isPressed = target.matches("button") && (key === "Enter" || key === " ");
     const isHome = dialog ? !isPressed : target === document.body || grid.root.contains(target);
-    const act = (isHome && (dialog ? inViewer : inGrid)[name]) || anywhere[name];
-    if (!act) return;
+    const act = target.matches(TYPING) ? () => grid.root.focus()
+      : (isHome && (dialog ? inViewer : inGrid)[name]) || anywhere[name];
+    if (!act || isTyping) return;
     event.preventDefault();
     act();
   });

@@ -25,6 +25,7 @@ const filing = new Filing($("filing"), album, settled);
 let isOver = false; // the server was told to stop
 let isStale = false; // some photos may be out of place in the list
 let warning = "";
+let parting = ""; // what to say after the page has loaded itself again
 
 function say(text) {
   $("said").textContent = "";
@@ -61,7 +62,7 @@ function look(values) {
 
 function paint() {
   for (const [name, number] of Object.entries(album.counts())) $(`count-${name}`).textContent = count(number);
-  const { table, running, expected, path, job, read_only } = album;
+  const { table, running, expected, path, job, read_only, trouble } = album;
   const tally = album.tally();
   const begin = matchMedia("(hover: none)").matches ? words.beginTouch : words.begin;
   $("tally").textContent = tally.looked ? words.tally(tally) : begin;
@@ -70,7 +71,7 @@ function paint() {
   Object.assign($("state"), { textContent: words[kind], className: kind, title: words.savedIn(printable(table)) });
   const rows = saver.queue.reduce((sum, step) => sum + (step.rows?.length ?? 0), 0);
   const notice = read_only ? words.readOnly(read_only)
-    : saver.problem ? words.notSaved(rows, saver.problem) : warning;
+    : saver.problem ? words.notSaved(rows, saver.problem) : warning || printable(trouble);
   if ($("notice").textContent !== notice) $("notice").textContent = notice;
   $("refresh").disabled = !isStale;
   $("empty").textContent = grid.view.length ? "" : running ? words.emptyRunning : words.empty;
@@ -162,7 +163,7 @@ async function askForNews() {
 
 // The table was read again and rows have other numbers: so is the page, which keeps its place.
 function moved() {
-  keep(words.reloaded);
+  parting = words.reloaded;
   location.reload();
 }
 
@@ -236,15 +237,17 @@ function listen() {
     look({ order: value });
     loadDates();
   });
-  window.addEventListener("beforeunload", (event) => saver.queue.length && event.preventDefault());
-  window.addEventListener("pagehide", () => keep());
+  window.addEventListener("beforeunload", (event) => {
+    if (saver.queue.length && !parting) event.preventDefault();
+  });
+  window.addEventListener("pagehide", keep);
   listenToKeys(grid, viewer, commands);
 }
 
-function keep(notice = "") {
+function keep() {
   const unsaved = saver.queue.filter(({ rows }) => rows)
     .map(({ rows, label }) => ({ paths: rows.map((row) => album.path[row]), label }));
-  sessionStorage.setItem("kept", JSON.stringify({ show, path: album.path[grid.row], unsaved, notice }));
+  sessionStorage.setItem("kept", JSON.stringify({ show, path: album.path[grid.row], unsaved, parting }));
 }
 
 async function start() {
@@ -265,7 +268,7 @@ async function start() {
   }
   const position = grid.view.findIndex((row) => album.path[row] === kept.path);
   if (position > 0) grid.moveTo(position);
-  if (kept.notice) say(kept.notice);
+  if (kept.parting) say(kept.parting);
   loadDates();
   grid.root.focus();
   watch();

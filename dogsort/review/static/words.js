@@ -19,7 +19,7 @@ export function size(bytes) {
 export const printable = (text) => (text ?? "").replace(
   /[\p{Cc}\p{Cs}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,
   (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
-export const baseName = (path) => printable(path.slice(path.search(/[^/\\]*[/\\]*$/)));
+export const baseName = (path) => printable(path.split(path.includes("/") ? "/" : "\\").at(-1));
 
 export const words = {
   lang: LANG,
@@ -70,6 +70,7 @@ export const words = {
   unsavedEnd: "Some corrections are not saved yet. End all the same?",
 
   running: (done, expected) => `Classifying: ${count(done)}${expected ? ` of ${count(expected)}` : ""}`,
+  finished: ({ kind, done }) => `${kind === "undo" ? "Put back" : "Filed"}: ${photos(done)}.`,
   progress: ({ kind, done, total }) =>
     `${kind === "undo" ? "Undoing" : "Filing"}: ${count(done)} of ${count(total)}`,
   tally: ({ looked, given, corrected, low, high }) => {
