@@ -386,7 +386,7 @@ _BLANK = """() => {
 
 def test_files_and_undoes(table, open_page):
     before = files_below(table.parent)
-    with served(table) as server:
+    with served(table, "--photos", table.parent) as server:
         page = open_page(server.address)
         press(page, "d", "c")
         page.locator("#file").click()

@@ -70,7 +70,7 @@ export const words = {
   unsavedEnd: "Some corrections are not saved yet. End all the same?",
 
   running: (done, expected) => `Classifying: ${count(done)}${expected ? ` of ${count(expected)}` : ""}`,
-  finished: ({ kind, done }) => `${kind === "undo" ? "Put back" : "Filed"}: ${photos(done)}.`,
+  finished: ({ kind, done }) => `${kind === "undo" ? "Put back" : "Filed"}: ${count(done)} files.`,
   progress: ({ kind, done, total }) =>
     `${kind === "undo" ? "Undoing" : "Filing"}: ${count(done)} of ${count(total)}`,
   tally: ({ looked, given, corrected, low, high }) => {
@@ -98,13 +98,13 @@ export const words = {
   empty: "No photos here.", emptyRunning: "Photos appear here as they are classified.",
   working: "Working…", example: "From and to",
   plan: {
-    goes: (number, place) => `${photos(number)} to ${place}`,
+    goes: (number, place) => `${photos(number)} to ${place.replace(/^\.\//, "")}`,
     nothing: "No photo is to be filed.",
-    sidecars: (number) => `${count(number)} sidecar files go with their photos`,
-    conflicts: (number) => `${photos(number)} get a new name, because theirs is taken`,
-    already: (number) => `${photos(number)} filed before`,
+    sidecars: (number) => `Sidecar files that go with their photos: ${count(number)}`,
+    conflicts: (number) => `${photos(number)} under a new name, because theirs is taken`,
+    already: (number) => `${photos(number)} left in place: the same one is there`,
     in_place: (number) => `${photos(number)} already there`,
-    stays: (number) => `${photos(number)} stay where they are`,
+    stays: (number) => `${photos(number)} left in place`,
     failed: (number) => `${photos(number)} cannot be filed`,
   },
   doIt: (action, number) => `${{ move: "Move", copy: "Copy", link: "Link" }[action]} ${photos(number)}`,
