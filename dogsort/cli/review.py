@@ -104,7 +104,7 @@ def review(
     from dogsort.review.app import Page
     from dogsort.review.bounds import Bounds
     from dogsort.review.classifying import Classifying
-    from dogsort.review.lock import TableLock
+    from dogsort.review.lock import locked
     from dogsort.review.server import Server
     from dogsort.review.stored import StoredTable
     from dogsort.review.thumbnails import Thumbnails
@@ -117,10 +117,9 @@ def review(
     roots = [photos or os.path.dirname(table) or os.curdir] if is_table else _absolute(paths)
     is_excluded, stop = excluding(exclude), threading.Event()
     with ExitStack() as stack:
-        lock = stack.enter_context(closing(TableLock(table)))
-        album = Album(StoredTable(table), Bounds(roots, is_table))
+        address = stack.enter_context(locked(table))
         filer = stack.enter_context(closing(_filer(table, roots, photos, is_table)))
-        filer.locate(album.table.paths)
+        album = Album(StoredTable(table), Bounds(roots, is_table), filer)
         classifying = None
         if not is_table:
             if album.read_only is not None:
@@ -132,8 +131,10 @@ def review(
             )
             _note_folders(table, paths)
         thumbnails = stack.enter_context(closing(Thumbnails(wanted=not no_cache)))
-        server = Server(Page(album, thumbnails, filer, stop), host, port or 0, stop)
-        lock.tell(server.address)
+        server = Server(Page(album, thumbnails, stop), host, port or 0, stop)
+        if address is not None:
+            address.touch(0o600)
+            address.write_text(server.address)
         _greet(album, server, host, console)
         if not no_browser:
             _open_browser(server.address)

@@ -7,14 +7,17 @@ import secrets
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from dogsort.errors import DogsortError, OutputError, UsageError
 from dogsort.records import LABELS, Label, Record
+from dogsort.results.cache import Cache
 from dogsort.results.editable import FAILED, NOBODY, EditableTable
 from dogsort.results.reading import Row
 from dogsort.review.bounds import Bounds
+from dogsort.review.filing import Filer
 from dogsort.review.stored import StoredTable
 
 __all__ = ["Album", "OldGeneration"]
@@ -33,6 +36,7 @@ class Album:
     Args:
         stored: its file.
         bounds: which files may be shown.
+        filer: knows where files are that were moved.
 
     Raises:
         DataError: if it cannot be read.
@@ -41,7 +45,7 @@ class Album:
     Attributes:
         table: its rows.
         name: of the table.
-        bounds: as given.
+        bounds, filer: as given.
         running: whether photos are still classified.
         expected: how many rows there will be then; None if not known.
         generation: names one order of the rows; another program that changes the file ends it.
@@ -50,8 +54,8 @@ class Album:
         trouble: why the last changes are not on disk; empty if they are.
     """
 
-    def __init__(self, stored: StoredTable, bounds: Bounds) -> None:
-        self.name, self.bounds, self._stored = stored.name, bounds, stored
+    def __init__(self, stored: StoredTable, bounds: Bounds, filer: Filer) -> None:
+        self.name, self.bounds, self.filer, self._stored = stored.name, bounds, filer, stored
         self.running = False
         self.expected: int | None = None
         self._lock, self._saving = threading.RLock(), threading.Lock()
@@ -102,12 +106,23 @@ class Album:
         self.save(version)
         return version, [row for row, _, _ in step]
 
-    def put(self, record: Record) -> None:
-        """Add a row, or let that of its path begin anew; the next call of ``save`` saves it."""
+    def put(self, record: Record, label: Label | None = None) -> None:
+        """Add a row, or let that of its path begin anew; the next call of ``save`` saves it.
+
+        Args:
+            record: what the network says.
+            label: what a person has said of the photo earlier, if it is something else.
+        """
         with self._lock:
             row = self.table.put(record)
             self._unsaved.pop(row, None)
+            if label is not None:
+                self._set(row, LABELS.index(label), self.table.labels[row])
             self._changed([row])
+
+    def place(self, path: str) -> str | None:
+        """Return where a photo of the table is now; None if it may not be shown."""
+        return self.bounds.file(self.filer.place(path))
 
     def touch(self, paths: Iterable[str]) -> None:
         """Let the rows of paths count as changed, for what else the page shows of them."""
@@ -159,12 +174,14 @@ class Album:
                 try:
                     self._stored.write(content)
                 except BaseException:
-                    self._unsaved = {**unsaved, **self._unsaved}
+                    with self._lock:
+                        self._unsaved = {**unsaved, **self._unsaved}
                     raise
             except DogsortError as error:
                 self.trouble = str(error)
                 raise
             self._saved, self._on_disk, self.trouble = saved, rows, ""
+            self._note(unsaved)
 
     def notice(self) -> None:
         """Read the table again if another program has changed it, and none saves it just now."""
@@ -219,6 +236,19 @@ class Album:
             self.check(generation, [row])
             return self.table.paths[row]
 
+    def _note(self, rows: Collection[int]) -> None:
+        """Let later runs of dogsort know which labels a person gave these photos, or took back."""
+        with self._lock:
+            table = self.table
+            set_by_person = {
+                row: LABELS[table.labels[row]]
+                for row in rows
+                if table.network_labels[row] != NOBODY and table.labels[row] != FAILED
+            }
+            labels = [(self.filer.place(table.paths[row]), set_by_person.get(row)) for row in rows]
+        with closing(Cache()) as cache:
+            cache.note_labels(labels)
+
     def _notice(self) -> None:
         if not self._stored.has_changed():
             return
@@ -240,6 +270,7 @@ class Album:
         with self._stored.opened() as content:
             table = EditableTable(self._stored.name, content)
             self.bounds.check(table.rows())
+            self.filer.locate(table.paths)
         return table
 
     def _take(self, table: EditableTable) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -29,10 +30,12 @@ from dogsort.errors import (
 from dogsort.photos.facts import read_facts
 from dogsort.records import LABELS
 from dogsort.review.album import Album, OldGeneration
-from dogsort.review.filing import Busy, Filer
+from dogsort.review.filing import Busy
 from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
 
 __all__ = ["Page"]
+
+Given: TypeAlias = dict[str, Any]
 
 CONFIRM = "confirm"
 
@@ -59,17 +62,15 @@ class Page:
     Args:
         album: the photos and their labels.
         thumbnails: makes pictures.
-        filer: files the photos.
         stop: set once a person says on the page that it may end.
 
     Attributes:
         app: the ASGI application.
     """
 
-    def __init__(
-        self, album: Album, thumbnails: Thumbnails, filer: Filer, stop: threading.Event
-    ) -> None:
-        self._album, self._thumbnails, self._filer, self._stop = album, thumbnails, filer, stop
+    def __init__(self, album: Album, thumbnails: Thumbnails, stop: threading.Event) -> None:
+        self._album, self._filer = album, album.filer
+        self._thumbnails, self._stop = thumbnails, stop
         self._dates = album.generation, Dates()
         self._side = 0  # of the pictures that are made ahead
         row = "{generation:int}/{row:int}"
@@ -94,7 +95,10 @@ class Page:
         self.app = Starlette(
             routes=[
                 *(Route(path, answer) for path, answer in gets.items()),
-                *(Route(path, answer, methods=["POST"]) for path, answer in posts.items()),
+                *(
+                    Route(path, functools.partial(_post, answer), methods=["POST"])
+                    for path, answer in posts.items()
+                ),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
             exception_handlers=dict.fromkeys((DogsortError, HTTPException, Exception), _refuse),
@@ -121,7 +125,7 @@ class Page:
     def _state(self) -> dict[str, Any]:
         album = self._album
         return {
-            "folder": " ".join(album.bounds.roots),
+            "folder": ", ".join(map(os.path.realpath, album.bounds.roots)),
             "running": album.running,
             "expected": album.expected,
             "read_only": album.read_only,
@@ -129,48 +133,41 @@ class Page:
             "job": self._filer.job,
         }
 
-    async def _label(self, request: Request) -> Response:
-        given = await _given(request)
+    def _label(self, given: Given) -> Any:
         rows, label = given.get("rows"), given.get("label")
         if not isinstance(rows, list) or not all(type(row) is int for row in rows):
             raise UsageError("rows must be a list of numbers")
         if label not in (*LABELS, CONFIRM):
             raise UsageError("there is no such label")
-        version = await run_in_threadpool(
-            self._album.label, _generation(given), rows, None if label == CONFIRM else label
-        )
-        return _json({"version": version})
+        chosen = None if label == CONFIRM else label
+        return {"version": self._album.label(_generation(given), rows, chosen)}
 
-    async def _undo(self, request: Request) -> Response:
-        given = await _given(request)
-        version, rows = await run_in_threadpool(self._album.undo, _generation(given))
-        return _json({"version": version, "rows": rows})
+    def _undo(self, given: Given) -> Any:
+        version, rows = self._album.undo(_generation(given))
+        return {"version": version, "rows": rows}
 
-    async def _plan(self, request: Request) -> Response:
-        given = await self._how_to_file(request)
-        return _json(await run_in_threadpool(self._filer.plan, self._album.rows(), *given))
+    def _plan(self, given: Given) -> Any:
+        return self._filer.plan(self._album.rows(), *self._how_to_file(given))
 
-    async def _file(self, request: Request) -> Response:
-        given = await self._how_to_file(request)
-        await run_in_threadpool(self._filer.file, self._album.rows(), *given)
-        return _json(self._filer.job, 202)
+    def _file(self, given: Given) -> Any:
+        self._filer.file(self._album.rows(), *self._how_to_file(given))
+        return self._filer.job
 
-    async def _undo_filing(self, request: Request) -> Response:
-        await _given(request)
+    def _undo_filing(self, _: Given) -> Any:
         self._filer.undo(self._album.rows())
-        return _json(self._filer.job, 202)
+        return self._filer.job
 
-    async def _stop_filing(self, request: Request) -> Response:
-        await _given(request)
+    def _stop_filing(self, _: Given) -> Any:
         self._filer.stop()
-        return _json({})
 
-    async def _how_to_file(self, request: Request) -> tuple[str, bool, bool]:
-        given = await _given(request)
+    def _how_to_file(self, given: Given) -> tuple[str, bool, bool]:
         if self._album.running:
             raise Busy("wait until all photos are classified")
         self._album.check(_generation(given))
         return str(given.get("action")), bool(given.get("neither")), bool(given.get("unsure"))
+
+    def _done(self, _: Given) -> Any:
+        self._stop.set()
 
     async def _small(self, request: Request) -> Response:
         side = _number(request, "size")
@@ -206,31 +203,22 @@ class Page:
             raise OldGeneration
         if self._dates[0] != generation:
             self._dates = generation, Dates()
-        dates, complete = self._dates[1].of([self._place(path) or "" for path in paths])
+        dates, complete = self._dates[1].of([self._album.place(path) or "" for path in paths])
         return _json({"dates": dates, "complete": complete})
-
-    async def _done(self, request: Request) -> Response:
-        await _given(request)
-        self._stop.set()
-        return _json({})
 
     def _path(self, request: Request) -> str:
         return self._album.path(request.path_params["generation"], request.path_params["row"])
 
     def _photo(self, request: Request) -> str:
         """Return the file of the row that a request names."""
-        file = self._place(self._path(request))
+        file = self._album.place(self._path(request))
         if file is None:
             raise UnreadablePhoto("a link that leads out of the folder")
         return file
 
-    def _place(self, path: str) -> str | None:
-        """Return where a photo of the table is now; None if it may not be shown."""
-        return self._album.bounds.file(self._filer.place(path))
-
     def _least_sure_first(self) -> Iterator[str]:
         for path in self._album.least_sure_first():
-            if (file := self._place(path)) is not None:
+            if (file := self._album.place(path)) is not None:
                 yield file
 
 
@@ -254,8 +242,8 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _given(request: Request) -> dict[str, Any]:
-    """Return the JSON object that a request gives."""
+async def _post(answer: Callable[[Given], Any], request: Request) -> Response:
+    """Answer a request that gives a JSON object."""
     # A page elsewhere may not send this type without asking first, which the guard refuses.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "the content must be application/json")
@@ -265,10 +253,10 @@ async def _given(request: Request) -> dict[str, Any]:
         given = None
     if not isinstance(given, dict):
         raise UsageError("the content must be a JSON object")
-    return given
+    return _json(await run_in_threadpool(answer, given))
 
 
-def _generation(given: dict[str, Any]) -> int:
+def _generation(given: Given) -> int:
     found = given.get("generation")
     if type(found) is not int:
         raise UsageError("generation must be a number")

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import tee
 from time import monotonic
 
 from dogsort.classifier import Classifier
 from dogsort.errors import DogsortError
 from dogsort.photos.scan import Scan
-from dogsort.records import Failure, Photo
+from dogsort.records import Failure, Photo, Prediction
 from dogsort.results.cache import Cache, stamp_of
 from dogsort.review.album import Album
 
@@ -77,9 +78,11 @@ class Classifying(threading.Thread):
         saved = monotonic()
         with closing(Cache(wanted=self._wants_cache)) as self.cache:
             photos = self._unlisted(self._scan, self.cache)
-            for record in self.cache.predict(photos, self._classifier):
-                listed = self._listed.get(self._place(record.path))
-                self._album.put(record if listed is None else replace(record, path=listed))
+            said, decided = tee(self.cache.predict(photos, self._classifier))
+            for record, known in zip(said, self.cache.decided(decided), strict=True):
+                listed = self._listed.get(self._place(record.path), record.path)
+                label = known.label if isinstance(known, Prediction) and known != record else None
+                self._album.put(replace(record, path=listed), label)
                 if monotonic() > saved + SAVE_SECONDS:
                     with suppress(DogsortError):  # the page says so; it is tried again
                         self._album.save()

@@ -13,6 +13,7 @@ from dogsort.records import Failure, Prediction
 from dogsort.results.reading import read_table
 from dogsort.review.album import Album, OldGeneration
 from dogsort.review.bounds import Bounds
+from dogsort.review.filing import Filer
 from dogsort.review.stored import StoredTable
 
 ROWS = {"a.jpg": "dog", "b.jpg": "cat", "c.jpg": "unsure", "d.jpg": ""}
@@ -39,7 +40,7 @@ def album(table) -> Album:
 
 
 def open_album(table: Path) -> Album:
-    return Album(StoredTable(str(table)), Bounds(["."], is_table=True))
+    return Album(StoredTable(str(table)), Bounds(["."], is_table=True), Filer(None, ["."]))
 
 
 def test_a_label_is_on_disk_with_what_the_network_said(album, table):
