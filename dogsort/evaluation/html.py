@@ -6,38 +6,51 @@ import base64
 import io
 from contextlib import suppress
 from html import escape
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from dogsort.decision import decide
 from dogsort.errors import UnreadablePhoto
 from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.evaluation.metrics import Flags, Floats, Share, as_arrays, calibration_bins
 from dogsort.evaluation.report import LEGEND, Report
-from dogsort.photos.decode import decode_file
+from dogsort.photos.decode import decode_within
 from dogsort.records import LABELS, Prediction, Thresholds
 from dogsort.results.text import printable
+from dogsort.review.thumbnails import jpeg_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["evaluation_page"]
 
-THUMBNAIL = 160  # pixels; a square with the whole photo, as the network sees it
+THUMBNAIL = 320  # pixels of the longer side, twice what is shown, for sharp screens
 CHARTS = (15.0, 4.5)  # inches; three charts side by side
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)  # probabilities, evenly spread in log odds
 
+#: What the report adds to the theme of the page of ``dogsort review``.
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+body { max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem }
+h1, h2 { letter-spacing: -.01em; line-height: 1.25 }
+p { max-width: 48rem; color: var(--quiet) }
+.wide { overflow-x: auto }
 table { border-collapse: collapse; margin: 1.5rem 0 }
-td { padding: .2rem .8rem; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums }
+td { padding: .3rem .9rem; border-bottom: 1px solid var(--line) }
+td:first-child { padding-left: 0 }
 td:not(:first-child) { text-align: right }
-tr:first-child { font-weight: bold }
-img { max-width: 100% }
-figure { display: inline-block; width: 168px; margin: .5rem; vertical-align: top }
-figcaption { font-size: 12px; overflow-wrap: anywhere }
+tr:first-child { font-weight: 600 }
+.charts { box-sizing: border-box; width: 100%; padding: .8rem; border-radius: 10px;
+  background: #fff }
+.photos { display: grid; grid-template-columns: repeat(auto-fill, minmax(164px, 1fr)); gap: 1.2rem }
+figure { margin: 0; min-width: 0 }
+figure img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 10px;
+  background: light-dark(#ece9e4, #211f1d) }
+figcaption { font-size: 13px; overflow-wrap: anywhere; color: var(--quiet) }
+figcaption .chip { margin-right: .3rem; background: var(--label); color: #171513 }
+figcaption .chip::before { content: none }
+figcaption strong { display: block; margin: .4rem 0 .1rem; color: var(--text); font-weight: 500 }
 """
 
 
@@ -45,25 +58,34 @@ def evaluation_page(title: str, report: Report, worst: int) -> str:
     """Return a page with figures, charts, and the ``worst`` worst photos as thumbnails."""
     title = escape(printable(title))
     parts = [f"<h1>{title}</h1>", f"<p>{' '.join(LEGEND)}</p>", *map(_table, report.tables())]
-    parts.append(f'<img alt="three charts" src="{_data("svg+xml", _charts(report))}">')
+    charts = _data("svg+xml", _charts(report))
+    parts.append(f'<img class="charts" alt="three charts" src="{charts}">')
     if photos := report.worst(worst):
-        parts += ["<h2>Worst photos</h2>", *(_thumbnail(*one) for one in photos)]
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        figures = [_thumbnail(*one) for one in photos]
+        parts += ["<h2>Worst photos</h2>", '<div class="photos">', *figures, "</div>"]
+    theme = resources.files("dogsort.review").joinpath("static", "theme.css").read_text("utf-8")
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{theme}{STYLE}</style>"
+    )
     return "\n".join(['<!doctype html>\n<html lang="en">', head, *parts, "</html>\n"])
 
 
 def _table(rows: list[list[str]]) -> str:
     cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
-    return "<table>\n" + "\n".join(f"<tr>{row}</tr>" for row in cells) + "\n</table>"
+    lines = "\n".join(f"<tr>{row}</tr>" for row in cells)
+    return f'<div class="wide"><table>\n{lines}\n</table></div>'
 
 
 def _thumbnail(chance: float, photo: LabelledPhoto, said: Prediction) -> str:
-    name, file = escape(printable(photo.path)), io.BytesIO()
+    name, picture = escape(printable(photo.path)), b""
     with suppress(UnreadablePhoto):  # it was readable a moment ago
-        Image.fromarray(decode_file(photo.path, THUMBNAIL)).save(file, "JPEG", quality=85)
-    image = f'<img alt="{name}" src="{_data("jpeg", file.getvalue())}">'
-    caption = f"is {photo.truth} (given {chance:.2%}), labelled {said.label}: {name}"
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+        picture = jpeg_of(decode_within(photo.path, THUMBNAIL))
+    return (
+        f'<figure><img alt="{name}" src="{_data("jpeg", picture)}"><figcaption>'
+        f'<strong><span class="chip {said.label}">{said.label}</span> but {photo.truth}</strong>'
+        f"{photo.truth} was given {chance:.2%}: {name}</figcaption></figure>"
+    )
 
 
 def _charts(report: Report) -> bytes:
