@@ -32,7 +32,8 @@ TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)  # probabilities, evenly sprea
 
 #: What the report adds to the theme of the page of ``dogsort review``.
 STYLE = """
-body { max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem }
+body { background: var(--ground); color: var(--text); font-variant-numeric: tabular-nums;
+  max-width: 72rem; margin: 2rem auto; padding: 0 1.2rem }
 h1, h2 { letter-spacing: -.01em; line-height: 1.25 }
 p { max-width: 48rem; color: var(--quiet) }
 .wide { overflow-x: auto }
@@ -48,8 +49,10 @@ figure { margin: 0; min-width: 0 }
 figure img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 10px;
   background: light-dark(#ece9e4, #211f1d) }
 figcaption { font-size: 13px; overflow-wrap: anywhere; color: var(--quiet) }
-figcaption .chip { margin-right: .3rem; background: var(--label); color: #171513 }
-figcaption .chip::before { content: none }
+.chip { margin-right: .3rem; padding: 1px 9px 2px; border-radius: 99px;
+  background: var(--label); color: #171513 }
+.dog { --label: var(--dog) } .cat { --label: var(--cat) }
+.neither { --label: var(--neither) } .unsure { --label: var(--unsure) }
 figcaption strong { display: block; margin: .4rem 0 .1rem; color: var(--text); font-weight: 500 }
 """
 
