@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from dogsort.cli.console import Console
 from dogsort.errors import FilingError
@@ -54,7 +53,7 @@ def open_journal(
 def show_plan(planner: Planner, output: str | None, console: Console) -> None:
     """Show the plan: a summary on stderr, and each step as the output of this run."""
     filings, action = planner.filings(), planner.options.action
-    sizes = [_size_of(filing) for filing in filings]
+    sizes = [filing.size for filing in filings]
     if output is None and console.shows_lines:
         for filing in filings:
             console.data(f"{action} {filing.source} -> {filing.target}")
@@ -135,9 +134,3 @@ def _say_what_stays(planner: Planner, console: Console) -> None:
 
 def _kind(filing: Filing) -> str:
     return "sidecar" if filing.belongs_to else filing.label
-
-
-def _size_of(filing: Filing) -> int:
-    with suppress(OSError):
-        return os.path.getsize(filing.source)
-    return 0

@@ -54,6 +54,13 @@ class Filing(NamedTuple):
         """For a sidecar, the path of its photo; None for a photo."""
         return None if self.photo is None else os.path.join(self.place, self.photo)
 
+    @property
+    def size(self) -> int:
+        """Its size now, in bytes; 0 if it is gone."""
+        with suppress(OSError):
+            return os.path.getsize(self.source)
+        return 0
+
 
 class Namer:
     """Finds names for photos, group by group.

@@ -71,7 +71,7 @@ class Page:
     def __init__(self, album: Album, thumbnails: Thumbnails, stop: threading.Event) -> None:
         self._album, self._filer = album, album.filer
         self._thumbnails, self._stop = thumbnails, stop
-        self._dates = album.generation, Dates()
+        self._dates = album.generation, Dates(album.place)
         self._side = 0  # of the pictures that are made ahead
         row = "{generation:int}/{row:int}"
         gets = {
@@ -202,8 +202,8 @@ class Page:
         if request.path_params["generation"] != generation:
             raise OldGeneration
         if self._dates[0] != generation:
-            self._dates = generation, Dates()
-        dates, complete = self._dates[1].of([self._album.place(path) or "" for path in paths])
+            self._dates = generation, Dates(self._album.place)
+        dates, complete = self._dates[1].of(paths)
         return _json({"dates": dates, "complete": complete})
 
     def _path(self, request: Request) -> str:

@@ -16,7 +16,6 @@ from dogsort.filing.execute import at_work, carry_out, put_back, run_to_undo
 from dogsort.filing.folders import check_folders, has_own_photos
 from dogsort.filing.from_table import photos_of, walked
 from dogsort.filing.journal import reading
-from dogsort.filing.naming import Filing
 from dogsort.filing.options import Action, FilingOptions
 from dogsort.filing.plan import Planner
 from dogsort.records import Failure
@@ -108,7 +107,7 @@ class Filer:
             "stays": max(0, len(rows) - counts.total() - others),
             "failed": len(failures),
             "failures": [(failure.path, failure.error) for failure in failures[:MOST_FAILURES]],
-            "bytes": sum(map(_size_of, filings)),
+            "bytes": sum(filing.size for filing in filings),
             "steps": [(filing.source, filing.target) for filing in filings[:MOST_STEPS]],
         }
 
@@ -142,7 +141,10 @@ class Filer:
 
     def _options(self, action: str, neither: bool, unsure: bool) -> FilingOptions:
         if self._folder is None:
-            raise UsageError("it is not clear where to; use dogsort file with --to FOLDER")
+            raise UsageError(
+                "it is not clear where to: start dogsort review with --photos FOLDER, or use "
+                "dogsort file with --to FOLDER"
+            )
         chosen: dict[str, Action] = {name: name for name in get_args(Action)}
         if action not in chosen:
             raise UsageError(f"there is no way {action!r} to file")
@@ -255,9 +257,3 @@ def _note(job: dict[str, Any], path: str, what: str, error: object) -> None:
     job["failures"] += 1
     if len(job["failed"]) < MOST_FAILURES:
         job["failed"].append((path, str(error)))
-
-
-def _size_of(filing: Filing) -> int:
-    with suppress(OSError):
-        return os.path.getsize(filing.source)
-    return 0

@@ -160,9 +160,14 @@ class Thumbnails:
 
 
 class Dates:
-    """The dates of the photos in an album, read in the background."""
+    """The dates of the photos in an album, read in the background.
 
-    def __init__(self) -> None:
+    Args:
+        file: returns the file of a path in the album; None if it is not to be read.
+    """
+
+    def __init__(self, file: Callable[[str], str | None]) -> None:
+        self._file = file
         self._known: list[float | None] = []
         self._reader: threading.Thread | None = None
 
@@ -185,7 +190,7 @@ class Dates:
     def _read(self, paths: Sequence[str]) -> None:
         _yield_to_others()
         for path in paths[len(self._known) :]:
-            self._known.append(date_of(path))
+            self._known.append(date_of(self._file(path) or ""))
 
 
 def _yield_to_others() -> None:

@@ -188,7 +188,7 @@ def test_photos_that_have_gone_or_changed_are_named(dogsort, album, tmp_path):
 
 
 def test_nothing_is_filed_where_it_cannot_be(page, tmp_path):
-    with pytest.raises(UsageError, match="use dogsort file with --to"):
+    with pytest.raises(UsageError, match="dogsort file with --to FOLDER"):
         Filer(None, []).plan(page.rows, "move", False, False)
     with pytest.raises(UsageError, match="no way 'delete' to file"):
         page.plan("delete")

@@ -122,7 +122,7 @@ def test_without_a_date_of_its_own_it_is_the_files(tmp_path, said):
 
 def test_dates_of_an_album_are_read_in_the_background(tmp_path):
     paths = [str(path) for path in sorted(EXAMPLES.iterdir())] + [str(tmp_path / "gone.jpg")]
-    dates = Dates()
+    dates = Dates(str)
     assert len(dates.of(paths[:3])[0]) == 3
     while not (found := dates.of(paths))[1]:
         pass
