@@ -106,7 +106,9 @@ class Page:
 
     def _all(self, _: Request) -> Response:
         found = self._album.columns()
-        paths, filed = found["columns"]["path"], self._filer.filed
+        paths = found["columns"]["path"]
+        self._filer.locate(paths)  # another program may have moved some
+        filed = self._filer.filed
         places = {row: filed[path] for row, path in enumerate(paths) if path in filed}
         return _json({**found, **self._state(), "table": self._album.name, "filed": places})
 

@@ -71,13 +71,11 @@ class Filer:
         return moved
 
     def locate(self, paths: Iterable[str]) -> None:
-        """Find out from the journal where photos are that were moved.
-
-        Raises:
-            FilingError: if the journal cannot be read.
-        """
-        with reading(self._folder or "") as journal:
-            ends = {} if journal is None or self._folder is None else journal.moves()
+        """Find out where photos are that were moved, as far as there is a readable journal."""
+        ends: dict[str, str] = {}
+        if self._folder is not None:
+            with suppress(FilingError), reading(self._folder) as journal:
+                ends = {} if journal is None else journal.moves()
         resolved, filed = cache(os.path.realpath), {}
         for path in paths if ends else ():
             folder, name = os.path.split(path)
@@ -202,8 +200,7 @@ class Filer:
                 job["message"] = f"stopped by an error of dogsort: {error!r}"
                 raise
             finally:
-                with suppress(FilingError):
-                    self.locate(row.path for row in rows)
+                self.locate(row.path for row in rows)
                 self._going, job["finished"] = {}, True
 
         self._thread = threading.Thread(target=run, name="dogsort-filing")

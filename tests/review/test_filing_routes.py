@@ -1,0 +1,181 @@
+"""Filing through the server, as the page asks for it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from conftest import EXAMPLES, files_below
+from served import Served, served
+from trees import plant, tree
+
+from dogsort.filing.lock import locked
+
+HOW = {"action": "move", "neither": False, "unsure": False}
+
+
+def write_table(table: Path, labels: dict[str, str]) -> None:
+    """Write a table with paths relative to its own folder, made absolute."""
+    with table.open("w", newline="") as file:
+        rows = [(str(table.parent / path), label, 0.9, 0.9) for path, label in labels.items()]
+        csv.writer(file).writerows([("path", "label", "p_dog", "p_pet"), *rows])
+
+
+@pytest.fixture
+def album(tmp_path):
+    folder = tmp_path / "album"
+    for name, copies in {"running_dog.jpeg": "rex.jpg", "kitten.jpeg": "trip/tom.jpg"}.items():
+        (folder / copies).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(EXAMPLES / name, folder / copies)
+    write_table(folder / "table.csv", {"rex.jpg": "dog", "trip/tom.jpg": "cat"})
+    return folder
+
+
+def serve(folder: Path):
+    return served(folder / "table.csv", "--photos", folder)
+
+
+def ask(server: Served, path: str, **given):
+    return server.post(path, {"generation": server.album()["generation"], **HOW, **given})
+
+
+def finished(server: Served):
+    while not (job := server.album()["job"])["finished"]:
+        time.sleep(0.01)
+    return job
+
+
+def test_plan_file_correct_and_undo(album, dogsort):
+    before = tree(album)
+    with serve(album) as server:
+        found = server.album()
+        generation = found["generation"]
+        plan = ask(server, "/plan").json
+        assert plan["counts"] == {"dog": 1, "cat": 1}
+        assert plan["steps"][0] == [str(album / "rex.jpg"), str(album / "dog" / "rex.jpg")]
+        assert tree(album) == before
+
+        answer = ask(server, "/file")
+        assert (answer.status, answer.json["kind"]) == (202, "file")
+        assert finished(server)["counts"] == {"dog": 1, "cat": 1}
+        assert (album / "dog" / "rex.jpg").exists()
+        changes = server.get(f"/changes?generation={generation}&since={found['version']}").json
+        assert {row[0]: row[-1] for row in changes["rows"]} == {
+            0: str(album / "dog" / "rex.jpg"),
+            1: str(album / "cat" / "tom.jpg"),
+        }
+        # It is shown from where it is now.
+        assert server.get(f"/thumbnail/{generation}/0?size=160").status == 200
+        assert server.get(f"/photo/{generation}/0").status == 200
+        facts = server.get(f"/facts/{generation}/0").json
+        assert facts["path"] == str(album / "rex.jpg")
+        assert facts["filed"] == str(album / "dog" / "rex.jpg")
+
+        assert server.label([0], "cat").status == 200
+        assert ask(server, "/plan").json["counts"] == {"cat": 1}
+        ask(server, "/file")
+        assert finished(server)["counts"] == {"cat": 1}
+        assert (album / "cat" / "rex.jpg").exists()
+    with serve(album) as server:  # killed, and started again
+        assert server.album()["filed"]["0"] == str(album / "cat" / "rex.jpg")
+        server.post("/file/undo")
+        assert finished(server)["counts"] == {"cat": 1}
+        assert server.album()["filed"]["0"] == str(album / "dog" / "rex.jpg")
+        assert dogsort("undo", album).returncode == 0  # another program moves it on
+        assert server.album()["filed"] == {}
+        assert server.undo().status == 200
+        assert server.get(f"/thumbnail/{server.album()['generation']}/0?size=160").status == 200
+        server.post("/done")
+        assert server.wait() == 0
+    (album / "table.csv").unlink()
+    del before["table.csv"]
+    assert tree(album) == before
+
+
+def test_what_cannot_be_filed_is_told(album):
+    with serve(album) as server:
+        assert ask(server, "/file", action="delete").status == 400
+        assert ask(server, "/plan", action=["move"]).status == 400
+        assert ask(server, "/plan", generation=1).status == 409
+        server.post("/file/undo")
+        assert finished(server)["message"] == "nothing is filed that could be undone"
+        with locked(str(album)):
+            assert ask(server, "/file").status == 202
+            assert "another dogsort is at work" in finished(server)["message"]
+        (album / "dog").write_bytes(b"")
+        answer = ask(server, "/plan")
+        assert (answer.status, answer.json["error"]) == (
+            400,
+            f"{album / 'dog'}: not a folder, so nothing can be filed into it",
+        )
+    with served(album / "table.csv") as server:
+        assert "start dogsort review with --photos" in ask(server, "/plan").json["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["kill", "interrupt", "stop"])
+def test_filing_that_is_cut_off_loses_nothing_and_goes_on(quick_path, end, dogsort):
+    photos = {f"{number}.jpg": b"%d" % number for number in range(9000)}
+    plant(quick_path, photos)
+    write_table(quick_path / "table.csv", dict.fromkeys(photos, "dog"))
+    with serve(quick_path) as server:
+        ask(server, "/file")
+        while not (quick_path / "dog").is_dir():
+            time.sleep(0.001)
+        assert ask(server, "/file/undo").status == 409
+        if end == "stop":
+            server.post("/file/stop")
+            assert finished(server)["message"].startswith("stopped")
+        elif end == "kill":
+            server.kill()
+        else:
+            assert server.interrupt() == 0
+    with serve(quick_path) as server:
+        assert sorted(files_below(quick_path).values()) == sorted(
+            [*photos.values(), (quick_path / "table.csv").read_bytes()]
+        )
+        ask(server, "/file")
+        assert finished(server)["message"] == ""
+        assert len(list((quick_path / "dog").iterdir())) == len(photos)
+        server.post("/file/undo")
+        assert finished(server)["counts"] == {"dog": len(photos)}
+    found = files_below(quick_path)
+    del found["table.csv"]
+    assert found == photos
+
+
+@pytest.mark.slow
+def test_every_photo_of_a_messy_folder_lies_where_its_truth_says(data, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(data / "photos", folder)
+    with open(data / "photos_truth.csv", newline="", encoding="utf-8") as file:
+        truth = {str(folder / row["path"]): row["truth"] for row in csv.DictReader(file)}
+    with served(folder) as server:
+        while server.album()["running"]:
+            time.sleep(0.2)
+        found = server.album()
+        labels = ("dog", "cat", "neither", "unsure", "failed")
+        for row, path in enumerate(found["columns"]["path"]):
+            right = "unsure" if truth[path] == "both" else truth[path]
+            if right in labels and labels[found["columns"]["label"][row]] != right:
+                assert server.label([row], right).status == 200
+        ask(server, "/file")
+        assert finished(server)["failures"] == 0
+        filed = {path: path for path in found["columns"]["path"]}
+        filed |= {
+            found["columns"]["path"][int(row)]: place
+            for row, place in server.album()["filed"].items()
+        }
+    stay = 0
+    for path, place in filed.items():
+        top = os.path.relpath(place, folder).split(os.sep)[0]
+        if truth[path] in ("dog", "cat"):
+            stay += place == path  # the same photo a second time
+            assert place == path or top == truth[path]
+        else:
+            assert place == path
+    assert stay == 1
