@@ -34,9 +34,9 @@ from dogsort.results.tables import TABLE_SUFFIXES, check_table_name
 from dogsort.results.text import printable, quoted, scan_lines
 
 if TYPE_CHECKING:
+    from dogsort.filing.job import Filer
     from dogsort.review.album import Album
     from dogsort.review.classifying import Classifying
-    from dogsort.review.filing import Filer
     from dogsort.review.server import Server
 
 __all__ = ["review"]
@@ -181,7 +181,7 @@ def _table_of(paths: Sequence[str], output: str | None) -> str:
 
 def _filer(table: str, roots: Sequence[str], photos: str | None, is_table: bool) -> Filer:
     """Return what files the photos to where ``dogsort file`` or ``dogsort PATH`` would."""
-    from dogsort.review.filing import Filer
+    from dogsort.filing.job import Filer
 
     if not is_table:
         folders = [root for root in roots if os.path.isdir(root)]

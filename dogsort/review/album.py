@@ -17,7 +17,7 @@ from dogsort.results.cache import Cache
 from dogsort.results.editable import FAILED, NOBODY, EditableTable
 from dogsort.results.reading import Row
 from dogsort.review.bounds import Bounds
-from dogsort.review.filing import Filer
+from dogsort.filing.job import Filer
 from dogsort.review.stored import StoredTable
 
 __all__ = ["Album", "OldGeneration"]

@@ -27,10 +27,10 @@ from dogsort.errors import (
     UnreadablePhoto,
     UsageError,
 )
+from dogsort.filing.job import Busy
 from dogsort.photos.facts import read_facts
 from dogsort.records import LABELS
 from dogsort.review.album import Album, OldGeneration
-from dogsort.review.filing import Busy
 from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
 
 __all__ = ["Page"]

@@ -14,9 +14,9 @@ from conftest import files_below
 from trees import edit, plant, stop, tree
 
 from dogsort.errors import FilingError, UsageError
+from dogsort.filing.job import Busy, Filer
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME
 from dogsort.results.reading import Row
-from dogsort.review.filing import Busy, Filer
 
 PHOTOS = {
     "rex.jpg": b"one",

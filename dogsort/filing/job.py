@@ -1,4 +1,4 @@
-"""Plan, file and undo for the page, as ``dogsort file`` and ``dogsort undo`` do."""
+"""Plan, file and undo the photos of a table in the background, as the commands do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Busy", "Filer"]
 
 T = TypeVar("T")
 
-#: Most failures and steps that the page lists; it says how many more there are.
+#: Most failures and steps that are listed for people; all are counted.
 MOST_FAILURES, MOST_STEPS = 100, 200
 
 
@@ -56,7 +56,7 @@ class Filer:
         self._going: dict[str, str] = {}  # where the job under way takes photos, likewise
         self._moved: list[str] = []
         self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._starting, self._stopping = threading.Lock(), threading.Event()
 
     def place(self, path: str) -> str:
         """Return where a photo of the table is now."""
@@ -185,11 +185,13 @@ class Filer:
     def _begin(
         self, kind: str, rows: Sequence[Row], work: Callable[[dict[str, Any]], None]
     ) -> None:
-        if self.job is not None and not self.job["finished"]:
-            raise Busy("wait until the job under way has finished, or stop it")
-        numbers = {"total": 0, "done": 0, "counts": Counter(), "failures": 0, "failed": []}
-        self.job = job = {"kind": kind, "action": "", "message": "", "finished": False, **numbers}
-        self._stopping.clear()
+        with self._starting:
+            if self.job is not None and not self.job["finished"]:
+                raise Busy("wait until the job under way has finished, or stop it")
+            job: dict[str, Any] = {"kind": kind, "action": "", "message": "", "finished": False}
+            job |= {"total": 0, "done": 0, "counts": Counter(), "failures": 0, "failed": []}
+            self.job = job
+            self._stopping.clear()
 
         def run() -> None:
             try:
