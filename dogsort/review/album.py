@@ -12,12 +12,12 @@ from contextlib import closing
 from typing import Any
 
 from dogsort.errors import DogsortError, OutputError, UsageError
+from dogsort.filing.job import Filer
 from dogsort.records import LABELS, Label, Record
 from dogsort.results.cache import Cache
 from dogsort.results.editable import FAILED, NOBODY, EditableTable
 from dogsort.results.reading import Row
 from dogsort.review.bounds import Bounds
-from dogsort.filing.job import Filer
 from dogsort.review.stored import StoredTable
 
 __all__ = ["Album", "OldGeneration"]

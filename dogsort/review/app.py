@@ -39,6 +39,9 @@ Given: TypeAlias = dict[str, Any]
 
 CONFIRM = "confirm"
 
+#: What is answered before it is done.
+JOBS = ("/file", "/file/undo")
+
 #: The address of a picture names the generation, too, and so never shows another photo.
 IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 
@@ -96,7 +99,7 @@ class Page:
             routes=[
                 *(Route(path, answer) for path, answer in gets.items()),
                 *(
-                    Route(path, functools.partial(_post, answer), methods=["POST"])
+                    Route(path, functools.partial(_post, answer, path in JOBS), methods=["POST"])
                     for path, answer in posts.items()
                 ),
                 Mount("/static", StaticFiles(directory=STATIC)),
@@ -244,7 +247,7 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _post(answer: Callable[[Given], Any], request: Request) -> Response:
+async def _post(answer: Callable[[Given], Any], begins_job: bool, request: Request) -> Response:
     """Answer a request that gives a JSON object."""
     # A page elsewhere may not send this type without asking first, which the guard refuses.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -255,7 +258,7 @@ async def _post(answer: Callable[[Given], Any], request: Request) -> Response:
         given = None
     if not isinstance(given, dict):
         raise UsageError("the content must be a JSON object")
-    return _json(await run_in_threadpool(answer, given))
+    return _json(await run_in_threadpool(answer, given), 202 if begins_job else 200)
 
 
 def _generation(given: Given) -> int:

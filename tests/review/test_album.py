@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dogsort.errors import DataError, FilingError, OutputError, UsageError
+from dogsort.filing.job import Filer
 from dogsort.records import Failure, Prediction
 from dogsort.results.reading import read_table
 from dogsort.review.album import Album, OldGeneration
 from dogsort.review.bounds import Bounds
-from dogsort.filing.job import Filer
 from dogsort.review.stored import StoredTable
 
 ROWS = {"a.jpg": "dog", "b.jpg": "cat", "c.jpg": "unsure", "d.jpg": ""}
