@@ -39,6 +39,8 @@ TYPED = {
     "photos -o pre": "photos -o predictions.csv",
     "photos --device cu": "photos --device cuda",
     "undo pho": "undo photos",
+    "rev": "review",
+    "review photos --no-b": "review photos --no-browser",
 }
 
 

@@ -96,9 +96,10 @@ def review(
 ) -> int:
     """Look at photos in the browser, least sure first, correct the labels, and file the photos.
 
-    TABLE comes from dogsort PATH... -o TABLE. PATH is a file or a folder; its photos are classified
-    while the page is open. Each correction is saved in the table at once. The page is for this
-    machine only. Ctrl-C ends it, or the page.
+    TABLE comes from dogsort PATH... -o TABLE. PATH is a file or a folder: its photos are classified
+    while the page is open, except those that its table lists from earlier; paths there are
+    absolute. Each correction is on disk at once. The page is for this machine only, and ends with
+    Ctrl-C.
     """
     from dogsort.review.album import Album
     from dogsort.review.app import Page
