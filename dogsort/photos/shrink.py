@@ -14,6 +14,10 @@ __all__ = ["PADDING", "bands", "fit", "inner_size", "whole", "within"]
 #: reducing_gap of 3 as nearly indistinguishable from the slow way.
 REDUCING_GAP = 3.0
 
+#: Larger pictures are shrunk by the largest whole factor first, because otherwise one that becomes
+#: less than three times smaller would be copied whole.
+PIXELS_TO_COPY = 50_000_000
+
 #: A picture is stretched to the square by at most this factor, in training, too. A longer picture
 #: (phones take 9:16) is padded.
 MAX_STRETCH = 4 / 3
@@ -58,14 +62,16 @@ def inner_size(width: int, height: int, size: int) -> tuple[int, int]:
 def within(image: Image.Image, side: int) -> Image.Image:
     """Shrink a loaded picture to RGB with a longer side of at most ``side``, aspect kept."""
     scale = min(1.0, side / max(image.size))
-    return _resized(image, round(image.width * scale) or 1, round(image.height * scale) or 1)
+    width, height = round(image.width * scale) or 1, round(image.height * scale) or 1
+    gap = REDUCING_GAP if image.width * image.height <= PIXELS_TO_COPY else 1.0
+    return _resized(image, width, height, gap)
 
 
-def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
+def _resized(image: Image.Image, width: int, height: int, gap: float = REDUCING_GAP) -> Image.Image:
     # Shrink in a mode that can be averaged, and convert the fewer pixels to RGB afterwards.
     convert = _to_averageable(image)
-    across = int(image.width / width / REDUCING_GAP) or 1
-    down = int(image.height / height / REDUCING_GAP) or 1
+    across = int(image.width / width / gap) or 1
+    down = int(image.height / height / gap) or 1
     if across == down == 1:
         reduced = convert(image)  # without copies of what stays as large as it is
     else:
