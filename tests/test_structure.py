@@ -30,6 +30,7 @@ ROOMS = (
     "network",
     "classifier",
     "results",
+    "pictures",
     "filing",
     "review",
     "bench",

@@ -101,6 +101,7 @@ def review(
     absolute. Each correction is on disk at once. The page is for this machine only, and ends with
     Ctrl-C.
     """
+    from dogsort.pictures.thumbnails import Thumbnails
     from dogsort.review.album import Album
     from dogsort.review.app import Page
     from dogsort.review.bounds import Bounds
@@ -108,7 +109,6 @@ def review(
     from dogsort.review.lock import locked
     from dogsort.review.server import Server
     from dogsort.review.stored import StoredTable
-    from dogsort.review.thumbnails import Thumbnails
 
     check_paths(paths if photos is None else [*paths, photos])
     is_table = len(paths) == 1 and _is_table(paths[0])

@@ -17,9 +17,9 @@ from dogsort.evaluation.labelled import LabelledPhoto
 from dogsort.evaluation.metrics import Flags, Floats, Share, as_arrays, calibration_bins
 from dogsort.evaluation.report import LEGEND, Report
 from dogsort.photos.decode import decode_within
+from dogsort.pictures.thumbnails import jpeg_of
 from dogsort.records import LABELS, Prediction, Thresholds
 from dogsort.results.text import printable
-from dogsort.review.thumbnails import jpeg_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -29,9 +29,9 @@ from dogsort.errors import (
 )
 from dogsort.filing.job import Busy
 from dogsort.photos.facts import read_facts
+from dogsort.pictures.thumbnails import SIDES, Dates, Thumbnails
 from dogsort.records import LABELS
 from dogsort.review.album import Album, OldGeneration
-from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
 
 __all__ = ["Page"]
 

@@ -15,7 +15,7 @@ from conftest import EXAMPLES, files_below
 from served import START_SECONDS, Served, served
 
 from dogsort.results.reading import read_table
-from dogsort.review.thumbnails import SIDES
+from dogsort.pictures.thumbnails import SIDES
 
 CODES = ["dog", "cat", "neither", "unsure", "failed"]
 

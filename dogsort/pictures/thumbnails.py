@@ -22,8 +22,8 @@ from dogsort.network.cores import cores
 from dogsort.photos.decode import decode_within, decoder_version
 from dogsort.photos.facts import date_of, read_facts
 from dogsort.photos.memory import Budget, return_freed_memory
+from dogsort.pictures.cache import PictureCache
 from dogsort.results.cache import stamp_of
-from dogsort.review.picture_cache import PictureCache
 
 __all__ = ["LARGE", "SIDES", "Dates", "Thumbnails", "jpeg_of"]
 

@@ -19,8 +19,8 @@ from PIL import Image, ImageCms
 from dogsort.errors import UnreadablePhoto
 from dogsort.photos.decode import decode_whole, decode_within
 from dogsort.photos.facts import date_of, read_facts
-from dogsort.review.picture_cache import FOLDER_NAME, PictureCache
-from dogsort.review.thumbnails import SIDES, Dates, Thumbnails
+from dogsort.pictures.cache import FOLDER_NAME, PictureCache
+from dogsort.pictures.thumbnails import SIDES, Dates, Thumbnails
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "photos"
 DATA = os.environ.get("DOGSORT_DATA")
@@ -278,7 +278,7 @@ def test_all_of_a_messy_folder(thumbnails):
 
 SHOW_ALL = """
 import re, sys
-from dogsort.review.thumbnails import Thumbnails
+from dogsort.pictures.thumbnails import Thumbnails
 thumbnails = Thumbnails(wanted=False)
 futures = [thumbnails.small(path, 320) for path in sys.argv[1:]]
 futures += [thumbnails.large(path) for path in sys.argv[1:]]
