@@ -125,10 +125,15 @@ def review(
         if not is_table:
             if album.read_only is not None:
                 raise OutputError(f"{album.read_only}; name another table with -o")
-            classifier = engine.open(console, min_confidence)
             scan, count = (Scan(roots, exclude=is_excluded) for _ in range(2))
             classifying = Classifying(
-                album, classifier, scan, count, filer.filed.values(), not no_cache, stop
+                album,
+                engine.open(console, min_confidence),
+                scan,
+                count,
+                filer.filed.values(),
+                not no_cache,
+                stop,
             )
             _note_folders(table, paths)
         thumbnails = stack.enter_context(closing(Thumbnails(wanted=not no_cache)))

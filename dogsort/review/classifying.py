@@ -68,6 +68,7 @@ class Classifying(threading.Thread):
         except Exception as error:  # for the thread that started this one
             self.error = error
             self._stopping.set()
+        del self._classifier  # the page may stay open long, and has no more use for its memory
         self._album.running = False
         try:
             self._album.save()
