@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ FOLDER_NAME = "pictures"
 
 #: Beyond this many bytes, the oldest are deleted: pictures of about 100,000 photos.
 MOST_BYTES = 2_000_000_000
+
+#: One in so many additions looks for what is too much: that takes a second for 100,000 pictures.
+ADDITIONS = 2000
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
@@ -61,6 +65,8 @@ class PictureCache:
                 partial = file.with_name(f"{file.name}.{threading.get_native_id()}")
                 partial.write_bytes(picture)
                 partial.replace(file)
+                if secrets.randbelow(ADDITIONS) == 0:
+                    self.forget_oldest()
 
     def forget_oldest(self, most: int = MOST_BYTES) -> None:
         """Delete the oldest pictures until the others have at most ``most`` bytes."""

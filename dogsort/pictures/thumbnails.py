@@ -126,7 +126,6 @@ class Thumbnails:
             if self._cache.lacks(self._key(path, side)):
                 with suppress(UnreadablePhoto):
                     self._small(path, side)
-        self._cache.forget_oldest()
 
     def _next(self, walk: Iterator[str]) -> str | None:
         """Wait until the page asks for nothing; return None at the end, or once told otherwise."""
