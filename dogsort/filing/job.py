@@ -220,7 +220,8 @@ class Filer:
                 self._going = {
                     in_table.get(filing.source, filing.source): filing.target for filing in filings
                 }
-            for filing, error in self._until_stopped(carry_out(filings, options.action, journal)):
+            going = self._until_stopped(filings)
+            for filing, error in carry_out(going, options.action, journal):
                 what = "sidecar" if filing.belongs_to else filing.label
                 _note(job, filing.source, what, error)
 
@@ -235,14 +236,14 @@ class Filer:
             for step, error in self._until_stopped(put_back(journal, run)):
                 _note(job, step.target, "sidecar" if step.sidecar else step.label, error)
 
-    def _until_stopped(self, outcomes: Iterator[T]) -> Iterator[T]:
-        """Pass outcomes on.
+    def _until_stopped(self, items: Iterable[T]) -> Iterator[T]:
+        """Pass items on.
 
         Raises:
             FilingError: if ``stop`` was called. The run is then continued by the next job.
         """
-        for outcome in outcomes:
-            yield outcome
+        for item in items:
+            yield item
             if self._stopping.is_set():
                 raise FilingError("stopped; what is done stays, and the rest can follow")
 
