@@ -265,7 +265,7 @@ class _ParquetText:
                 self._compression = "snappy"
             else:
                 with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as file:
-                    self._table = file.read()
+                    self._table = _with_types(file.read())
                     self._compression = _compression_of(file.metadata)
         except pyarrow.ArrowException as error:
             raise DataError(f"{name}: not a readable Parquet file: {error}") from error
@@ -295,9 +295,14 @@ class _ParquetText:
     def content(self) -> bytes:
         import pyarrow.parquet
 
-        self._take_appended()
         file = io.BytesIO()
-        pyarrow.parquet.write_table(self._filled(), file, compression=self._compression)
+        try:
+            self._take_appended()
+            pyarrow.parquet.write_table(self._filled(), file, compression=self._compression)
+        except pyarrow.ArrowException as error:
+            raise DataError(
+                f"{self._name}: a column cannot hold the new values: {error}"
+            ) from error
         return bytes(file.getvalue())
 
     def _take_appended(self) -> None:
@@ -331,6 +336,18 @@ def _as_text(value: Any) -> str:
 
 def _line_end(text: str) -> str:
     return next((end for end in ("\r\n", "\n", "\r") if text.endswith(end)), "")
+
+
+def _with_types(table: Any) -> Any:
+    """Give columns in which other programs found no value, and so no type, the usual one."""
+    import pyarrow
+
+    text = pyarrow.field(NETWORK_COLUMN, pyarrow.string())
+    for field in (*parquet_schema(), text):
+        place = table.schema.get_field_index(field.name)
+        if place >= 0 and pyarrow.types.is_null(table.schema.field(place).type):
+            table = table.set_column(place, field, table.column(place).cast(field.type))
+    return table
 
 
 def _compression_of(metadata: Any) -> str:

@@ -121,8 +121,8 @@ def row_of(values: dict[str, Any], place: str) -> Row:
     path = values.get("path")
     if not isinstance(path, str) or not _is_name(path):
         raise DataError(f"{place}: no path; each row needs one")
-    label = _word(values.get("label"), _LABELS, place)
-    network_label = _word(values.get(NETWORK_COLUMN), _NETWORK_LABELS, place)
+    label = _word(values, "label", _LABELS, place)
+    network_label = _word(values, NETWORK_COLUMN, _NETWORK_LABELS, place)
     if label is None:
         return Row(path, None, place, network_label=network_label)
     p_dog, p_pet = (number(values.get(name)) for name in NUMBERS)
@@ -138,12 +138,15 @@ def number(value: object) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _word(value: Any, known: dict[str, Word], place: str) -> Word | None:
+def _word(values: dict[str, Any], column: str, known: dict[str, Word], place: str) -> Word | None:
+    value = values.get(column)
     word = value.strip().lower() if isinstance(value, str) else value
     if word in ("", None):
         return None
     if not isinstance(word, str) or word not in known:
-        raise DataError(f"{place}: unknown label {value!r}; use one of {', '.join(known)}, or none")
+        raise DataError(
+            f"{place}: unknown {column} {value!r}; use one of {', '.join(known)}, or none"
+        )
     return known[word]
 
 

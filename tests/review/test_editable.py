@@ -156,6 +156,27 @@ def test_parquet_keeps_columns_and_types(tmp_path):
         assert saved.read()["number"].to_pylist() == [7, 8, None]
 
 
+def test_parquet_columns_without_values_have_no_type(tmp_path):
+    rows = {"path": ["a.jpg"], "label": ["dog"], "error": [None], "network_label": [None]}
+    pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+    table = EditableTable("t.parquet", (tmp_path / "t.parquet").read_bytes())
+    table.set(0, CAT, DOG)
+    table.put(Failure("b.jpg", "empty file"))
+    assert labels_of(table, "t.parquet", tmp_path) == {
+        "a.jpg": ("cat", "dog"),
+        "b.jpg": (None, None),
+    }
+
+
+def test_parquet_columns_of_other_types_are_told():
+    file = io.BytesIO()
+    pq.write_table(pa.table({"path": ["a.jpg"], "label": ["dog"], "p_dog": ["much"]}), file)
+    table = EditableTable("t.parquet", file.getvalue())
+    table.put(NEW)
+    with pytest.raises(DataError, match="a column cannot hold the new values"):
+        table.content()
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_new_table_is_as_dogsort_writes_it(tmp_path, suffix):
     name = f"t{suffix}"
@@ -189,7 +210,7 @@ def test_a_row_begins_anew_for_another_photo_of_its_name(suffix):
     [
         (b"path,label\na.jpg,dog\na.jpg,cat\n", "line 3: a.jpg appears twice"),
         (b"path,label\na.jpg,hamster\n", "unknown label 'hamster'"),
-        (b"path,label,network_label\na.jpg,dog,hamster\n", "unknown label 'hamster'"),
+        (b"path,label,network_label\na.jpg,dog,hamster\n", "unknown network_label 'hamster'"),
         (b'path,label\n"a.jpg,dog\n', "unexpected end of data"),
         (b"name,label\n", "no column 'path'"),
         (b"", "no column 'path'"),
