@@ -102,13 +102,13 @@ def review(
     Ctrl-C.
     """
     from dogsort.pictures.thumbnails import Thumbnails
+    from dogsort.results.stored import StoredTable
     from dogsort.review.album import Album
     from dogsort.review.app import Page
     from dogsort.review.bounds import Bounds
     from dogsort.review.classifying import Classifying
     from dogsort.review.lock import locked
     from dogsort.review.server import Server
-    from dogsort.review.stored import StoredTable
 
     check_paths(paths if photos is None else [*paths, photos])
     is_table = len(paths) == 1 and _is_table(paths[0])
@@ -251,6 +251,8 @@ def _wait_for(classifying: Classifying, scan: Scan, console: Console) -> None:
         classifying.join()
     if classifying.error is not None:
         raise classifying.error
+    if not classifying.is_complete:
+        console.say("not all photos are classified; run the same command to go on")
     console.say(*scan_lines(scan))
     report_cache(classifying.cache, console)
 

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
+from time import sleep
 from typing import Any
 
 from dogsort.errors import DogsortError, OutputError, UsageError
@@ -17,10 +18,13 @@ from dogsort.records import LABELS, Label, Record
 from dogsort.results.cache import Cache
 from dogsort.results.editable import FAILED, NOBODY, EditableTable
 from dogsort.results.reading import Row
+from dogsort.results.stored import StoredTable
 from dogsort.review.bounds import Bounds
-from dogsort.review.stored import StoredTable
 
 __all__ = ["Album", "OldGeneration"]
+
+#: Seconds that a save waits for another program that is writing, and between looks at it.
+PATIENCE, GLANCE = 15, 0.1
 
 #: JavaScript holds whole numbers of 53 bits.
 GENERATION_BITS = 52
@@ -59,10 +63,10 @@ class Album:
         self.running = False
         self.expected: int | None = None
         self._lock, self._saving = threading.RLock(), threading.Lock()
-        self.version = self._saved = 0
+        self.version = 0
         self.read_only = stored.why_read_only()
         self.trouble = ""
-        self._unsaved: dict[int, None] = {}  # rows whose labels are not on disk
+        self._unsaved: dict[int, bool] = {}  # rows that are not on disk; whether a label was set
         self._take(self._read())
 
     def label(self, generation: int, rows: Sequence[int], label: Label | None) -> int:
@@ -90,7 +94,7 @@ class Album:
                 self._undo.append(step)
                 self._changed(row for row, _, _ in step)
             version = self.version
-        self.save(version)
+        self.save()
         return version
 
     def undo(self, generation: int) -> tuple[int, list[int]]:
@@ -103,7 +107,7 @@ class Album:
                 self._set(row, label, said)
             self._changed(row for row, _, _ in step)
             version = self.version
-        self.save(version)
+        self.save()
         return version, [row for row, _, _ in step]
 
     def put(self, record: Record, label: Label | None = None) -> None:
@@ -115,7 +119,7 @@ class Album:
         """
         with self._lock:
             row = self.table.put(record)
-            self._unsaved.pop(row, None)
+            self._unsaved[row] = False
             if label is not None:
                 self._set(row, LABELS.index(label), self.table.labels[row])
             self._changed([row])
@@ -127,7 +131,7 @@ class Album:
     def touch(self, paths: Iterable[str]) -> None:
         """Let the rows of paths count as changed, for what else the page shows of them."""
         with self._lock:
-            self._changed(self.table.places[path] for path in paths if path in self.table.places)
+            self._changed([self.table.places[path] for path in paths if path in self.table.places])
 
     def rows(self) -> list[Row]:
         """Return the rows with their labels as they are now."""
@@ -156,38 +160,47 @@ class Album:
             decided = LABELS.index("unsure"), FAILED
             return len(pairs), sum(said not in (label, *decided) for said, label in pairs)
 
-    def save(self, version: int | None = None) -> None:
-        """Save what is not on disk yet, unless this version of it is.
+    def save(self) -> None:
+        """Save what is not on disk yet.
 
         Raises:
-            OutputError, DataError: if it cannot be.
+            OutputError, DataError, FilingError: if it cannot be.
         """
         # Who waits for another's save finds in the end that it has saved this change, too.
         with self._saving:
-            if self._saved >= (self.version if version is None else version):
-                return
             try:
-                self._notice()
-                with self._lock:
-                    content, saved, rows = self.table.content(), self.version, len(self.table)
-                    unsaved, self._unsaved = self._unsaved, {}
-                try:
-                    self._stored.write(content)
-                except BaseException:
-                    with self._lock:
-                        self._unsaved = {**unsaved, **self._unsaved}
-                    raise
+                saved = not self._unsaved
+                while not saved:
+                    with self._stored.locked():
+                        self._notice(patiently=True)
+                        saved = self._save()
             except DogsortError as error:
                 self.trouble = str(error)
                 raise
-            self._saved, self._on_disk, self.trouble = saved, rows, ""
-            self._note(unsaved)
+
+    def _save(self) -> bool:
+        """Return whether it is saved; False if another program has changed the table just now."""
+        with self._lock:
+            content, unsaved, self._unsaved = self.table.content(), self._unsaved, {}
+        saved = False
+        try:
+            saved = self._stored.write(content)
+        finally:
+            if not saved:
+                with self._lock:
+                    self._unsaved = {**unsaved, **self._unsaved}
+        if saved:
+            self.trouble = ""
+            self._note([row for row, has_label in unsaved.items() if has_label])
+        return saved
 
     def notice(self) -> None:
         """Read the table again if another program has changed it, and none saves it just now."""
         if self._saving.acquire(blocking=False):
             try:
                 self._notice()
+                if not self._unsaved:
+                    self.trouble = ""
             except DogsortError as error:
                 self.trouble = str(error)
             finally:
@@ -249,22 +262,29 @@ class Album:
         with closing(Cache()) as cache:
             cache.note_labels(labels)
 
-    def _notice(self) -> None:
-        if not self._stored.has_changed():
+    def _notice(self, patiently: bool = False) -> None:
+        """Read the table again if another program has changed it; what is unsaved goes on top."""
+        tries = 0
+        while (state := self._stored.state()) == "changing":
+            if not patiently:
+                return
+            tries += 1
+            if tries > PATIENCE / GLANCE:
+                raise OutputError(f"{self.name}: another program is writing it")
+            sleep(GLANCE)
+        if state == "same":
             return
         table = self._read()
         with self._lock:
-            old = self.table
-            unsaved = [(row, old.paths[row]) for row in self._unsaved]
-            added = [old.record(row) for row in range(self._on_disk, len(old))]
+            old, unsaved = self.table, self._unsaved
             self._take(table)
-            for record in added:
-                if record.path not in self.table.places:
-                    self.put(record)
-            for row, path in unsaved:
-                if path in table.places:  # else the other program dropped it
-                    self._set(table.places[path], old.labels[row], old.network_labels[row])
-            self.version += 1
+            for row, has_label in unsaved.items():
+                place = table.places.get(old.paths[row])
+                if place is None:
+                    place = table.put(old.record(row))
+                    self._unsaved[place] = False
+                if has_label:
+                    self._set(place, old.labels[row], old.network_labels[row])
 
     def _read(self) -> EditableTable:
         with self._stored.opened() as content:
@@ -279,11 +299,10 @@ class Album:
         self._log_versions, self._log_rows = array("Q"), array("L")
         self._undo: list[list[tuple[int, int, int]]] = []  # rows with their labels before
         self._unsaved = {}
-        self._on_disk = len(table)
 
     def _set(self, row: int, label: int, network_label: int) -> None:
         self.table.set(row, label, network_label)
-        self._unsaved[row] = None
+        self._unsaved[row] = True
 
     def _changed(self, rows: Iterable[int]) -> None:
         self.version += 1

@@ -38,6 +38,7 @@ class Classifying(threading.Thread):
 
     Attributes:
         error: why it failed, or the table could not be saved; None if all went well.
+        is_complete: whether all photos were found and classified, unless it failed.
         cache: the cache, for its figures once it has ended.
     """
 
@@ -58,6 +59,7 @@ class Classifying(threading.Thread):
         self._resolved = functools.cache(os.path.realpath)
         self._listed = {self._place(path): path for path in album.table.paths}
         self.error: Exception | None = None
+        self.is_complete = False
         album.running = True
 
     def run(self) -> None:
@@ -102,6 +104,7 @@ class Classifying(threading.Thread):
                     yield found
             elif place not in self._filed:
                 yield found
+        self.is_complete |= cache is not None
 
     def _place(self, path: str) -> str:
         """Return where a photo lies; the same, however its path is written in the table."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,21 @@ from dogsort.errors import DataError, FilingError, OutputError, UsageError
 from dogsort.filing.job import Filer
 from dogsort.records import Failure, Prediction
 from dogsort.results.reading import read_table
+from dogsort.results.stored import StoredTable
 from dogsort.review.album import Album, OldGeneration
 from dogsort.review.bounds import Bounds
-from dogsort.review.stored import StoredTable
 
 ROWS = {"a.jpg": "dog", "b.jpg": "cat", "c.jpg": "unsure", "d.jpg": ""}
 
 
 def write(path: Path, rows: dict[str, str]) -> None:
-    path.write_text("path,label\n" + "".join(f"{name},{label}\n" for name, label in rows.items()))
+    replace(path, "path,label\n" + "".join(f"{name},{label}\n" for name, label in rows.items()))
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace a file as careful programs do."""
+    path.with_name("new").write_text(text)
+    path.with_name("new").replace(path)
 
 
 def labels(path: Path) -> dict[str, tuple[str | None, str | None]]:
@@ -182,7 +189,7 @@ def test_a_deleted_table_is_written_again(album, table):
 
 @pytest.mark.parametrize("text", ["nothing that dogsort knows", "path,label\n../x.jpg,dog\n"])
 def test_what_another_program_breaks_is_not_overwritten(album, table, text):
-    table.write_text(text)
+    replace(table, text)
     for _ in range(2):
         album.notice()
         assert album.trouble
@@ -193,6 +200,72 @@ def test_what_another_program_breaks_is_not_overwritten(album, table, text):
     album.save()
     assert labels(table)["a.jpg"] == ("cat", "dog")
     assert album.trouble == ""
+    replace(table, text)
+    album.notice()
+    write(table, ROWS)
+    album.notice()
+    assert album.trouble == ""
+
+
+def test_a_table_that_another_program_is_writing_is_waited_for(album, table):
+    """As pandas and spreadsheets do: in place, and half a table is no table."""
+    text = table.read_text()
+    with open(table, "w") as file:
+        file.write("path,label\nnew.jpg,dog\n")
+        file.flush()
+        album.notice()
+        assert album.table.paths == list(ROWS)
+        saving = threading.Thread(target=album.label, args=(album.generation, [0], "cat"))
+        saving.start()
+        for line in text.splitlines(keepends=True)[1:]:
+            time.sleep(0.4)
+            file.write(line)
+            file.flush()
+            assert table.read_text().startswith("path,label\nnew.jpg,dog\n")
+    saving.join()
+    assert labels(table) == {
+        "new.jpg": ("dog", None),
+        "a.jpg": ("cat", "dog"),
+        "b.jpg": ("cat", None),
+        "c.jpg": ("unsure", None),
+        "d.jpg": (None, None),
+    }
+
+
+@pytest.mark.slow
+def test_two_servers_that_know_nothing_of_each_other_lose_nothing(table):
+    """As of two users, or on two machines: the lock in a cache folder does not see the other."""
+    write(table, {f"{number}.jpg": "dog" for number in range(60)})
+    albums = [open_album(table) for _ in range(3)]
+
+    def correct(first: int) -> None:
+        for row in range(first, 60, 3):
+            album = albums[first]
+            while True:
+                place = album.table.places[f"{row}.jpg"]
+                try:
+                    album.label(album.generation, [place], "cat")
+                    break
+                except OldGeneration:
+                    continue
+            assert labels(table)[f"{row}.jpg"] == ("cat", "dog")
+
+    threads = [threading.Thread(target=correct, args=(first,)) for first in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(labels(table).values()) == {("cat", "dog")}
+
+
+def test_nothing_is_saved_without_need(album, table):
+    before = table.stat()
+    album.touch(["a.jpg", "gone.jpg"])
+    album.label(album.generation, [], "dog")
+    album.undo(album.generation)
+    album.save()
+    after = table.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_links_modes_and_partial_files(album, table, tmp_path):
