@@ -77,10 +77,14 @@ class Filer:
             with suppress(FilingError), reading(self._folder) as journal:
                 ends = {} if journal is None else journal.moves()
         resolved, filed = cache(os.path.realpath), {}
+        inside = os.path.join(os.path.realpath(self._folder or os.curdir), "")
         for path in paths if ends else ():
             folder, name = os.path.split(path)
             end = ends.get(os.path.join(resolved(folder or os.curdir), name))
-            if end and os.path.lexists(end) and not os.path.lexists(path):
+            if not end or not os.path.lexists(end) or os.path.lexists(path):
+                continue
+            # The folder may be a stranger's, with links to files of the user.
+            if os.path.join(resolved(os.path.dirname(end)), "").startswith(inside):
                 filed[path] = end
         self._moved += dict(self.filed.items() ^ filed.items())
         self.filed = filed

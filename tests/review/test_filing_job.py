@@ -220,6 +220,15 @@ def test_a_damaged_journal_is_a_message(page):
         assert "damaged" in job["message"]
 
 
+def test_a_link_out_of_the_folder_is_not_followed(page, tmp_path):
+    page.file()
+    os.rename(page.folder / "cat", tmp_path / "private")
+    (page.folder / "cat").symlink_to(tmp_path / "private")
+    page.filer.locate(row.path for row in page.rows)
+    assert page.places()["trip/tom.jpg"] == "trip/tom.jpg"
+    assert page.places()["rex.jpg"] == os.path.join("dog", "rex.jpg")
+
+
 def test_stopping_keeps_what_is_done_and_photos_are_found_all_along(quick_path):
     # More than a batch of 4,096.
     names = [f"{number}.jpg" for number in range(6000)]
