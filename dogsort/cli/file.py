@@ -14,10 +14,10 @@ from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.options import FILE, FOLDER, SOME_FAILED, check_output, command, open_cache
 from dogsort.errors import UsageError
+from dogsort.filing.bounds import Bounds
 from dogsort.filing.from_table import (
     GONE,
     MOVED,
-    check_below,
     folders_of,
     photos_of,
     walked,
@@ -62,7 +62,7 @@ def file(
     check_output(output, (".csv",), console, [table])
     rows = read_table(table)
     below = photos or os.path.dirname(table) or os.curdir
-    check_below(rows, [below])
+    Bounds([below]).check(rows)
     with open_cache(False, console) as cache, ExitStack() as stack:
         roots = folders_of(table, below, cache)
         default = roots[0] if len(roots) == 1 else photos

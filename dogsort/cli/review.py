@@ -27,7 +27,8 @@ from dogsort.cli.options import (
     report_cache,
 )
 from dogsort.errors import DogsortError, OutputError, UsageError
-from dogsort.filing.from_table import folders_of, place_of
+from dogsort.filing.bounds import Bounds, place_of
+from dogsort.filing.from_table import folders_of
 from dogsort.photos.scan import Scan, check_paths
 from dogsort.results.cache import Cache
 from dogsort.results.tables import TABLE_SUFFIXES, check_table_name
@@ -102,12 +103,10 @@ def review(
     Ctrl-C.
     """
     from dogsort.pictures.thumbnails import Thumbnails
-    from dogsort.results.stored import StoredTable
+    from dogsort.results.stored import StoredTable, served_once
     from dogsort.review.album import Album
     from dogsort.review.app import Page
-    from dogsort.review.bounds import Bounds
     from dogsort.review.classifying import Classifying
-    from dogsort.review.lock import locked
     from dogsort.review.server import Server
 
     check_paths(paths if photos is None else [*paths, photos])
@@ -118,7 +117,7 @@ def review(
     roots = [photos or os.path.dirname(table) or os.curdir] if is_table else _absolute(paths)
     is_excluded, stop = excluding(exclude), threading.Event()
     with ExitStack() as stack:
-        address = stack.enter_context(locked(table))
+        address = stack.enter_context(served_once(table))
         filer = stack.enter_context(closing(_filer(table, roots, photos, is_table)))
         album = Album(StoredTable(table), Bounds(roots, is_table), filer)
         classifying = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from dogsort.errors import FilingError
-from dogsort.filing.journal import FOLDER_NAME, filed_into
+from dogsort.filing.journal import filed_into
 from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Label
 from dogsort.results.cache import Cache, stamp_of
@@ -18,12 +17,9 @@ from dogsort.results.reading import Row
 __all__ = [
     "GONE",
     "MOVED",
-    "Roots",
     "Walked",
-    "check_below",
     "folders_of",
     "photos_of",
-    "place_of",
     "walked",
 ]
 
@@ -32,37 +28,6 @@ CHANGED = "changed since it was classified"
 MOVED = "moved by an earlier run"
 
 CHUNK = 500  # rows looked up together, which takes far less; SQLite may allow 999 values
-
-WITH_PHOTOS = "if you trust the table, name the folder of its photos with --photos"
-
-
-class Roots:
-    """Folders and single files, and what lies below them.
-
-    Args:
-        roots: their paths.
-    """
-
-    def __init__(self, roots: Iterable[str]) -> None:
-        self._folders, self._files = [], set()
-        for root in roots:
-            if os.path.isdir(root):
-                self._folders.append(os.path.join(os.path.realpath(root), ""))
-            else:
-                self._files.add(place_of(root))
-
-    def around(self, real: str) -> str | None:
-        """Return the folder around a real path, with a separator; None if it lies outside.
-
-        It is empty for a single file.
-        """
-        return "" if real in self._files else next(filter(real.startswith, self._folders), None)
-
-
-def place_of(path: str) -> str:
-    """Return where a name lies: its path without links to folders."""
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder or os.curdir), name)
 
 
 def folders_of(table: str, below: str, cache: Cache) -> list[str]:
@@ -81,45 +46,6 @@ def _seen_from_here(folder: str) -> str:
     """Return the path of a folder: relative if it lies below the current one, else absolute."""
     path, here = Path(folder), Path(os.path.realpath(os.curdir))
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def check_below(rows: Iterable[Row], roots: Sequence[str], remedy: str = WITH_PHOTOS) -> None:
-    """Refuse a table with paths outside folders, because it may come from anybody.
-
-    A table that names a photo twice, or a file in a journal's folder, is refused, too.
-
-    Args:
-        rows: the rows of the table.
-        roots: the folders, or single files.
-        remedy: what to do if one lies outside.
-
-    Raises:
-        FilingError: with the row.
-    """
-    resolved = cache(os.path.realpath)
-    allowed = Roots(roots)
-    seen: dict[str, Row] = {}
-    for row in rows:
-        place, name = os.path.split(row.path)
-        real = os.path.join(resolved(place or os.curdir), name)
-        below = allowed.around(real)
-        if name in ("", os.curdir, os.pardir) or below is None:
-            raise FilingError(
-                f"{row.place}: {row.path} is not below {' or '.join(roots)}, so the table is not "
-                f"used; paths are relative to the current folder; {remedy}"
-            )
-        inner = real[len(below) :].casefold()
-        if FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep):
-            raise FilingError(
-                f"{row.place}: {row.path}: files in {FOLDER_NAME} are dogsort's own, so the table "
-                "is not used"
-            )
-        if real in seen:
-            raise FilingError(
-                f"{row.place}: {row.path} appears twice, also as {seen[real].path}, so the "
-                "table is not used"
-            )
-        seen[real] = row
 
 
 class Walked(NamedTuple):

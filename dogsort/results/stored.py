@@ -8,14 +8,16 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from dogsort.errors import OutputError
+from dogsort.errors import DogsortError, OutputError
+from dogsort.results.cache import users_folder
 from dogsort.results.output import writing
 from dogsort.results.reading import reading
 
-__all__ = ["StoredTable"]
+__all__ = ["StoredTable", "served_once"]
 
 #: Beside the table, while it is saved. A scan passes over such names, and no command makes this
 #: number, so what is left of a killed server may go.
@@ -150,6 +152,39 @@ class StoredTable:
             os.unlink(partial)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         return partial
+
+
+@contextmanager
+def served_once(table: str) -> Iterator[Path | None]:
+    """Let one server at a time show a table: a lock in the user's cache folder.
+
+    If the server dies, the system frees it.
+
+    Yields:
+        The file in which the server notes its address, to be read by this user only; None without
+        a cache folder. Then nothing is locked, but changes by another server are noticed.
+
+    Raises:
+        DogsortError: if another server has the lock; the message has that one's address.
+    """
+    from filelock import FileLock, Timeout
+
+    name = hashlib.sha256(os.fsencode(os.path.realpath(table))).hexdigest()[:32]
+    try:
+        folder = users_folder() / "review"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        address = folder / f"{name}.address"
+        lock = FileLock(folder / f"{name}.lock", timeout=0).acquire()
+    except Timeout:
+        with suppress(OSError):
+            raise DogsortError(f"{table}: is shown already, at {address.read_text()}") from None
+        raise DogsortError(f"{table}: is shown already, by another dogsort review") from None
+    except (OSError, RuntimeError, NotImplementedError):  # no home, or no locks there
+        yield None
+        return
+    with lock:
+        yield address
+        address.unlink(missing_ok=True)
 
 
 def _keep_owner_and_mode(table: str, partial: str) -> None:

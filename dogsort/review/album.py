@@ -10,16 +10,16 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from time import sleep
-from typing import Any
+from typing import Any, TypeAlias
 
 from dogsort.errors import DogsortError, OutputError, UsageError
+from dogsort.filing.bounds import Bounds
 from dogsort.filing.job import Filer
 from dogsort.records import LABELS, Label, Record
 from dogsort.results.cache import Cache
 from dogsort.results.editable import FAILED, NOBODY, EditableTable
 from dogsort.results.reading import Row
 from dogsort.results.stored import StoredTable
-from dogsort.review.bounds import Bounds
 
 __all__ = ["Album", "OldGeneration"]
 
@@ -28,6 +28,10 @@ PATIENCE, GLANCE = 15, 0.1
 
 #: JavaScript holds whole numbers of 53 bits.
 GENERATION_BITS = 52
+
+
+#: Rows, and what their labels and network_labels become.
+Step: TypeAlias = list[tuple[int, int, int]]
 
 
 class OldGeneration(DogsortError):
@@ -82,32 +86,36 @@ class Album:
         """
         with self._lock:
             self.check(generation, rows)
-            self._check_writable()
-            step = []
+            step: Step = []
             for row in dict.fromkeys(rows):
                 before, said = self.table.labels[row], self.table.network_labels[row]
                 after = before if label is None else LABELS.index(label)
                 if after != FAILED and (after != before or said == NOBODY):
-                    step.append((row, before, said))
-                    self._set(row, after, before if said == NOBODY else said)
+                    step.append((row, after, before if said == NOBODY else said))
             if step:
-                self._undo.append(step)
-                self._changed(row for row, _, _ in step)
+                self._undo.append(self._apply(step))
             version = self.version
         self.save()
         return version
 
     def undo(self, generation: int) -> tuple[int, list[int]]:
-        """Undo the last call of ``label``, and save it; return the version and the rows."""
+        """Undo the last call of ``label``, and save it; return the version and the rows.
+
+        Raises:
+            OldGeneration: if the rows have moved.
+            OutputError: if it cannot be saved; nothing is then undone.
+        """
         with self._lock:
             self.check(generation)
-            self._check_writable()
             step = self._undo.pop() if self._undo else []
-            for row, label, said in step:
-                self._set(row, label, said)
-            self._changed(row for row, _, _ in step)
-            version = self.version
-        self.save()
+            undone, version = self._apply(step), self.version
+        try:
+            self.save()
+        except DogsortError:
+            with self._lock:
+                if step and generation == self.generation:
+                    self._undo.append(self._apply(undone))
+            raise
         return version, [row for row, _, _ in step]
 
     def put(self, record: Record, label: Label | None = None) -> None:
@@ -297,8 +305,20 @@ class Album:
         self.table = table
         self.generation = secrets.randbits(GENERATION_BITS)
         self._log_versions, self._log_rows = array("Q"), array("L")
-        self._undo: list[list[tuple[int, int, int]]] = []  # rows with their labels before
+        self._undo: list[Step] = []
         self._unsaved = {}
+
+    def _apply(self, step: Step) -> Step:
+        """Set labels; return the step that takes it back."""
+        if self.read_only is not None:
+            raise OutputError(self.read_only)
+        labels, network_labels = self.table.labels, self.table.network_labels
+        back = [(row, labels[row], network_labels[row]) for row, _, _ in step]
+        for row, label, network_label in step:
+            self._set(row, label, network_label)
+        if step:
+            self._changed([row for row, _, _ in step])
+        return back
 
     def _set(self, row: int, label: int, network_label: int) -> None:
         self.table.set(row, label, network_label)
@@ -309,10 +329,6 @@ class Album:
         for row in rows:
             self._log_versions.append(self.version)
             self._log_rows.append(row)
-
-    def _check_writable(self) -> None:
-        if self.read_only is not None:
-            raise OutputError(self.read_only)
 
     def check(self, generation: int, rows: Iterable[int] = ()) -> None:
         """Raise OldGeneration if the rows have moved, and UsageError if there is no such row."""

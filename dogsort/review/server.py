@@ -61,14 +61,10 @@ class _UvicornServer(uvicorn.Server):
             app,
             http="h11",
             ws="none",
-            loop="asyncio",
             lifespan="off",
-            interface="asgi3",
             log_config=None,
             log_level="critical",
-            access_log=False,
             server_header=False,
-            proxy_headers=False,
             timeout_graceful_shutdown=LAST_SECONDS,
         )
         super().__init__(config)

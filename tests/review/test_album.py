@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from dogsort.errors import DataError, FilingError, OutputError, UsageError
+from dogsort.filing.bounds import Bounds
 from dogsort.filing.job import Filer
 from dogsort.records import Failure, Prediction
 from dogsort.results.reading import read_table
 from dogsort.results.stored import StoredTable
 from dogsort.review.album import Album, OldGeneration
-from dogsort.review.bounds import Bounds
 
 ROWS = {"a.jpg": "dog", "b.jpg": "cat", "c.jpg": "unsure", "d.jpg": ""}
 
@@ -291,4 +291,11 @@ def test_a_save_that_fails_is_tried_again(album, table, tmp_path):
     album.label(album.generation, [0], "cat")  # as the page does
     assert labels(table)["a.jpg"] == ("cat", "dog")
     assert album.trouble == ""
+    album.label(album.generation, [1], "dog")
+    (tmp_path / "t.csv.0.partial").mkdir()
+    with pytest.raises(OutputError):
+        album.undo(album.generation)
+    (tmp_path / "t.csv.0.partial").rmdir()
+    assert album.undo(album.generation)[1] == [1]  # once, however often it is tried
+    assert labels(table)["b.jpg"] == ("cat", None)
     assert album.undo(album.generation)[1] == [0]

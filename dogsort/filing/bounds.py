@@ -1,0 +1,84 @@
+"""Which files a table may name: it may come from anybody, and name anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from dogsort.errors import FilingError
+from dogsort.filing.journal import FOLDER_NAME
+from dogsort.results.reading import Row
+
+__all__ = ["Bounds", "place_of"]
+
+WITH_PHOTOS = "if you trust the table, name the folder of its photos with --photos"
+AS_BEFORE = "name the same PATH as before, or another table with -o"
+
+
+class Bounds:
+    """The folders, or single files, that a table may name.
+
+    Args:
+        roots: their paths.
+        is_table: whether only a table names the photos. Then a link to a file outside is not
+            followed, as it is where photos are classified.
+
+    Attributes:
+        roots: as given.
+    """
+
+    def __init__(self, roots: Sequence[str], is_table: bool = True) -> None:
+        self.roots, self._is_table = roots, is_table
+        folders = [root for root in roots if os.path.isdir(root)]
+        self._folders = [os.path.join(os.path.realpath(folder), "") for folder in folders]
+        self._files = {place_of(root) for root in roots if root not in folders}
+
+    def file(self, path: str) -> str | None:
+        """Return where a photo lies, without links to folders; None if it lies outside."""
+        place = place_of(path)
+        real = os.path.realpath(place) if self._is_table else place
+        return None if self._folder_around(real) is None else place
+
+    def check(self, rows: Iterable[Row]) -> None:
+        """Refuse a table with paths outside.
+
+        A table that names a photo twice, or a file in a journal's folder, is refused, too.
+
+        Raises:
+            FilingError: with the row.
+        """
+        resolved = cache(os.path.realpath)
+        seen: dict[str, Row] = {}
+        for row in rows:
+            place, name = os.path.split(row.path)
+            real = os.path.join(resolved(place or os.curdir), name)
+            folder = self._folder_around(real)
+            if name in ("", os.curdir, os.pardir) or folder is None:
+                raise FilingError(
+                    f"{row.place}: {row.path} is not below {' or '.join(self.roots)}, so the table "
+                    "is not used; paths are relative to the current folder; "
+                    + (WITH_PHOTOS if self._is_table else AS_BEFORE)
+                )
+            inner = real[len(folder) :].casefold()
+            if FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep):
+                raise FilingError(
+                    f"{row.place}: {row.path}: files in {FOLDER_NAME} are dogsort's own, so the "
+                    "table is not used"
+                )
+            if real in seen:
+                raise FilingError(
+                    f"{row.place}: {row.path} appears twice, also as {seen[real].path}, so the "
+                    "table is not used"
+                )
+            seen[real] = row
+
+    def _folder_around(self, real: str) -> str | None:
+        """Return the folder around a file; empty for a single file, None if it lies outside."""
+        return "" if real in self._files else next(filter(real.startswith, self._folders), None)
+
+
+def place_of(path: str) -> str:
+    """Return where a name lies: its path without links to folders."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder or os.curdir), name)
