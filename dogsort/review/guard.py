@@ -27,6 +27,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+ELSEWHERE = "the request comes from another page or host"
+
 LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
@@ -69,32 +71,35 @@ class Guard:
 
     def _own_answer(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not self._is_ours(headers, host, scope["method"]):
-            return _refusal("the request comes from another page or host")
+        if not self._is_ours(headers, scope["method"]):
+            return _refusal(ELSEWHERE)
+        is_elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and token and _same(token, self.token):
             answer: Response = RedirectResponse("/", 303)
+            if is_elsewhere:
+                # A terminal in the browser links to it. A redirect from there gets no cookie.
+                answer = Response(headers={"Refresh": "0; url=/"})
             answer.set_cookie(
                 self._cookie, self._secret, path="/", httponly=True, samesite="strict"
             )
             return answer
+        if is_elsewhere:
+            return _refusal(ELSEWHERE)
         # Cookies of other ports come, too. Unlike http.cookies, this reads past odd ones.
         secret = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
         if not _same(secret, self._secret):
             return _refusal("open the address that dogsort review has printed")
         return None
 
-    def _is_ours(self, headers: Headers, host: str, method: str) -> bool:
-        origin = headers.get("origin")
+    def _is_ours(self, headers: Headers, method: str) -> bool:
+        host, origin = headers.get("host", ""), headers.get("origin")
         try:
             name = urlsplit(f"//{host}").hostname
             is_own = origin is not None and urlsplit(origin).netloc == host
         except ValueError:
             return False
         if name not in self._names and not (self._any_address and _is_address(name)):
-            return False
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return False
         return is_own or (origin is None and method in ("GET", "HEAD"))
 

@@ -75,7 +75,8 @@ def test_cookies_of_other_ports_are_no_trouble(server, other):
 def test_other_hosts_and_pages_are_refused(server, path, headers):
     given = {name: value.format(port=server.port) for name, value in headers.items()}
     assert server.get(path, **given).status == 403
-    assert server.ask("GET", f"/?token={server.token}", **given).status == 403
+    if "Sec_Fetch_Site" not in given:
+        assert server.ask("GET", f"/?token={server.token}", **given).status == 403
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,16 @@ def test_headers_of_every_answer(server):
         assert headers["cache-control"] == "no-store"
         assert "server" not in headers
         assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_terminal_in_the_browser_may_link_to_the_address(server, site):
+    answer = server.ask("GET", f"/?token={server.token}", Sec_Fetch_Site=site)
+    # Not a redirect: a browser would follow that as a request from elsewhere, without the cookie.
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["refresh"] == "0; url=/"
+    assert answer.headers["set-cookie"].startswith(server.cookie)
+    assert server.ask("GET", "/?token=x", Sec_Fetch_Site=site).status == 403
 
 
 def test_the_cookie_is_for_this_page_only(server):
