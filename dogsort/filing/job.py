@@ -170,12 +170,13 @@ class Filer:
         in_table = self._paths_in_table()
         planner, failures = Planner(options), []
         with closing(Cache()) as known:  # of this thread
-            for photo in photos_of(
-                [*still, *moved],
-                options.folders().keys(),
-                lambda place: known.stamp(in_table.get(place, place)),
-                lambda _: None,
-            ):
+
+            def classified(places: Iterable[str]) -> dict[str, str]:
+                named = {in_table.get(place, place): place for place in places}
+                return {named[path]: stamp for path, stamp in known.stamps(named).items()}
+
+            labels = options.folders().keys()
+            for photo in photos_of([*still, *moved], labels, classified, lambda _: None):
                 if isinstance(photo, Failure):
                     failures.append(photo)
                 else:

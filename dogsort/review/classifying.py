@@ -99,7 +99,7 @@ class Classifying(threading.Thread):
             place = self._place(found.path)
             if place in self._listed:
                 # A camera may count from 1 again, once a photo was moved away.
-                known = cache.stamp(found.path) if cache else None
+                known = cache.stamps([found.path]).get(found.path) if cache else None
                 if known not in (None, stamp_of(found.path)):
                     yield found
             elif place not in self._filed:
