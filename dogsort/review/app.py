@@ -31,6 +31,7 @@ from dogsort.filing.job import Busy
 from dogsort.photos.facts import read_facts
 from dogsort.pictures.thumbnails import SIDES, Dates, Thumbnails
 from dogsort.records import LABELS
+from dogsort.results.reading import Row
 from dogsort.review.album import Album, OldGeneration
 
 __all__ = ["Page"]
@@ -152,10 +153,10 @@ class Page:
         return {"version": version, "rows": rows}
 
     def _plan(self, given: Given) -> Any:
-        return self._filer.plan(self._album.rows(), *self._how_to_file(given))
+        return self._filer.plan(*self._what_to_file(given))
 
     def _file(self, given: Given) -> Any:
-        self._filer.file(self._album.rows(), *self._how_to_file(given))
+        self._filer.file(*self._what_to_file(given))
         return self._filer.job
 
     def _undo_filing(self, _: Given) -> Any:
@@ -165,11 +166,13 @@ class Page:
     def _stop_filing(self, _: Given) -> Any:
         self._filer.stop()
 
-    def _how_to_file(self, given: Given) -> tuple[str, bool, bool]:
+    def _what_to_file(self, given: Given) -> tuple[list[Row], str, bool, bool]:
         if self._album.running:
             raise Busy("wait until all photos are classified")
         self._album.check(_generation(given))
-        return str(given.get("action")), bool(given.get("neither")), bool(given.get("unsure"))
+        rows = self._album.rows()
+        self._album.bounds.check(rows)  # a folder may have become a link since
+        return rows, str(given.get("action")), bool(given.get("neither")), bool(given.get("unsure"))
 
     def _done(self, _: Given) -> Any:
         self._stop.set()

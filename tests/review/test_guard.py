@@ -197,18 +197,22 @@ def test_a_link_of_a_stranger_shows_nothing_outside(server, folder):
         assert wider.get(f"/photo/{wider.album()['generation']}/1").status == 200
 
 
-def test_a_folder_that_becomes_a_link_shows_nothing_outside(tmp_path, monkeypatch):
+def test_a_folder_that_becomes_a_link_shows_and_moves_nothing_outside(tmp_path, monkeypatch):
     (tmp_path / "album" / "sub").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     for place in ("album/sub", "other"):
         shutil.copy(EXAMPLES / "kitten.jpeg", tmp_path / place)
     (tmp_path / "album" / "t.csv").write_text("path,label\nsub/kitten.jpeg,cat\n")
-    with served("t.csv", cwd=tmp_path / "album") as server:
-        photo = f"/photo/{server.album()['generation']}/0"
-        assert server.get(photo).status == 200
+    with served("t.csv", "--photos", ".", cwd=tmp_path / "album") as server:
+        generation = server.album()["generation"]
+        assert server.get(f"/photo/{generation}/0").status == 200
         shutil.rmtree(tmp_path / "album" / "sub")
         (tmp_path / "album" / "sub").symlink_to(tmp_path / "other")
-        assert server.get(photo).status == 404
+        assert server.get(f"/photo/{generation}/0").status == 404
+        for path in ("/plan", "/file"):
+            answer = server.post(path, {"generation": generation, "action": "move"})
+            assert (answer.status, "is not below" in answer.json["error"]) == (400, True)
+    assert (tmp_path / "other" / "kitten.jpeg").exists()
 
 
 @pytest.mark.parametrize("path", ["../private.jpeg", "/etc/passwd", "inside/../../private.jpeg"])
