@@ -124,12 +124,11 @@ def review(
         if not is_table:
             if album.read_only is not None:
                 raise OutputError(f"{album.read_only}; name another table with -o")
-            scan, count = (Scan(roots, exclude=is_excluded) for _ in range(2))
+            scan = Scan(roots, exclude=is_excluded)
             classifying = Classifying(
                 album,
                 engine.open(console, min_confidence),
-                scan,
-                count,
+                (scan, Scan(roots, exclude=is_excluded)),
                 filer.filed.values(),
                 not no_cache,
                 stop,
@@ -209,7 +208,7 @@ def _note_folders(table: str, paths: Sequence[str]) -> None:
 
 
 def _greet(album: Album, server: Server, host: str, console: Console) -> None:
-    count, (looked_at, _) = len(album.table), album.looked_at()
+    count, (looked_at, _) = len(album.table), album.table.looked_at()
     if count:
         known = f", {looked_at} of them looked at" if looked_at else ""
         console.say(f"{album.name}: {count} photos{known}")
@@ -266,7 +265,7 @@ def _part(album: Album, photos: str | None, console: Console) -> None:
         album.save()
     except DogsortError as error:
         raise OutputError(f"{error}; the last changes are lost") from error
-    looked_at, corrected = album.looked_at()
+    looked_at, corrected = album.table.looked_at()
     if looked_at:
         words = ["dogsort", "file", album.name, *(["--photos", photos] if photos else []), "--move"]
         console.say(

@@ -9,7 +9,7 @@ from typing import IO, Any
 from dogsort.records import DECIMALS
 from dogsort.results.output import complete_file, text_on_stdout, writing
 
-__all__ = ["CsvRows", "open_text", "write_rows"]
+__all__ = ["CsvRows", "as_text", "open_text", "write_rows"]
 
 
 class CsvRows:
@@ -27,7 +27,7 @@ class CsvRows:
 
     def write(self, values: Iterable[object]) -> None:
         """Write a row; None becomes empty."""
-        texts = [_as_text(value) for value in values]
+        texts = [as_text(value) for value in values]
         # Python before 3.13 leaves a lone carriage return unquoted if lines end in \n.
         quote = any("\r" in text for text in texts)
         (self._quoting_writer if quote else self._writer).writerow(texts)
@@ -65,7 +65,8 @@ def write_rows(
     return new.messages
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value as it stands in a table; empty for None."""
     if value is None:
         return ""
     return f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)

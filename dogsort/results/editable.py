@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from array import array
 from collections.abc import Iterator
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 from dogsort.errors import DataError
-from dogsort.records import COLUMNS, DECIMALS, Failure, Prediction, Record
-from dogsort.results.formats import CsvSource, SourceRow, json_rows, parquet_rows
+from dogsort.records import COLUMNS, Failure, Prediction, Record
 from dogsort.results.reading import NETWORK_COLUMN, NetworkLabel, Row, number, reading, row_of
-from dogsort.results.tables import check_table_name, parquet_schema, record_values, utf8_path
+from dogsort.results.table_texts import TEXTS
+from dogsort.results.tables import check_table_name, record_values, utf8_path
 
 __all__ = ["CODES", "FAILED", "NOBODY", "EditableTable"]
 
@@ -26,18 +23,6 @@ FAILED = CODES.index("failed")
 NOBODY = -1
 
 NUMBERS = ("p_dog", "p_pet", "confidence")
-
-
-class _Text(Protocol):
-    """The rows as they stand in the file."""
-
-    def rows(self) -> Iterator[SourceRow]: ...
-
-    def set(self, row: int, values: dict[str, Any]) -> None: ...
-
-    def append(self, values: dict[str, Any]) -> None: ...
-
-    def content(self) -> bytes: ...
 
 
 class EditableTable:
@@ -63,6 +48,7 @@ class EditableTable:
     def __init__(self, name: str, content: bytes | None = None) -> None:
         self.name = name
         suffix = check_table_name(name)
+        self._holds_bytes = suffix == ".csv"
         self.paths: list[str] = []
         self.places: dict[str, int] = {}
         self.labels = bytearray()
@@ -70,7 +56,7 @@ class EditableTable:
         self.numbers = {column: array("d") for column in NUMBERS}
         self.errors: dict[int, str] = {}
         with reading(name):
-            self._text: _Text = _TEXTS[suffix](name, content)
+            self._text = TEXTS[suffix](name, content)
             for place, values, _ in self._text.rows():
                 if values is not None:
                     row = row_of(values, f"{name}: {place}")
@@ -90,10 +76,41 @@ class EditableTable:
                 path,
                 None if label == "failed" else label,
                 f"{self.name}: photo {row + 1}",
-                None if math.isnan(p_dog) else p_dog,
-                None if math.isnan(p_pet) else p_pet,
+                _known(p_dog),
+                _known(p_pet),
                 None if network_label == NOBODY else CODES[network_label],
             )
+
+    def values(self, row: int) -> list[Any]:
+        """Return the values of a row in the order of ``columns``."""
+        numbers = (_known(column[row]) for column in self.numbers.values())
+        error = self.errors.get(row, "")
+        return [self.paths[row], self.labels[row], self.network_labels[row], *numbers, error]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return all values, by column; None for a number that is not there."""
+        return {
+            "path": list(self.paths),
+            "label": list(self.labels),
+            NETWORK_COLUMN: self.network_labels.tolist(),
+            **{name: list(map(_known, column)) for name, column in self.numbers.items()},
+            "error": [self.errors.get(row, "") for row in range(len(self))],
+        }
+
+    def least_sure_first(self) -> list[str]:
+        """Return the paths: unsure ones first, then by confidence."""
+        unsure = CODES.index("unsure")
+        sure = [label != unsure for label in self.labels]
+        confidences = [_known(confidence) or 0 for confidence in self.numbers["confidence"]]
+        order = sorted(range(len(sure)), key=lambda row: (sure[row], confidences[row]))
+        return [self.paths[row] for row in order]
+
+    def looked_at(self) -> tuple[int, int]:
+        """Return how many labels a person set or confirmed, and how many of those were wrong."""
+        pairs = zip(self.network_labels, self.labels, strict=True)
+        seen = [(said, label) for said, label in pairs if said != NOBODY]
+        undecided = CODES.index("unsure"), FAILED
+        return len(seen), sum(said not in (label, *undecided) for said, label in seen)
 
     def record(self, row: int) -> Record:
         """Return what the network said of a row."""
@@ -125,7 +142,7 @@ class EditableTable:
 
     def path_of(self, path: str) -> str:
         """Return a path as this format can hold it."""
-        return path if isinstance(self._text, _CsvText) else utf8_path(path)
+        return path if self._holds_bytes else utf8_path(path)
 
     def content(self) -> bytes:
         """Return the file's bytes as they should be now."""
@@ -152,206 +169,5 @@ class EditableTable:
             self.errors[place] = str(error)
 
 
-class _CsvText:
-    def __init__(self, name: str, content: bytes | None) -> None:
-        new = ",".join(COLUMNS).encode() + b"\n"
-        self._source = CsvSource(io.BytesIO(new if content is None else content), name)
-        self._columns = self._source.columns
-        self._chunks = [self._source.mark, self._source.head]
-        self._places = array("L")  # of each row among the chunks, which may be blank lines, too
-        self._end = _line_end(self._decoded(self._source.head)) or "\n"
-
-    def rows(self) -> Iterator[SourceRow]:
-        for row in self._source.rows():
-            if row.values is not None:
-                self._places.append(len(self._chunks))
-            self._chunks.append(row.raw)
-            yield row
-
-    def set(self, row: int, values: dict[str, Any]) -> None:
-        if NETWORK_COLUMN not in self._columns and values[NETWORK_COLUMN] is not None:
-            self._add_column()
-        place = self._places[row]
-        text = self._decoded(self._chunks[place])
-        found = self._values(text)
-        for index, column in enumerate(self._columns):
-            if column in values:
-                found[index] = _as_text(values[column])
-        self._chunks[place] = self._line(found, _line_end(text))
-
-    def append(self, values: dict[str, Any]) -> None:
-        last = self._chunks[-1]
-        if last and not _line_end(self._decoded(last)):
-            self._chunks.append(self._encoded(self._end))
-        self._places.append(len(self._chunks))
-        self._chunks.append(
-            self._line([_as_text(values.get(name)) for name in self._columns], self._end)
-        )
-
-    def content(self) -> bytes:
-        return b"".join(self._chunks)
-
-    def _add_column(self) -> None:
-        width = len(self._columns)
-        self._columns = [*self._columns, NETWORK_COLUMN]
-        for place in (1, *self._places):
-            text = self._decoded(self._chunks[place])
-            end = _line_end(text)
-            found = self._values(text, pad=False)
-            if len(found) == width:
-                added = self._source.separator + (NETWORK_COLUMN if place == 1 else "")
-                self._chunks[place] = self._encoded(text.removesuffix(end) + added + end)
-            else:  # the values after the last column move on by one
-                found += [""] * (width - len(found))
-                self._chunks[place] = self._line([*found[:width], "", *found[width:]], end)
-
-    def _values(self, text: str, pad: bool = True) -> list[str]:
-        """Return the values of a row, one for each column at least."""
-        lines = io.StringIO(text, newline="")
-        found = next(csv.reader(lines, delimiter=self._source.separator, strict=True))
-        return found + [""] * (len(self._columns) - len(found)) * pad
-
-    def _line(self, values: list[str], end: str) -> bytes:
-        line = io.StringIO()
-        # Python before 3.13 quotes a lone \r only if lines end in it.
-        csv.writer(line, delimiter=self._source.separator, lineterminator="\r\n").writerow(values)
-        return self._encoded(line.getvalue().removesuffix("\r\n") + end)
-
-    def _decoded(self, raw: bytes) -> str:
-        return raw.decode(self._source.encoding, self._source.errors)
-
-    def _encoded(self, text: str) -> bytes:
-        return text.encode(self._source.encoding, self._source.errors)
-
-
-class _JsonText:
-    def __init__(self, name: str, content: bytes | None) -> None:
-        self._rows = json_rows(io.BytesIO(content or b""), name)
-        self._lines: list[bytes] = []
-
-    def rows(self) -> Iterator[SourceRow]:
-        for row in self._rows:
-            self._lines.append(row.raw)
-            yield row
-
-    def set(self, row: int, values: dict[str, Any]) -> None:
-        line = self._lines[row]
-        found = {**json.loads(line), **values}
-        if found[NETWORK_COLUMN] is None:
-            del found[NETWORK_COLUMN]
-        text = json.dumps(found, ensure_ascii=line.isascii())
-        end = line[len(line.rstrip()) :]
-        self._lines[row] = text.encode("utf-8", "surrogatepass") + end
-
-    def append(self, values: dict[str, Any]) -> None:
-        if self._lines and not self._lines[-1].endswith(b"\n"):
-            self._lines[-1] += b"\n"
-        self._lines.append(json.dumps(values).encode() + b"\n")
-
-    def content(self) -> bytes:
-        return b"".join(self._lines)
-
-
-class _ParquetText:
-    def __init__(self, name: str, content: bytes | None) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
-        self._name, self._content = name, content
-        self._appended: list[dict[str, Any]] = []
-        try:
-            if content is None:
-                self._table = parquet_schema().empty_table()
-                self._compression = "snappy"
-            else:
-                with pyarrow.parquet.ParquetFile(io.BytesIO(content)) as file:
-                    self._table = _with_types(file.read())
-                    self._compression = _compression_of(file.metadata)
-        except pyarrow.ArrowException as error:
-            raise DataError(f"{name}: not a readable Parquet file: {error}") from error
-        self._columns: dict[str, list[Any]] = {}  # those in which something was set
-
-    def rows(self) -> Iterator[SourceRow]:
-        content, self._content = self._content, None
-        if content is not None:
-            yield from parquet_rows(io.BytesIO(content), self._name, (*COLUMNS, NETWORK_COLUMN))
-
-    def set(self, row: int, values: dict[str, Any]) -> None:
-        import pyarrow
-
-        self._take_appended()
-        if NETWORK_COLUMN not in self._table.column_names and values[NETWORK_COLUMN] is not None:
-            nulls = pyarrow.nulls(len(self._table), pyarrow.string())
-            self._table = self._table.append_column(NETWORK_COLUMN, nulls)
-        for column, value in values.items():
-            if column in self._table.column_names:
-                if column not in self._columns:
-                    self._columns[column] = self._table[column].to_pylist()
-                self._columns[column][row] = value
-
-    def append(self, values: dict[str, Any]) -> None:
-        self._appended.append(values)
-
-    def content(self) -> bytes:
-        import pyarrow.parquet
-
-        file = io.BytesIO()
-        try:
-            self._take_appended()
-            pyarrow.parquet.write_table(self._filled(), file, compression=self._compression)
-        except pyarrow.ArrowException as error:
-            raise DataError(
-                f"{self._name}: a column cannot hold the new values: {error}"
-            ) from error
-        return bytes(file.getvalue())
-
-    def _take_appended(self) -> None:
-        import pyarrow
-
-        if self._appended:
-            added = pyarrow.Table.from_pylist(self._appended, schema=self._table.schema)
-            self._table = pyarrow.concat_tables([self._filled(), added])
-            self._columns, self._appended = {}, []
-
-    def _filled(self) -> Any:
-        """Return the table with what was set."""
-        import pyarrow
-
-        table = self._table
-        for column, values in self._columns.items():
-            place = table.schema.get_field_index(column)
-            field = table.schema.field(place)
-            table = table.set_column(place, field, pyarrow.array(values, field.type))
-        return table
-
-
-_TEXTS: dict[str, Any] = {".csv": _CsvText, ".jsonl": _JsonText, ".parquet": _ParquetText}
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)
-
-
-def _line_end(text: str) -> str:
-    return next((end for end in ("\r\n", "\n", "\r") if text.endswith(end)), "")
-
-
-def _with_types(table: Any) -> Any:
-    """Give columns in which other programs found no value, and so no type, the usual one."""
-    import pyarrow
-
-    text = pyarrow.field(NETWORK_COLUMN, pyarrow.string())
-    for field in (*parquet_schema(), text):
-        place = table.schema.get_field_index(field.name)
-        if place >= 0 and pyarrow.types.is_null(table.schema.field(place).type):
-            table = table.set_column(place, field, table.column(place).cast(field.type))
-    return table
-
-
-def _compression_of(metadata: Any) -> str:
-    """Return the compression of a Parquet file's first column."""
-    if metadata.num_row_groups == 0 or metadata.num_columns == 0:
-        return "snappy"
-    return str(metadata.row_group(0).column(0).compression.lower()).replace("uncompressed", "none")
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from time import sleep
 from typing import Any, TypeAlias
 
-from dogsort.errors import DogsortError, OutputError, UsageError
+from dogsort.errors import DogsortError, OutputError, UnreadablePhoto, UsageError
 from dogsort.filing.bounds import Bounds
 from dogsort.filing.job import Filer
 from dogsort.records import LABELS, Label, Record
@@ -146,27 +145,11 @@ class Album:
         with self._lock:
             return list(self.table.rows())
 
-    def least_sure_first(self) -> list[str]:
-        """Return the paths in the order in which the page shows them."""
-        with self._lock:
-            confidences = self.table.numbers["confidence"]
-            unsure = LABELS.index("unsure")
-            order = sorted(
-                range(len(self.table)),
-                key=lambda row: (self.table.labels[row] != unsure, _known(confidences[row]) or 0),
-            )
-            return [self.table.paths[row] for row in order]
-
-    def looked_at(self) -> tuple[int, int]:
-        """Return how many labels a person set or confirmed, and how many of those were wrong."""
-        with self._lock:
-            pairs = [
-                (said, label)
-                for said, label in zip(self.table.network_labels, self.table.labels, strict=True)
-                if said != NOBODY
-            ]
-            decided = LABELS.index("unsure"), FAILED
-            return len(pairs), sum(said not in (label, *decided) for said, label in pairs)
+    def least_sure_first(self) -> Iterator[str]:
+        """Yield where the photos are now, in the order in which the page shows them."""
+        for path in self.table.least_sure_first():
+            if (file := self.place(path)) is not None:
+                yield file
 
     def save(self) -> None:
         """Save what is not on disk yet.
@@ -215,47 +198,33 @@ class Album:
                 self._saving.release()
 
     def changes(self, since: int) -> dict[str, Any]:
-        """Return the rows that changed after a version, each with what the page shows of it."""
+        """Return the rows that changed after a version, each with its number and values."""
         with self._lock:
             first = bisect_right(self._log_versions, since)
             rows = dict.fromkeys(self._log_rows[first:])
-            table = self.table
-            values = [
-                [
-                    row,
-                    table.paths[row],
-                    table.labels[row],
-                    table.network_labels[row],
-                    *(_known(column[row]) for column in table.numbers.values()),
-                    table.errors.get(row, ""),
-                ]
-                for row in rows
-            ]
+            values = [[row, *self.table.values(row)] for row in rows]
             return {"generation": self.generation, "version": self.version, "rows": values}
 
     def columns(self) -> dict[str, Any]:
         """Return all rows, column by column."""
         with self._lock:
-            table = self.table
-            columns = {
-                "path": list(table.paths),
-                "label": list(table.labels),
-                "network_label": table.network_labels.tolist(),
-                **{name: list(map(_known, column)) for name, column in table.numbers.items()},
-                "error": [table.errors.get(row, "") for row in range(len(table))],
-            }
+            columns = self.table.columns()
             return {"generation": self.generation, "version": self.version, "columns": columns}
 
-    def path(self, generation: int, row: int) -> str:
-        """Return a row's path, as in the table.
+    def photo(self, generation: int, row: int) -> tuple[str, str]:
+        """Return the path of a row in the table, and where the photo is now.
 
         Raises:
             OldGeneration: if the rows have moved.
             UsageError: if there is no such row.
+            UnreadablePhoto: if it may not be shown.
         """
         with self._lock:
             self.check(generation, [row])
-            return self.table.paths[row]
+            path = self.table.paths[row]
+        if (file := self.place(path)) is None:
+            raise UnreadablePhoto("a link that leads out of the folder")
+        return path, file
 
     def _note(self, rows: Collection[int]) -> None:
         """Let later runs of dogsort know which labels a person gave these photos, or took back."""
@@ -336,7 +305,3 @@ class Album:
             raise OldGeneration("the table has changed on disk")
         if not all(0 <= row < len(self.table) for row in rows):
             raise UsageError("there is no such row")
-
-
-def _known(number: float) -> float | None:
-    return None if math.isnan(number) else number

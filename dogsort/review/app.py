@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeAlias
 
@@ -181,18 +181,19 @@ class Page:
         side = _number(request, "size")
         if side not in SIDES:
             raise UsageError(f"size must be one of {', '.join(map(str, SIDES))}")
-        file = await run_in_threadpool(self._photo, request)
+        _, file = await run_in_threadpool(self._photo, request)
         if side != self._side and not self._album.running:
             self._side = side
-            self._thumbnails.make_ahead(self._least_sure_first(), side)
+            self._thumbnails.make_ahead(self._album.least_sure_first(), side)
         return await _picture(request, self._thumbnails.small(file, side))
 
     async def _large(self, request: Request) -> Response:
-        file = await run_in_threadpool(self._photo, request)
+        _, file = await run_in_threadpool(self._photo, request)
         return await _picture(request, self._thumbnails.large(file))
 
     def _facts(self, request: Request) -> Response:
-        path, facts = self._path(request), read_facts(self._photo(request))
+        path, file = self._photo(request)
+        facts = read_facts(file)
         return _json(
             {
                 "path": path,
@@ -214,20 +215,8 @@ class Page:
         dates, complete = self._dates[1].of(paths)
         return _json({"dates": dates, "complete": complete})
 
-    def _path(self, request: Request) -> str:
-        return self._album.path(request.path_params["generation"], request.path_params["row"])
-
-    def _photo(self, request: Request) -> str:
-        """Return the file of the row that a request names."""
-        file = self._album.place(self._path(request))
-        if file is None:
-            raise UnreadablePhoto("a link that leads out of the folder")
-        return file
-
-    def _least_sure_first(self) -> Iterator[str]:
-        for path in self._album.least_sure_first():
-            if (file := self._album.place(path)) is not None:
-                yield file
+    def _photo(self, request: Request) -> tuple[str, str]:
+        return self._album.photo(request.path_params["generation"], request.path_params["row"])
 
 
 def _index(_: Request) -> Response:

@@ -30,8 +30,7 @@ class Classifying(threading.Thread):
     Args:
         album: takes the results.
         classifier: the network.
-        scan: finds the photos.
-        count: a second scan, to know how many there will be.
+        scans: find the photos: one to classify them, and one to know how many there will be.
         filed: where photos of the album lie now, which the scan finds, too.
         wants_cache: whether results are taken from the cache and kept in it.
         stop: ends it early; set if it fails.
@@ -46,16 +45,14 @@ class Classifying(threading.Thread):
         self,
         album: Album,
         classifier: Classifier,
-        scan: Scan,
-        count: Scan,
+        scans: tuple[Scan, Scan],
         filed: Collection[str],
         wants_cache: bool,
         stop: threading.Event,
     ) -> None:
         super().__init__(name="dogsort-classifying", daemon=True)
         self._album, self._classifier, self._filed = album, classifier, frozenset(filed)
-        self._scan, self._count, self._wants_cache = scan, count, wants_cache
-        self._stopping = stop
+        self._scans, self._wants_cache, self._stopping = scans, wants_cache, stop
         self._resolved = functools.cache(os.path.realpath)
         self._listed = {self._place(path): path for path in album.table.paths}
         self.error: Exception | None = None
@@ -80,7 +77,7 @@ class Classifying(threading.Thread):
     def _classify(self) -> None:
         saved = monotonic()
         with closing(Cache(wanted=self._wants_cache)) as self.cache:
-            photos = self._unlisted(self._scan, self.cache)
+            photos = self._unlisted(self._scans[0], self.cache)
             said, decided = tee(self.cache.predict(photos, self._classifier))
             for record, known in zip(said, self.cache.decided(decided), strict=True):
                 listed = self._listed.get(self._place(record.path), record.path)
@@ -113,4 +110,4 @@ class Classifying(threading.Thread):
         return self._album.table.path_of(place)
 
     def _count_photos(self) -> None:
-        self._album.expected = len(self._listed) + sum(1 for _ in self._unlisted(self._count))
+        self._album.expected = len(self._listed) + sum(1 for _ in self._unlisted(self._scans[1]))

@@ -72,7 +72,10 @@ def test_confirming_says_that_a_person_looked(album, table):
     }
     album.label(album.generation, [0], "cat")
     album.label(album.generation, [2], "dog")
-    assert album.looked_at() == (3, 1)  # of an unsure photo the network had said nothing wrong
+    assert album.table.looked_at() == (
+        3,
+        1,
+    )  # of an unsure photo the network had said nothing wrong
 
 
 def test_undo_goes_back_to_the_start(album, table):
