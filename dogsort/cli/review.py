@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -148,7 +148,8 @@ def review(
         stop.set()
         if classifying is not None:
             _wait_for(classifying, scan, console)
-        _part(album, photos, console)
+        _end_job(filer, console)
+        _part(album, photos if is_table else _photos_option(table, roots), console)
     return 0
 
 
@@ -223,8 +224,9 @@ def _greet(album: Album, server: Server, host: str, console: Console) -> None:
         )
     console.warn(f"open {server.address}")
     if host in LOCAL_NAMES:
+        name = f"[{host}]" if ":" in host else host
         console.say(
-            f"from another machine: ssh -L {server.port}:{host}:{server.port} "
+            f"from another machine: ssh -L {server.port}:{name}:{server.port} "
             f"{socket.gethostname()}, then open the same address there"
         )
     console.say("Ctrl-C ends it")
@@ -253,6 +255,30 @@ def _wait_for(classifying: Classifying, scan: Scan, console: Console) -> None:
         console.say("not all photos are classified; run the same command to go on")
     console.say(*scan_lines(scan))
     report_cache(classifying.cache, console)
+
+
+def _end_job(filer: Filer, console: Console) -> None:
+    """End the job under way, and say how far it came."""
+    if filer.job is None or filer.job["finished"]:
+        return
+    with console.status("finishing ..."):
+        filer.close()
+    job = filer.job
+    kind = "filing" if job["kind"] == "file" else "undo"
+    failed = f", {job['failures']} of them failed" if job["failures"] else ""
+    said = f"{kind}: {job['done']} of {job['total']} files{failed}"
+    console.say(f"{said}; {job['message'] or 'finished'}")
+
+
+def _photos_option(table: str, roots: Sequence[str]) -> str | None:
+    """Return what ``dogsort file`` needs as --photos; None if the photos are below the table."""
+    below = os.path.join(os.path.dirname(os.path.realpath(table)), "")
+    if all(os.path.join(root, "").startswith(below) for root in roots):
+        return None
+    with suppress(ValueError):  # from different drives
+        around = os.path.commonpath(roots)
+        return around if os.path.isdir(around) else os.path.dirname(around)
+    return None
 
 
 def _part(album: Album, photos: str | None, console: Console) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
 import subprocess
 import threading
@@ -300,6 +301,17 @@ def test_ctrl_c_while_classifying_keeps_what_was_done(album):
         assert server.interrupt() == 0
     assert 0 < len(labels(album / "dogsort-review.csv")) < 506
     assert "not all photos are classified; run the same command to go on" in server.said
+
+
+def test_the_last_line_is_a_command_that_works(album, dogsort, tmp_path):
+    for table in (album / "t.csv", tmp_path / "t.csv"):
+        with served(album, "-o", table) as server:
+            wait_until(server, lambda album: not album["running"])
+            server.label([0], "dog")
+            assert server.interrupt() == 0
+        name, *words = shlex.split(server.said[-1].partition("to file the photos: ")[2])
+        assert name == "dogsort"
+        assert dogsort(*words, "--dry-run").returncode == 0
 
 
 def test_a_table_that_another_program_changes_is_shown_anew(table, album):
