@@ -45,8 +45,7 @@ __all__ = ["review"]
 #: The table of a folder that is reviewed without naming one.
 TABLE_NAME = "dogsort-review.csv"
 
-#: The names of this machine that no other machine can reach.
-LOCAL_NAMES = ("127.0.0.1", "::1", "localhost")
+THIS_MACHINE = "127.0.0.1"
 
 
 @command(
@@ -71,7 +70,7 @@ LOCAL_NAMES = ("127.0.0.1", "::1", "localhost")
 @click.option("--port", type=number(1, 65535), help="Port of the page [default: a free one].")
 @click.option(
     "--host",
-    default=LOCAL_NAMES[0],
+    default=THIS_MACHINE,
     metavar="ADDRESS",
     show_default=True,
     help="Address to answer at; others than the default let other machines in.",
@@ -141,7 +140,7 @@ def review(
             address.write_text(server.address)
         _greet(album, server, host, console)
         if not no_browser:
-            _open_browser(server.address)
+            _open_browser(server.address_for_once)
         if classifying is not None:
             classifying.start()
         server.run()
@@ -217,13 +216,13 @@ def _greet(album: Album, server: Server, host: str, console: Console) -> None:
         console.warn(f"{album.read_only}, so you can look, but not correct")
     else:
         console.say(f"corrections go to {album.name}")
-    if host not in LOCAL_NAMES:
+    if not server.is_local:
         console.warn(
             f"{host}: other machines can reach the page, and whoever has the address sees and "
             "changes everything; it is not encrypted"
         )
     console.warn(f"open {server.address}")
-    if host in LOCAL_NAMES:
+    if server.is_local:
         name = f"[{host}]" if ":" in host else host
         console.say(
             f"from another machine: ssh -L {server.port}:{name}:{server.port} "

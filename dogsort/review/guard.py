@@ -44,7 +44,9 @@ class Guard:
         port: tells the cookies of servers on one machine apart.
 
     Attributes:
-        token: what the address must hold once; the answer sets the cookie.
+        token: what an address must hold to be answered with the cookie.
+        token_for_once: another one, for the command line of a browser, which all users of the
+            machine can read.
     """
 
     def __init__(self, app: ASGIApp, name: str, any_address: bool, port: int) -> None:
@@ -52,7 +54,7 @@ class Guard:
         self._names = (*LOCAL_NAMES, name.lower())
         self._cookie = f"dogsort-{port}"
         self._secret = secrets.token_urlsafe()
-        self.token = secrets.token_urlsafe()
+        self.token, self.token_for_once = secrets.token_urlsafe(), secrets.token_urlsafe()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -75,7 +77,7 @@ class Guard:
             return _refusal(ELSEWHERE)
         is_elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if scope["path"] == "/" and token and _same(token, self.token):
+        if scope["path"] == "/" and self._takes(token):
             answer: Response = RedirectResponse("/", 303)
             if is_elsewhere:
                 # A terminal in the browser links to it. A redirect from there gets no cookie.
@@ -91,6 +93,12 @@ class Guard:
         if not _same(secret, self._secret):
             return _refusal("open the address that dogsort review has printed")
         return None
+
+    def _takes(self, token: str) -> bool:
+        if _same(token, self.token_for_once):
+            self.token_for_once = secrets.token_urlsafe()
+            return True
+        return _same(token, self.token)
 
     def _is_ours(self, headers: Headers, method: str) -> bool:
         host, origin = headers.get("host", ""), headers.get("origin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 
@@ -15,8 +16,6 @@ __all__ = ["Server"]
 
 #: Seconds that requests may still take once the server stops.
 LAST_SECONDS = 3
-
-EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
 
 
 class Server:
@@ -33,16 +32,21 @@ class Server:
 
     Attributes:
         port: the port.
-        address: of the page, with the token.
+        is_local: whether no other machine can reach it.
+        address: of the page, with a token.
+        address_for_once: the same, with a token that is taken once.
     """
 
     def __init__(self, page: Page, host: str, port: int, stop: threading.Event) -> None:
         self._socket = _listening(host, port)
         self.port = self._socket.getsockname()[1]
-        name = socket.gethostname() if host in EVERY_ADDRESS else host
-        guard = Guard(page.app, name, host in EVERY_ADDRESS, self.port)
-        shown = f"[{name}]" if ":" in name else name
-        self.address = f"http://{shown}:{self.port}/?token={guard.token}"
+        number = ipaddress.ip_address(self._socket.getsockname()[0])
+        self.is_local = number.is_loopback
+        name = socket.gethostname() if number.is_unspecified else host
+        guard = Guard(page.app, name, number.is_unspecified, self.port)
+        page_address = f"http://{f'[{name}]' if ':' in name else name}:{self.port}/?token="
+        self.address = page_address + guard.token
+        self.address_for_once = page_address + guard.token_for_once
         self._server = _UvicornServer(guard, stop)
 
     def run(self) -> None:

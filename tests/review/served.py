@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,16 +38,16 @@ class Served:
         self,
         *args: object,
         cwd: Path | None = None,
-        preexec_fn: Callable[[], None] | None = None,
+        browser: bool = False,
         **env: str,
     ) -> None:
         self.said: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
+        command = [sys.executable, "-m", "dogsort", "review", *map(str, args)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dogsort", "review", *map(str, args), "--no-browser"],
+            [*command, *(["--no-browser"] if not browser else [])],
             stderr=subprocess.PIPE,
             cwd=cwd,
-            preexec_fn=preexec_fn,  # noqa: PLW1509
             env={**os.environ, **env},
             text=True,
             errors="surrogateescape",

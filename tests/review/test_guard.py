@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
 import pytest
 from conftest import EXAMPLES
-from served import served
+from served import START_SECONDS, served
 
 PATHS = ("/", "/static/index.html", "/album", "/changes?generation=1&since=0", "/nothing")
 
@@ -131,6 +132,25 @@ def test_a_terminal_in_the_browser_may_link_to_the_address(server, site):
     assert answer.headers["refresh"] == "0; url=/"
     assert answer.headers["set-cookie"].startswith(server.cookie)
     assert server.ask("GET", "/?token=x", Sec_Fetch_Site=site).status == 403
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script of Unix as the browser")
+def test_the_browser_gets_a_token_that_works_once(folder, tmp_path):
+    """Other users of the machine can read its command line."""
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f"#!/bin/sh\necho \"$1\" > '{opened}.new'; mv '{opened}.new' '{opened}'\n")
+    browser.chmod(0o755)
+    shutil.copy(folder / "t.csv", folder / "once.csv")
+    given = {"BROWSER": f"{browser} %s", "DISPLAY": ":0"}
+    with served("once.csv", cwd=folder, browser=True, **given) as server:
+        deadline = time.monotonic() + START_SECONDS
+        while not opened.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        address = opened.read_text().strip()
+        assert server.token not in address
+        path = address.removeprefix(f"http://127.0.0.1:{server.port}")
+        assert [server.ask("GET", path).status for _ in range(2)] == [303, 403]
+        assert server.ask("GET", f"/?token={server.token}").status == 303
 
 
 def test_the_cookie_is_for_this_page_only(server):
