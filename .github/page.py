@@ -19,8 +19,8 @@ from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ADDRESS = re.compile(r"http://\S+token=\S+")
-SIZE = {"width": 1000, "height": 810}  # CSS pixels: two rows of three photos
-SHARPNESS = 1.6  # pixels per CSS pixel
+SIZE = {"width": 1060, "height": 846}  # CSS pixels: two rows of three photos
+SHARPNESS = 1.5  # pixels per CSS pixel
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -31,8 +31,9 @@ def picture(address: str) -> bytes:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE, device_scale_factor=SHARPNESS, color_scheme="light")
         page.goto(address)
+        page.locator("#count-all", has_text="6").wait_for()
         page.locator("#progress").wait_for(state="hidden")
-        page.locator("#filters label.all").click()
+        page.locator("#grid").focus()
         page.locator("#tileSize").evaluate("slider => slider.value = 320")
         page.locator("#tileSize").dispatch_event("input")
         for key in ("r", "r", "ArrowRight", "Shift+ArrowRight"):

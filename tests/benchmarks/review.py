@@ -27,6 +27,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "photos"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ADDRESS = re.compile(r"http://\S+token=\S+")
 
+#: In the browser, what is shared is its cache of decoded pictures, which it gives back when memory
+#: is short; the program itself is left out.
+FIELDS = ("RssAnon", "RssShmem")
+
 #: In each frame, look at nine places of the grid; note for how long each shows no tile.
 WATCH = """() => {
   const grid = document.querySelector('#grid');
@@ -85,10 +89,11 @@ def make_photos(folder: Path, count: int, different: int) -> Path:
     return table
 
 
-def memory(process: int, field: str = "VmHWM") -> float:
-    """Return a figure of a process in MB; by default the most that it ever took."""
+def memory(process: int) -> str:
+    """Return what a process has in memory: its own, and what it shares with others."""
     status = Path(f"/proc/{process}/status").read_text()
-    return int(re.search(rf"{field}:\s+(\d+)", status)[1]) / 1000
+    own, shared = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) // 1000 for name in FIELDS)
+    return f"{own} MB of its own, {shared} MB shared"
 
 
 def wait(page: Any, condition: str) -> float:
@@ -169,27 +174,28 @@ def main() -> None:
         environment = {**os.environ, "DOGSORT_CACHE": f"{place}/cache", "XDG_STATE_HOME": place}
         command = [sys.executable, "-m", "dogsort", "review", str(table), "--no-browser"]
         start = time.perf_counter()
-        with subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env=environment
-        ) as server, sync_playwright() as playwright:
+        with (
+            subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server,
+            sync_playwright() as playwright,
+        ):
             address = next(found[0] for line in server.stderr if (found := ADDRESS.search(line)))
             print(f"{options.photos} photos; server up: {time.perf_counter() - start:.2f} s")
             executable = next(filter(None, map(shutil.which, NAMES)))
-            browser = playwright.chromium.launch(
-                executable_path=executable, args=["--no-sandbox", "--enable-precise-memory-info"]
-            )
+            browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1920, "height": 1080})
             measure(page, address)
             drawn = max(map(memory, renderer_processes()), default=0)
             used = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
-            print(f"memory at most: server {memory(server.pid):.0f} MB, page's process {drawn:.0f} MB")
+            print(
+                f"memory at most: server {memory(server.pid):.0f} MB, page's process {drawn:.0f} MB"
+            )
             print(f"of which JavaScript, at the end: {used:.0f} MB")
             browser.close()
             server.terminate()
 
 
 def renderer_processes() -> list[int]:
-    """Return the processes that draw pages, of all browsers that run here."""
+    """Return the processes that draw pages, of all browsers here; some are empty."""
     return [
         int(entry.name)
         for entry in Path("/proc").iterdir()

@@ -58,7 +58,7 @@ export function listenToKeys(grid, viewer, { decide, confirmShown, sort, undo, h
   // Who clicked goes on with keys in the grid; who came by keyboard stays where they are.
   for (const type of ["change", "click"]) {
     document.addEventListener(type, ({ target }) => {
-      const isOurs = type === "change" ? !target.matches("#search") : target.closest("button");
+      const isOurs = type === "change" ? !target.matches("#search") : target.closest("button, label");
       if (isByPointer && isOurs && !document.querySelector("dialog[open]")) grid.root.focus();
     });
   }

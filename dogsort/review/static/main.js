@@ -257,8 +257,9 @@ async function start() {
   } catch ({ message }) {
     return ($("empty").textContent = message);
   }
-  $("folder").textContent = printable(album.folder || album.table);
-  document.title = `${baseName(album.folder || album.table)} · dogsort`;
+  $("folder").title = printable(album.folder || album.table);
+  $("folder").textContent = baseName(album.folder || album.table);
+  document.title = `${$("folder").textContent} · dogsort`;
   const isUnsure = album.path.some((_, row) => LABELS[album.label[row]] === "unsure" && !album.isLooked(row));
   look({ filter: show.filter || (isUnsure ? "unsure" : "all") });
   listen();
