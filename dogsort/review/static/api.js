@@ -32,6 +32,7 @@ export class Saver {
   add(step) {
     this.queue.push(step);
     this.setAgain();
+    this.on.changed();
     if (this.queue.length === 1) this.#run();
   }
 
@@ -42,10 +43,8 @@ export class Saver {
 
   async #run() {
     while (this.queue.length) {
-      this.on.changed();
       const { rows, label } = this.queue[0];
       const { generation } = this.album;
-      this.problem = "";
       try {
         if (rows) await ask("/labels", { generation, rows, label });
         else await this.on.undone((await ask("/undo", { generation })).rows);
@@ -60,7 +59,8 @@ export class Saver {
         this.on.dropped(problem);
       }
       this.queue.shift();
+      this.problem = "";
+      this.on.changed();
     }
-    this.on.changed();
   }
 }
