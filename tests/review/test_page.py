@@ -84,6 +84,7 @@ def test_corrects_ten_by_keys_a_range_and_undoes_two(table, open_page):
     assert labels_in(table) == before
 
 
+@pytest.mark.slow
 def test_all_shown_are_right_confirms_a_screen_and_goes_on(table, open_page):
     with served(table) as server:
         page = open_page(server.address, viewport={"width": 900, "height": 700})
@@ -111,6 +112,7 @@ def test_all_shown_are_right_confirms_a_screen_and_goes_on(table, open_page):
         page.get_by_text("Undone: 40 photos").wait_for()
 
 
+@pytest.mark.slow
 def test_filters_search_order_and_slider(table, open_page):
     os.utime(table.parent / "garden" / "21.jpg", (1, 1))
     with served(table) as server:
@@ -225,6 +227,7 @@ def test_a_finger_holds_and_drags_to_select_and_taps_to_look(table, open_page):
         assert page.locator("#viewer").is_visible()
 
 
+@pytest.mark.slow
 def test_a_reload_in_the_middle_goes_on_there(table, open_page):
     with served(table) as server:
         page = open_page(server.address)
@@ -254,7 +257,12 @@ def test_two_pages_on_one_table_see_each_other(table, open_page):
         assert list(labels_in(table).values())[:3] == ["dog", "unsure", "unsure"]
 
 
-@pytest.mark.parametrize("kind", ["one", "range", "all shown", "undo"])
+SLOW = ("range", "all shown", "undo")
+
+
+@pytest.mark.parametrize(
+    "kind", ["one", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SLOW)]
+)
 def test_a_killed_server_loses_nothing_that_was_shown_as_saved(table, open_page, kind):
     keys = {
         "one": ["d"],
@@ -282,6 +290,7 @@ def test_a_killed_server_loses_nothing_that_was_shown_as_saved(table, open_page,
     assert shown == saved[:10]
 
 
+@pytest.mark.slow
 def test_what_could_not_be_sent_is_sent_again(table, open_page):
     with served(table) as server:
         page = open_page(server.address)
@@ -297,6 +306,7 @@ def test_what_could_not_be_sent_is_sent_again(table, open_page):
         assert list(labels_in(table).values())[:2] == ["dog", "cat"]
 
 
+@pytest.mark.slow
 def test_another_program_changes_the_table_and_the_page_goes_on(table, open_page):
     with served(table) as server:
         page = open_page(server.address)
@@ -318,6 +328,7 @@ def test_another_program_changes_the_table_and_the_page_goes_on(table, open_page
         )
 
 
+@pytest.mark.slow
 def test_photos_appear_while_they_are_classified(album, open_page):
     shutil.copy(EXAMPLES / "ORIGINS.md", album / "broken.jpg")
     with served(album) as server:
@@ -347,6 +358,7 @@ AWKWARD = (
 )
 
 
+@pytest.mark.slow
 def test_names_can_be_anything(tmp_path, open_page):
     table = make_album(tmp_path / "al\udcffbum", dict.fromkeys(AWKWARD, ("unsure", 0.5)))
     with served(table, cwd=tmp_path) as server:
@@ -365,6 +377,7 @@ def test_names_can_be_anything(tmp_path, open_page):
     assert set(labels_in(table).values()) == {"dog"}
 
 
+@pytest.mark.slow
 def test_a_large_album_is_in_the_page_only_around_what_is_seen(tmp_path, open_page):
     table = tmp_path / "large.csv"
     rows = (f"{tmp_path}/{n % 100:03}/{n:06}.jpg,dog,0.99,0.99,0.9,\n" for n in range(20_000))

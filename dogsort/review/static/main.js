@@ -169,6 +169,7 @@ function moved() {
 
 // Photos that were just classified stand in their order as long as nobody has begun to look.
 function arrived(from) {
+  $("said").textContent = ""; // it may have told how many there were
   if (!grid.active && !grid.selected.size && !viewer.dialog.open) return sort(null);
   const rows = [...album.path.keys()].slice(from).filter((row) => album.matches(row, show));
   isStale = true;
