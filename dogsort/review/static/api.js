@@ -24,7 +24,8 @@ export class Saver {
   queue = []; // {rows, label}, or {} for an undo
   problem = "";
 
-  // on: changed(), undone(rows), moved() when the rows have other numbers, dropped(problem).
+  // on: changed(), undone(rows), moved() when the rows have other numbers, dropped(problem)
+  // when a step cannot be done.
   constructor(album, on) {
     Object.assign(this, { album, on });
   }
@@ -55,8 +56,8 @@ export class Saver {
           this.on.changed();
           await pause(AGAIN);
           continue;
-        } // an undo without an answer may have been done: it is not sent twice
-        this.on.dropped(problem);
+        }
+        this.on.dropped(problem); // an undo without an answer may be done: it is not sent twice
       }
       this.queue.shift();
       this.problem = "";

@@ -20,7 +20,7 @@ const show = { filter: "", order: "doubt", search: "", upTo: 1, tileSize: 200, f
 const album = new Album();
 const grid = new Grid($("grid"), album, { changed: paintChosen, open: () => viewer.open() });
 const viewer = new Viewer($("viewer"), album, grid);
-const saver = new Saver(album, { changed: paint, undone, moved, dropped: ({ message }) => warn(message) });
+const saver = new Saver(album, { changed: paint, undone, moved, dropped });
 const filing = new Filing($("filing"), album, settled);
 let isOver = false; // the server was told to stop
 let isStale = false; // some photos may be out of place in the list
@@ -162,9 +162,15 @@ async function askForNews() {
 }
 
 // The table was read again and rows have other numbers: so is the page, which keeps its place.
-function moved() {
-  parting = words.reloaded;
+function moved(why = words.reloaded) {
+  parting = why;
   location.reload();
+}
+
+// What the page shows is not so, if the server has refused a label.
+function dropped({ status, message }) {
+  if (status === 400) setTimeout(moved, 0, message);
+  else say(message);
 }
 
 // Photos that were just classified stand in their order as long as nobody has begun to look.
