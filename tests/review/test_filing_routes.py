@@ -124,10 +124,10 @@ def test_filing_that_is_cut_off_loses_nothing_and_goes_on(quick_path, end, dogso
     plant(quick_path, photos)
     write_table(quick_path / "table.csv", dict.fromkeys(photos, "dog"))
     with serve(quick_path) as server:
-        ask(server, "/file")
+        how = {"generation": server.album()["generation"], **HOW}
+        assert [server.post("/file", how).status for _ in range(2)] == [202, 409]
         while not (quick_path / "dog").is_dir():
             time.sleep(0.001)
-        assert ask(server, "/file/undo").status == 409
         if end == "stop":
             server.post("/file/stop")
             # Unless it was at its last files.
