@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from dogsort.errors import FilingError
+from dogsort.errors import DataError
 from dogsort.filing.journal import FOLDER_NAME
 from dogsort.results.reading import Row
 
@@ -46,7 +46,7 @@ class Bounds:
         A table that names a photo twice, or a file in a journal's folder, is refused, too.
 
         Raises:
-            FilingError: with the row.
+            DataError: with the row.
         """
         resolved = cache(os.path.realpath)
         seen: dict[str, Row] = {}
@@ -55,19 +55,19 @@ class Bounds:
             real = os.path.join(resolved(place or os.curdir), name)
             folder = self._folder_around(real)
             if name in ("", os.curdir, os.pardir) or folder is None:
-                raise FilingError(
+                raise DataError(
                     f"{row.place}: {row.path} is not below {' or '.join(self.roots)}, so the table "
                     "is not used; paths are relative to the current folder; "
                     + (WITH_PHOTOS if self._is_table else AS_BEFORE)
                 )
             inner = real[len(folder) :].casefold()
             if FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep):
-                raise FilingError(
+                raise DataError(
                     f"{row.place}: {row.path}: files in {FOLDER_NAME} are dogsort's own, so the "
                     "table is not used"
                 )
             if real in seen:
-                raise FilingError(
+                raise DataError(
                     f"{row.place}: {row.path} appears twice, also as {seen[real].path}, so the "
                     "table is not used"
                 )

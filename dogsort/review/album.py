@@ -22,8 +22,8 @@ from dogsort.results.stored import StoredTable
 
 __all__ = ["Album", "OldGeneration"]
 
-#: Seconds that a save waits for another program that is writing, and between looks at it.
-PATIENCE, GLANCE = 15, 0.1
+#: How often, and after how long, a save looks whether another program still writes the table.
+GLANCES, GLANCE_SECONDS = 150, 0.1
 
 #: JavaScript holds whole numbers of 53 bits.
 GENERATION_BITS = 52
@@ -46,8 +46,7 @@ class Album:
         filer: knows where files are that were moved.
 
     Raises:
-        DataError: if it cannot be read.
-        FilingError: if it names files that may not be shown.
+        DataError: if it cannot be read, or names files that may not be shown.
 
     Attributes:
         table: its rows.
@@ -72,7 +71,7 @@ class Album:
         self._unsaved: dict[int, bool] = {}  # rows that are not on disk; whether a label was set
         self._take(self._read())
 
-    def label(self, generation: int, rows: Sequence[int], label: Label | None) -> int:
+    def label(self, generation: object, rows: Sequence[int], label: Label | None) -> int:
         """Set the label of rows, and save it. None confirms the labels that they have.
 
         Returns:
@@ -97,7 +96,7 @@ class Album:
         self.save()
         return version
 
-    def undo(self, generation: int) -> tuple[int, list[int]]:
+    def undo(self, generation: object) -> tuple[int, list[int]]:
         """Undo the last call of ``label``, and save it; return the version and the rows.
 
         Raises:
@@ -115,7 +114,7 @@ class Album:
                 if step and generation == self.generation:
                     self._undo.append(self._apply(undone))
             raise
-        return version, [row for row, _, _ in step]
+        return version, [row for row, *_ in step]
 
     def put(self, record: Record, label: Label | None = None) -> None:
         """Add a row, or let that of its path begin anew; the next call of ``save`` saves it.
@@ -155,7 +154,7 @@ class Album:
         """Save what is not on disk yet.
 
         Raises:
-            OutputError, DataError, FilingError: if it cannot be.
+            OutputError, DataError: if it cannot be.
         """
         # Who waits for another's save finds in the end that it has saved this change, too.
         with self._saving:
@@ -241,15 +240,13 @@ class Album:
 
     def _notice(self, patiently: bool = False) -> None:
         """Read the table again if another program has changed it; what is unsaved goes on top."""
-        tries = 0
-        while (state := self._stored.state()) == "changing":
-            if not patiently:
-                return
-            tries += 1
-            if tries > PATIENCE / GLANCE:
-                raise OutputError(f"{self.name}: another program is writing it")
-            sleep(GLANCE)
-        if state == "same":
+        for _ in range(GLANCES):
+            if (state := self._stored.state()) != "changing" or not patiently:
+                break
+            sleep(GLANCE_SECONDS)
+        else:
+            raise OutputError(f"{self.name}: another program is writing it")
+        if state != "changed":
             return
         table = self._read()
         with self._lock:
@@ -299,7 +296,7 @@ class Album:
             self._log_versions.append(self.version)
             self._log_rows.append(row)
 
-    def check(self, generation: int, rows: Iterable[int] = ()) -> None:
+    def check(self, generation: object, rows: Iterable[int] = ()) -> None:
         """Raise OldGeneration if the rows have moved, and UsageError if there is no such row."""
         if generation != self.generation:
             raise OldGeneration("the table has changed on disk")

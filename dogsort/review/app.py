@@ -48,7 +48,7 @@ IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 
 STATIC = os.path.join(os.path.dirname(__file__), "static")
 
-#: How errors are answered; any other is the server's fault.
+#: How errors are answered; others are the server's fault.
 STATUSES: dict[type[Exception], int] = {
     UsageError: 400,
     FilingError: 400,
@@ -146,10 +146,10 @@ class Page:
         if label not in (*LABELS, CONFIRM):
             raise UsageError("there is no such label")
         chosen = None if label == CONFIRM else label
-        return {"version": self._album.label(_generation(given), rows, chosen)}
+        return {"version": self._album.label(given.get("generation"), rows, chosen)}
 
     def _undo(self, given: Given) -> Any:
-        version, rows = self._album.undo(_generation(given))
+        version, rows = self._album.undo(given.get("generation"))
         return {"version": version, "rows": rows}
 
     def _plan(self, given: Given) -> Any:
@@ -169,7 +169,7 @@ class Page:
     def _what_to_file(self, given: Given) -> tuple[list[Row], str, bool, bool]:
         if self._album.running:
             raise Busy("wait until all photos are classified")
-        self._album.check(_generation(given))
+        self._album.check(given.get("generation"))
         rows = self._album.rows()
         self._album.bounds.check(rows)  # a folder may have become a link since
         return rows, str(given.get("action")), bool(given.get("neither")), bool(given.get("unsure"))
@@ -251,13 +251,6 @@ async def _post(answer: Callable[[Given], Any], begins_job: bool, request: Reque
     if not isinstance(given, dict):
         raise UsageError("the content must be a JSON object")
     return _json(await run_in_threadpool(answer, given), 202 if begins_job else 200)
-
-
-def _generation(given: Given) -> int:
-    found = given.get("generation")
-    if type(found) is not int:
-        raise UsageError("generation must be a number")
-    return found
 
 
 def _number(request: Request, name: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+from contextlib import closing, suppress
 
 import uvicorn
 
@@ -51,12 +52,9 @@ class Server:
 
     def run(self) -> None:
         """Answer until somebody stops it, or Ctrl-C."""
-        try:
+        # uvicorn raises KeyboardInterrupt once it has stopped.
+        with closing(self._socket), suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
-        except KeyboardInterrupt:  # which uvicorn raises once it has stopped
-            pass
-        finally:
-            self._socket.close()
 
 
 class _UvicornServer(uvicorn.Server):

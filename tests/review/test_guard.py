@@ -268,7 +268,7 @@ def test_requests_that_make_no_sense(server, content):
     generation = server.album()["generation"]
     body = content.replace(b"%d", str(generation).encode())
     answer = server.post("/labels", body)
-    assert answer.status == 400
+    assert answer.status == (409 if b'"x"' in content else 400)
     assert answer.json["error"]
     assert server.album()["version"] == 0
 
