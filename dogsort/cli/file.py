@@ -80,8 +80,7 @@ def file(
         console.say(*passed_over_lines(found.passed_over))
         console.detail(*(f"{folder}: skipped" for folder in found.passed_over))
         earlier = journal or stack.enter_context(reading(options.folder))
-        moved = _not_known if earlier is None else earlier.moved_from
-        looked_at = photos_of(found.rows, options.folders().keys(), cache.stamps, moved)
+        looked_at = photos_of(found.rows, options.folders().keys(), cache.stamps, earlier)
         failed = _take_up(looked_at, planner, console)
         if journal is not None:
             # Later runs over the folder, such as a nightly job, then obey the corrections, too.
@@ -92,10 +91,6 @@ def file(
         else:
             failed += file_photos(planner, journal, console)
     return SOME_FAILED if failed else 0
-
-
-def _not_known(path: str) -> None:
-    return None
 
 
 def _take_up(

@@ -191,20 +191,17 @@ def _rename_onto_placeholder(source: Place, target: Place) -> None:
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
     os.close(os.open(target.entry, flags, 0o600, dir_fd=target.descriptor))
     try:
-        replace(source, target)
+        os.replace(
+            *(source.entry, target.entry),
+            src_dir_fd=source.descriptor,
+            dst_dir_fd=target.descriptor,
+        )
     except OSError:
         status = status_of(target)
         if status_of(source) is None and status is not None and status.st_size > 0:
             return  # it was renamed, and only the server's reply was lost
         unlink(target)
         raise
-
-
-def replace(source: Place, target: Place) -> None:
-    """Rename a file onto another, which must be our placeholder."""
-    os.replace(
-        *(source.entry, target.entry), src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor
-    )
 
 
 @cache

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from dogsort.filing.journal import filed_into
+from dogsort.filing.journal import Journal, filed_into
 from dogsort.photos.program_folders import is_program_folder
 from dogsort.records import Failure, Label
 from dogsort.results.cache import Cache, stamp_of
@@ -114,7 +114,7 @@ def photos_of(
     rows: Sequence[Row],
     labels: Collection[Label],
     classified: Callable[[Iterable[str]], Mapping[str, str]],
-    moved: Callable[[str], tuple[Label, int] | None],
+    journal: Journal | None,
 ) -> Iterator[tuple[str, Label | None] | Failure]:
     """Check whether the photos in rows are still there and unchanged.
 
@@ -122,7 +122,7 @@ def photos_of(
         rows: the rows of the table.
         labels: the labels to be filed.
         classified: returns the stamps that some paths had when they were classified, if known.
-        moved: returns how an earlier run moved a photo away from a real path; None if it did not.
+        journal: of the folder filed into; it knows what earlier runs moved away.
 
     Yields:
         A Failure for each photo to be filed that cannot be, or already was. Path and label of each
@@ -140,8 +140,9 @@ def photos_of(
         if stamp is None:
             reason = GONE + _what_else(row.path)
             folder, name = os.path.split(row.path)
-            is_gone = not os.path.lexists(row.path)
-            earlier = moved(os.path.join(resolved(folder), name)) if is_gone else None
+            earlier = None
+            if journal is not None and not os.path.lexists(row.path):
+                earlier = journal.moved_from(os.path.join(resolved(folder), name))
             if earlier is not None:
                 same = earlier[0] == row.label
                 reason = MOVED if same else f"{MOVED} as {earlier[0]}; dogsort undo puts it back"
