@@ -252,12 +252,11 @@ class Journal:
             after: their new state.
             others: steps with a different new state; None deletes a step.
         """
-        numbers = [step.number for step in steps]
         query = "UPDATE steps SET state = ? WHERE run = ? AND step BETWEEN ? AND ? AND state = ?"
         with self._errors(), self._writing() as database:
             database.execute("UPDATE runs SET state = ? WHERE run = ?", (run.state, run.number))
-            if numbers:
-                ends = min(numbers), max(numbers)
+            if steps:
+                ends = sorted((steps[0].number, steps[-1].number))
                 database.execute(query, (after, run.number, *ends, before))
             for step, state in others:
                 database.execute("UPDATE steps SET state = ? WHERE step = ?", (state, step.number))
