@@ -176,7 +176,7 @@ class Filer:
                 return {named[path]: stamp for path, stamp in known.stamps(named).items()}
 
             labels = options.folders().keys()
-            for photo in photos_of([*still, *moved], labels, classified, lambda _: None):
+            for photo in photos_of([*still, *moved], labels, classified, None):
                 if isinstance(photo, Failure):
                     failures.append(photo)
                 else:
