@@ -231,7 +231,7 @@ def test_a_folder_that_becomes_a_link_shows_and_moves_nothing_outside(tmp_path, 
         assert server.get(f"/photo/{generation}/0").status == 404
         for path in ("/plan", "/file"):
             answer = server.post(path, {"generation": generation, "action": "move"})
-            assert (answer.status, "is not below" in answer.json["error"]) == (400, True)
+            assert (answer.status, "is not below" in answer.json["error"]) == (507, True)
     assert (tmp_path / "other" / "kitten.jpeg").exists()
 
 
