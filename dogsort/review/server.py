@@ -73,7 +73,6 @@ class _UvicornServer(uvicorn.Server):
         self._stop = stop
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell whether to end; called ten times a second."""
         return await super().on_tick(counter) or self._stop.is_set()
 
 

@@ -21,6 +21,11 @@ from dogsort.results.reading import read_table
 CODES = ["dog", "cat", "neither", "unsure", "failed"]
 
 
+def slow(case: str):
+    """One case of several that start a server each."""
+    return pytest.param(case, marks=pytest.mark.slow)
+
+
 def labels(table: Path) -> dict[str, tuple[str | None, str | None]]:
     """Labels, and what the network had said, by the names of the files."""
     rows = read_table(str(table))
@@ -143,7 +148,7 @@ def test_another_photo_under_an_old_name_is_classified_anew(album):
     assert {label for label, _ in found.values()} == {"neither"}
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl", slow(".parquet")])
 def test_other_formats(album, dogsort, suffix):
     (album / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"no photo")
     assert dogsort(".", "-o", f"t{suffix}", cwd=album).returncode == 3
@@ -182,7 +187,7 @@ def test_the_page_and_its_pictures(table, album):
         ]
 
 
-@pytest.mark.parametrize("stop", ["done", "interrupt", "terminate"])
+@pytest.mark.parametrize("stop", ["done", slow("interrupt"), slow("terminate")])
 def test_every_end_is_a_good_one(table, album, stop):
     with served("t.csv", cwd=album) as server:
         server.label([0], "dog")
@@ -218,7 +223,9 @@ def test_a_port_that_is_taken(table, album, dogsort):
     assert f"cannot listen at 127.0.0.1 port {server.port}" in run.stderr.decode()
 
 
-@pytest.mark.parametrize("kind", ["label", "range", "confirm", "undo", "undo of a range"])
+@pytest.mark.parametrize(
+    "kind", ["label", "undo of a range", *(slow(kind) for kind in ("range", "confirm", "undo"))]
+)
 def test_nothing_that_was_answered_is_lost_by_a_kill(table, album, kind):
     before = labels(table)
     names = list(before)
