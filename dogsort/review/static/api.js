@@ -1,10 +1,15 @@
-// Talking to the server, and the corrections that are on their way to its disk.
+// Talking to the server, the corrections that are on their way to its disk, and a helper.
 
 import { words } from "./words.js";
 
 const PATIENCE = 60_000; // milliseconds; planning a large album takes some seconds
 const AGAIN = 2000; // milliseconds until the next try
 
+export const make = (tag, values, ...children) => {
+  const element = Object.assign(document.createElement(tag), values);
+  element.append(...children);
+  return element;
+};
 export const pause = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
 
 export async function ask(path, body) {

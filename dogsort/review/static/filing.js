@@ -1,15 +1,12 @@
 // The dialog that files: the plan as --dry-run shows it, one question, progress, undo.
 
-import { ask } from "./api.js";
+import { ask, make } from "./api.js";
 import { printable, words } from "./words.js";
 
 const LESS = ["sidecars", "conflicts", "already", "in_place", "stays", "failed"]; // of the plan
 
-const list = (tag, texts, className = "") => {
-  const parent = Object.assign(document.createElement(tag), { className });
-  for (const text of texts) parent.append(Object.assign(document.createElement("li"), { textContent: text }));
-  return parent;
-};
+const list = (tag, texts, className = "") =>
+  make(tag, { className }, ...texts.map((text) => make("li", {}, text)));
 const failures = (failed) =>
   list("ul", failed.map(([path, why]) => `${printable(path)}: ${printable(why)}`), "failures");
 
@@ -58,12 +55,10 @@ export class Filing {
     const texts = goes.map(([label, number]) =>
       words.plan.goes(number, printable(`${plan.folder}/${label}`)));
     const less = LESS.filter((name) => plan[name]).map((name) => words.plan[name](plan[name]));
-    const details = document.createElement("details");
-    const summary = Object.assign(document.createElement("summary"), { textContent: words.example });
     const steps = plan.steps.map(([source, target]) => `${printable(source)} → ${printable(target)}`);
-    details.append(summary, list("ol", steps));
     this.plan.replaceChildren(list("ul", total ? texts : [words.plan.nothing]), list("ul", less, "less"),
-      failures(plan.failures), total ? details : "");
+      failures(plan.failures),
+      total ? make("details", {}, make("summary", {}, words.example), list("ol", steps)) : "");
   }
 
   async #start(path, body) {
@@ -87,7 +82,7 @@ export class Filing {
   #shows(name, text) {
     this.form.hidden = name !== "go";
     this.find("progress").hidden = name === "go";
-    this.plan.replaceChildren(Object.assign(document.createElement("p"), { textContent: text }));
+    this.plan.replaceChildren(make("p", {}, text));
     for (const other of ["stop", "undo", "go"]) this.find(`.${other}`).hidden = other !== name;
     if (!this.dialog.contains(document.activeElement)) this.find(".close").focus();
     return this.find(".go");

@@ -1,6 +1,7 @@
 // The grid: only the tiles around what is seen exist, and pictures load in the order of their need.
 
 import { LABELS } from "./album.js";
+import { make } from "./api.js";
 import { baseName, printable, sure, words } from "./words.js";
 
 const AHEAD = 1.5; // screens of tiles beyond the screen, in the direction of scrolling
@@ -85,18 +86,16 @@ export class Grid {
   }
 
   #make(position) {
-    const add = (tag, name, parent) => Object.assign(
-      parent.appendChild(document.createElement(tag)), { className: name });
-    const element = add("div", "tile", this.canvas);
-    const [image, name, chip] = [["img", "picture"], ["bdi", "name"], ["span", "chip"]]
-      .map(([tag, kind]) => add(tag, kind, element));
-    add("span", "tick", element);
-    const tile = { element, image, name, chip, position, row: this.view[position], state: "" };
+    const row = this.view[position];
+    const path = this.album.path[row];
+    const image = make("img", { className: "picture", alt: "", draggable: false, decoding: "async" });
+    const name = make("bdi", { className: "name" }, baseName(path));
+    const chip = make("span", { className: "chip" });
+    const element = make("div", { id: `tile${position}`, role: "option", title: printable(path) },
+      image, name, chip, make("span", { className: "tick" }));
+    this.canvas.append(element);
+    const tile = { element, image, name, chip, position, row, state: "" };
     this.#tiles.set(position, tile);
-    const path = this.album.path[tile.row];
-    Object.assign(element, { id: `tile${position}`, role: "option", title: printable(path) });
-    Object.assign(image, { alt: "", draggable: false, decoding: "async" });
-    name.textContent = baseName(path);
     const [x, y] = [position % this.columns, Math.floor(position / this.columns)];
     element.style.translate = `${x * this.cell}px ${y * this.cell}px`;
     for (const [event, state] of Object.entries({ load: "ready", error: "failed" })) {

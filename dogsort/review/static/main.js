@@ -1,7 +1,7 @@
 // The page: what is shown, what keys and buttons do, what the server says meanwhile.
 
 import { Album, LABELS } from "./album.js";
-import { Saver, ask, pause } from "./api.js";
+import { Saver, ask, make, pause } from "./api.js";
 import { Filing } from "./filing.js";
 import { Grid } from "./grid.js";
 import { listenToKeys } from "./keys.js";
@@ -13,7 +13,6 @@ const LIMITS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.
 const [SMALLEST, LARGEST] = [100, 400]; // pixels of a tile
 
 const $ = (name) => document.getElementById(name);
-const make = (tag, values) => Object.assign(document.createElement(tag), values);
 // What the browser keeps for a reload: what is shown, where, and what is not saved yet.
 const kept = JSON.parse(sessionStorage.getItem("kept") ?? "{}");
 const show = { filter: "", order: "doubt", search: "", upTo: 1, tileSize: 200, fit: false, ...kept.show };
@@ -23,7 +22,6 @@ const viewer = new Viewer($("viewer"), album, grid);
 const saver = new Saver(album, { changed: paint, undone, moved, dropped });
 const filing = new Filing($("filing"), album, settled);
 let isOver = false; // the server was told to stop
-let isStale = false; // some photos may be out of place in the list
 let warning = "";
 let parting = ""; // what to say after the page has loaded itself again
 
@@ -40,7 +38,6 @@ function warn(text) {
 // What is to be seen.
 
 function sort(row) {
-  isStale = false;
   grid.show(album.view(show), row);
   paint();
 }
@@ -73,7 +70,6 @@ function paint() {
   const notice = read_only ? words.readOnly(read_only)
     : saver.problem ? words.notSaved(rows, saver.problem) : warning || printable(trouble);
   if ($("notice").textContent !== notice) $("notice").textContent = notice;
-  $("refresh").disabled = !isStale;
   $("empty").textContent = grid.view.length ? "" : running ? words.emptyRunning : words.empty;
   const isFiling = job && !job.finished;
   $("progress").hidden = !running && !isFiling;
@@ -97,7 +93,6 @@ function decide(label, rows = viewer.dialog.open ? [grid.row] : grid.targets) {
   // Nobody can say that a photo is right which cannot be seen.
   if (label === "confirm") rows = rows.filter((row) => LABELS[album.label[row]] !== "failed");
   if (album.read_only || isOver || !rows.length) return;
-  isStale ||= show.filter !== "all";
   saver.add({ rows, label });
   const what = rows.length === 1 ? baseName(album.path[rows[0]]) : words.listed(rows.length);
   say(words.labelled(what, words.labels[LABELS.indexOf(label)] ?? words.confirm));
@@ -133,7 +128,7 @@ async function end() {
   if (saver.queue.length && !confirm(words.unsavedEnd)) return;
   isOver = true;
   await ask("/done", {}).catch(() => {});
-  document.body.replaceChildren(make("p", { id: "empty", textContent: words.ended(printable(album.table)) }));
+  document.body.replaceChildren(make("p", { id: "empty" }, words.ended(printable(album.table))));
 }
 
 // What the server says.
@@ -178,7 +173,6 @@ function arrived(from) {
   $("said").textContent = ""; // it may have told how many there were
   if (!grid.active && !grid.selected.size && !viewer.dialog.open) return sort(null);
   const rows = [...album.path.keys()].slice(from).filter((row) => album.matches(row, show));
-  isStale = true;
   grid.view.push(...rows);
   grid.layout();
 }
@@ -207,15 +201,13 @@ function build() {
   }
   $("search").placeholder = words.search;
   for (const [value, text] of Object.entries(words.filters)) {
-    const label = make("label", { className: value });
-    label.append(make("input", { type: "radio", name: "filter", value }), text, make("b", { id: `count-${value}` }));
-    $("filters").append(label);
+    $("filters").append(make("label", { className: value },
+      make("input", { type: "radio", name: "filter", value }), text, make("b", { id: `count-${value}` })));
   }
   for (const [value, text] of Object.entries(words.orders)) $("order").add(new Option(text, value));
   for (const [keys, what] of Object.entries(words.keyList)) {
-    const term = make("dt");
-    for (const key of keys.split(" ")) term.append(make("kbd", { textContent: key }), " ");
-    $("keys").querySelector("dl").append(term, make("dd", { textContent: what }));
+    const signs = keys.split(" ").flatMap((key) => [make("kbd", {}, key), " "]);
+    $("keys").querySelector("dl").append(make("dt", {}, ...signs), make("dd", {}, what));
   }
 }
 

@@ -28,7 +28,7 @@ export class Viewer {
     image.addEventListener("error", () => this.#cannot(words.unreadable));
     stage.addEventListener("wheel", (event) => {
       event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY / 400), event);
+      this.zoom(Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400)), event); // Ctrl: two fingers
     }, { passive: false });
     stage.addEventListener("dblclick", (event) => this.zoom(this.scale > 1 ? 0 : 2.5, event));
     stage.addEventListener("pointermove", (event) => {

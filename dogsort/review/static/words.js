@@ -3,17 +3,14 @@
 const LANG = "en";
 const integer = new Intl.NumberFormat(LANG);
 const percent = new Intl.NumberFormat(LANG, { style: "percent", maximumFractionDigits: 1 });
+const bytes = new Intl.NumberFormat(LANG, { notation: "compact", style: "unit", unit: "byte" });
 
 const photos = (number) => (number === 1 ? "1 photo" : `${count(number)} photos`);
 export const count = (number) => integer.format(number);
-export const share = (value) => percent.format(value);
+export const size = (number) => bytes.format(number);
+const share = (value) => percent.format(value);
 // Rounded down, because 99.7% is not "100% sure".
 export const sure = (confidence) => `${Math.floor(confidence * 100 + 1e-9)}%`;
-
-export function size(bytes) {
-  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 4);
-  return `${+(bytes / 1000 ** power).toPrecision(3)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
-}
 
 // Names of files hold anything: what cannot be seen, or turns the text round, is escaped.
 export const printable = (text) => (text ?? "").replace(
@@ -87,7 +84,7 @@ export const words = {
   undone: (number) => (number ? `Undone: ${photos(number)}` : "Nothing to undo"),
   chip: (label, byYou, likeliest, confidence) =>
     byYou ? `${label} ✓` : likeliest ? `${label} (${likeliest} ${confidence})` : `${label} ${confidence}`,
-  tile: (parts) => parts.filter(Boolean).join(", "),
+  tile: (parts) => parts.filter(Boolean).join(", ").replace(" ✓", ""), // it would be read out
   byYou: "set by you",
   network: (label) => `the network said ${label}`,
   chances: (dog, cat, neither) => `dog ${dog}, cat ${cat}, neither ${neither}`,
