@@ -130,7 +130,7 @@ def test_verbose_is_told_by_each_command_that_has_it(dogsort):
             if option.name == "verbose":
                 texts[name] = option.help
                 assert option.help.startswith("Also show ")
-    assert {"", "file", "undo", "train", "eval", "submit", "bench"} == set(texts)
+    assert {"", "file", "undo", "train", "eval", "submit", "bench", "review"} == set(texts)
     assert len({texts[name] for name in ("", "file", "undo", "train", "eval")}) == 5
 
 

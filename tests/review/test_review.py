@@ -110,6 +110,7 @@ def test_a_folder_is_classified_while_the_page_is_open(album, dogsort):
         shown = wait_until(server, lambda album: not album["running"])
         assert len(shown["columns"]["path"]) == 7
         assert any(line.endswith("6 photos, 1 of them looked at") for line in server.said)
+        assert server.interrupt() == 0
     assert labels(table)["kitten.jpeg"] == ("dog", "cat")
     assert set(labels(table)) >= {"second.jpg", "coffee.png"}
     assert dogsort("file", table, "--move", cwd=album.parent).returncode == 0
