@@ -25,7 +25,7 @@ __all__ = ["STRANGE", "at_work", "carry_out", "put_back", "run_to_undo"]
 
 #: Most steps in a batch. Each batch flushes much of a large folder, wherever its files are in it;
 #: an interrupt waits for the batch, which takes half a second on a local disk.
-BATCH_FILES = 16384
+BATCH_FILES = 8192
 #: Most bytes that a batch copies, so that the bar moves and an interrupt takes effect soon.
 BATCH_BYTES = 1 << 26
 #: Most folders in a batch: each is held open, and some systems limit a process to 256 open files.
