@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,15 +184,14 @@ def main() -> None:
             executable = next(filter(None, map(shutil.which, NAMES)))
             browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1920, "height": 1080})
-            measure(page, address)
-            drawn = max(map(memory, renderer_processes()), default=0)
-            used = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
-            print(
-                f"memory at most: server {memory(server.pid):.0f} MB, page's process {drawn:.0f} MB"
-            )
-            print(f"of which JavaScript, at the end: {used:.0f} MB")
-            browser.close()
-            server.terminate()
+            try:
+                measure(page, address)
+                print(f"server: {memory(server.pid)}")
+                for process in renderer_processes():
+                    with suppress(OSError, TypeError):  # it has just ended
+                        print(f"page: {memory(process)}")
+            finally:
+                server.terminate()
 
 
 def renderer_processes() -> list[int]:
