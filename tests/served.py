@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 ADDRESS = re.compile(r"open (http://(\S+):(\d+)/\?token=(\S+))")
 
-START_SECONDS = 60  # a busy machine is no failure
+START_SECONDS = 60  # a busy machine is not a failure
 
 
 class Answer(NamedTuple):

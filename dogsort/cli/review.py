@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["review"]
 
-#: The table of a folder that is reviewed without naming one.
+#: The table of a folder, unless -o names one.
 TABLE_NAME = "dogsort-review.csv"
 
 THIS_MACHINE = "127.0.0.1"
@@ -73,7 +73,7 @@ THIS_MACHINE = "127.0.0.1"
     default=THIS_MACHINE,
     metavar="ADDRESS",
     show_default=True,
-    help="Address to answer at; others than the default let other machines in.",
+    help="Address to listen at; any but the default lets other machines in.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address of the page.")
 @min_confidence_option
@@ -97,9 +97,8 @@ def review(
     """Look at photos in the browser, least sure first, correct the labels, and file the photos.
 
     TABLE comes from dogsort PATH... -o TABLE. PATH is a file or a folder: its photos are classified
-    while the page is open, except those that its table lists from earlier; paths there are
-    absolute. Each correction is on disk at once. The page is for this machine only, and ends with
-    Ctrl-C.
+    while the page is open, unless its table already lists them. Paths in that table are absolute.
+    Each correction is saved at once. Only this machine can open the page. Ctrl-C stops it.
     """
     from dogsort.pictures.thumbnails import Thumbnails
     from dogsort.results.stored import StoredTable, served_once
@@ -112,7 +111,7 @@ def review(
     is_table = len(paths) == 1 and _is_table(paths[0])
     _check_options(is_table, output, exclude, photos)
     table = paths[0] if is_table else _table_of(paths, output)
-    # Its table outlives the current folder, so paths in it are absolute.
+    # The table may be used from another folder later, so its paths are absolute.
     roots = [photos or os.path.dirname(table) or os.curdir] if is_table else _absolute(paths)
     is_excluded, stop = excluding(exclude), threading.Event()
     with ExitStack() as stack:
@@ -159,7 +158,7 @@ def _is_table(path: str) -> bool:
 def _check_options(
     is_table: bool, output: str | None, exclude: Sequence[str], photos: str | None
 ) -> None:
-    """Raise UsageError for an option that is for the other kind of PATH."""
+    """Raise UsageError for an option that belongs with the other kind of argument."""
     if is_table and (output is not None or exclude):
         name = "--exclude" if output is None else "--output"
         raise UsageError(f"{name} is for a PATH that is classified, not for a TABLE")
@@ -168,10 +167,10 @@ def _check_options(
 
 
 def _table_of(paths: Sequence[str], output: str | None) -> str:
-    """Return the table for photos that are classified.
+    """Return the table for photos to be classified.
 
     Raises:
-        UsageError: if it is not clear, or has no suffix of a table.
+        UsageError: if it is not clear which, or its suffix is not that of a table.
     """
     if output is not None:
         check_table_name(output)
@@ -184,7 +183,7 @@ def _table_of(paths: Sequence[str], output: str | None) -> str:
 
 
 def _filer(table: str, roots: Sequence[str], photos: str | None, is_table: bool) -> Filer:
-    """Return what files the photos to where ``dogsort file`` or ``dogsort PATH`` would."""
+    """Return a Filer that files photos where ``dogsort file`` or ``dogsort PATH`` would."""
     from dogsort.filing.job import Filer
 
     if not is_table:
@@ -200,7 +199,7 @@ def _absolute(paths: Sequence[str]) -> list[str]:
 
 
 def _note_folders(table: str, paths: Sequence[str]) -> None:
-    """Let ``dogsort file`` know where the photos are; the table is not dogsort's to overwrite."""
+    """Tell ``dogsort file`` where the photos are; with no digest, nothing overwrites the table."""
     with closing(Cache()) as cache:
         known = cache.table(table)
         digest = "" if known is None else known.digest
@@ -210,16 +209,16 @@ def _note_folders(table: str, paths: Sequence[str]) -> None:
 def _greet(album: Album, server: Server, host: str, console: Console) -> None:
     count, (looked_at, _) = len(album.table), album.table.looked_at()
     if count:
-        known = f", {looked_at} of them looked at" if looked_at else ""
+        known = f", {looked_at} of them reviewed" if looked_at else ""
         console.say(f"{album.name}: {count} photos{known}")
     if album.read_only is not None:
-        console.warn(f"{album.read_only}, so you can look, but not correct")
+        console.warn(f"{album.read_only}, so you can look but not correct")
     else:
         console.say(f"corrections go to {album.name}")
     if not server.is_local:
         console.warn(
-            f"{host}: other machines can reach the page, and whoever has the address sees and "
-            "changes everything; it is not encrypted"
+            f"{host}: other machines can reach the page; anyone with the address can see and "
+            "change everything; it is not encrypted"
         )
     console.warn(f"open {server.address}")
     if server.is_local:
@@ -228,11 +227,11 @@ def _greet(album: Album, server: Server, host: str, console: Console) -> None:
             f"from another machine: ssh -L {server.port}:{name}:{server.port} "
             f"{socket.gethostname()}, then open the same address there"
         )
-    console.say("Ctrl-C ends it")
+    console.say("press Ctrl-C to stop")
 
 
 def _open_browser(address: str) -> None:
-    """Open the browser, unless it would be one in this terminal."""
+    """Open the browser, but never one that runs in this terminal."""
     import webbrowser
 
     has_display = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
@@ -251,13 +250,13 @@ def _wait_for(classifying: Classifying, scan: Scan, console: Console) -> None:
     if classifying.error is not None:
         raise classifying.error
     if not classifying.is_complete:
-        console.say("not all photos are classified; run the same command to go on")
+        console.say("some photos are not classified yet; run the same command to continue")
     console.say(*scan_lines(scan))
     report_cache(classifying.cache, console)
 
 
 def _end_job(filer: Filer, console: Console) -> None:
-    """End the job under way, and say how far it came."""
+    """End the job in progress, and say how far it got."""
     if filer.job is None or filer.job["finished"]:
         return
     with console.status("finishing ..."):
@@ -281,7 +280,7 @@ def _photos_option(table: str, roots: Sequence[str]) -> str | None:
 
 
 def _part(album: Album, photos: str | None, console: Console) -> None:
-    """Save what is not saved, and say what was done.
+    """Save what is unsaved, and say what was done.
 
     Raises:
         OutputError: if it cannot be saved.
@@ -294,6 +293,6 @@ def _part(album: Album, photos: str | None, console: Console) -> None:
     if looked_at:
         words = ["dogsort", "file", album.name, *(["--photos", photos] if photos else []), "--move"]
         console.say(
-            f"looked at {looked_at}, corrected {corrected}; to file the photos: "
+            f"reviewed {looked_at}, corrected {corrected}; to file the photos: "
             + " ".join(quoted(printable(word)) for word in words)
         )

@@ -1,4 +1,4 @@
-"""A real browser, and albums to look at in it. Modules take the fixtures by assigning them."""
+"""A real browser, and albums to open in it. Modules get the fixtures by assigning them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def browser() -> Iterator[Any]:
     if chromium is None:
         pytest.skip("no Chromium")
     with playwright.sync_playwright() as running:
-        # Its sandbox does not work for root, as whom CI runs.
+        # Its sandbox does not work for root, and CI runs as root.
         with running.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as opened:
             yield opened
 
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a page of its own; at the end, no script may have failed in any."""
+    """Open a separate page; at the end, no script may have failed in any of them."""
     contexts, errors = [], []
 
     def open_one(address: str, **options: Any) -> Any:
-        # Motion is what tests would have to wait for.
+        # Tests would have to wait for motion.
         usual = {"reduced_motion": "reduce", "viewport": {"width": 1440, "height": 900}}
         context = browser.new_context(**{**usual, **options})
         context.set_default_timeout(20_000)
@@ -54,7 +54,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
 
 def make_album(folder: Path, names: dict[str, tuple[str, float]]) -> Path:
-    """Make a photo for each name, and the table that says so: label and confidence of each."""
+    """Make a photo for each name, and a table with the label and confidence of each."""
     table = folder / "predictions.csv"
     folder.mkdir(parents=True, exist_ok=True)
     shown = []
@@ -94,6 +94,6 @@ def album_table(tmp_path: Path) -> Path:
 
 
 def labels_in(table: Path) -> dict[str, str]:
-    """Return the label of each photo by its name, as it is on disk."""
+    """Return the labels on disk, by name of the photo."""
     with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         return {Path(row["path"]).name: row["label"] for row in csv.DictReader(file)}

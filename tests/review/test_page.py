@@ -74,11 +74,11 @@ def test_corrects_ten_by_keys_a_range_and_undoes_two(table, open_page):
         page.get_by_text("Undone: 1 photo").wait_for()
         ten[9] = "unsure"
         assert list(labels_in(table).values())[:15] == [*ten, *["dog"] * 5]
-        assert re.match(r"You looked at 9$", page.locator("#tally").inner_text())
+        assert re.match(r"9 photos reviewed$", page.locator("#tally").inner_text())
         show(page, "cat")
         press(page, "r", "d")  # of two that the network had labelled, one was wrong
         page.locator(SAVED).wait_for()
-        tally = "You looked at 11, corrected 1 of 2 labelled (50%, 9.5% to 90.5%)"
+        tally = "11 photos reviewed; 1 of 2 labels wrong (50%, 9.5% to 90.5%)"
         assert page.locator("#tally").inner_text() == tally
         press(page, *["Control+z"] * 15)
         page.get_by_text("Nothing to undo").wait_for()
@@ -101,7 +101,7 @@ def test_all_shown_are_right_confirms_a_screen_and_goes_on(table, open_page):
         page.locator(SAVED).wait_for()
         assert page.locator("#count-looked").inner_text() == str(seen)
         assert page.locator(".tile.active").get_attribute("aria-posinset") == str(seen + 1)
-        press(page, "s")  # what was looked at goes to the end
+        press(page, "s")  # reviewed photos go to the end
         assert names(page)[0] == f"{seen:02}.jpg"
         # A whole list, by two keys and a button.
         press(page, "Control+a")
@@ -124,12 +124,12 @@ def test_filters_search_order_and_slider(table, open_page):
         press(page, "/")
         page.keyboard.type("House")
         page.get_by_text("20 photos").first.wait_for()
-        press(page, "d", "Escape")  # a letter in the field is a letter
+        press(page, "d", "Escape")  # letters typed in the field set no label
         page.get_by_text("No photos here").wait_for()
         page.locator("#search").fill("")
         assert labels_in(table)["00.jpg"] == "unsure"
         page.locator("#upTo").fill("1")
-        assert page.locator("#upToValue").inner_text() == "60%"
+        assert page.locator("#upToValue").inner_text() == "up to 60%"
         assert names(page) == [f"{n:02}.jpg" for n in range(11)]
         page.locator("#upTo").fill("12")
         page.locator("#order").select_option("path")
@@ -164,7 +164,7 @@ def test_the_large_view_labels_and_goes_on(table, open_page):
         press(page, "d", "ArrowRight", "n")
         assert viewer.locator(".place").inner_text() == "4 of 10"
         press(page, "ArrowLeft")
-        viewer.get_by_text("set by you · the network said unsure").wait_for()
+        viewer.get_by_text("set by you · dogsort said unsure").wait_for()
         press(page, "Control+z")
         viewer.locator(".chip", has_text="unsure").wait_for()
         press(page, "Escape")
@@ -183,7 +183,7 @@ def test_press_and_drag_selects_and_a_click_with_shift_too(table, open_page):
         page.mouse.move(*middle(page, 4), steps=3)
         page.mouse.up()
         assert names(page, ".selected") == ["01.jpg", "02.jpg", "03.jpg", "04.jpg"]
-        page.locator("#tile2").click()  # unselects it
+        page.locator("#tile2").click()  # deselects it
         page.locator("#tile5").click(modifiers=["Shift"])
         assert names(page, ".selected") == [f"0{n}.jpg" for n in range(1, 6)]
         press(page, "Escape")
@@ -315,7 +315,7 @@ def test_another_program_changes_the_table_and_the_page_goes_on(table, open_page
         page.locator(SAVED).wait_for()
         head, *lines = table.read_text().splitlines(keepends=True)
         table.write_text("".join([head, *lines[5:10], *lines[:5], *lines[10:-1]]))
-        page.get_by_text("changed by another program").wait_for()
+        page.get_by_text("Another program changed the table").wait_for()
         page.locator(".tile.active").wait_for()
         assert page.locator("#count-all").inner_text() == "39"
         assert active(page) == "02.jpg"
@@ -394,7 +394,7 @@ def test_a_large_album_is_in_the_page_only_around_what_is_seen(tmp_path, open_pa
         until(page, f"!({_BLANK})()")
 
 
-#: Whether some place of the grid shows no tile.
+#: Whether any place of the grid shows no tile.
 _BLANK = """() => {
   const { left, top, width, height } = document.querySelector('#grid').getBoundingClientRect();
   return [0.1, 0.5, 0.9].some(y =>
@@ -418,12 +418,12 @@ def test_files_and_undoes(table, open_page):
         assert len(list((table.parent / "dog").iterdir())) == 11
         filing.get_by_role("button", name="Close").click()
         show(page, "dog")
-        page.locator("#tile0.ready").wait_for()  # from where it lies now
+        page.locator("#tile0.ready").wait_for()  # from where it is now
         press(page, "Enter")
         page.locator("#viewer").get_by_text("filed: ").wait_for()
         press(page, "Escape")
         page.locator("#file").click()
-        filing.get_by_text("No photo is to be filed").wait_for()
+        filing.get_by_text("There is nothing to file").wait_for()
         filing.get_by_role("button", name="Close").click()
     now = files_below(table.parent)
     assert sorted(now.values()) != sorted(before.values())  # the table changed
@@ -462,7 +462,7 @@ def test_a_messy_folder_is_sorted_through_the_page_as_its_truth_says(tmp_path, d
             )
             stayed = there.get(path) == before[path]
             assert moved or stayed, path
-            # Of two photos that are the same, one is filed.
+            # Of two identical photos, one is filed.
             assert stayed != (kind in ("dog", "cat")) or path.startswith("dup/"), path
         filing.get_by_role("button", name="Undo filing").click()
         filing.get_by_text("Put back").wait_for()

@@ -108,7 +108,7 @@ def test_the_keyboard_reaches_everything_and_says_what_is_there(table, open_page
             )
         expected = {"search", "undo", "help", "file", "done", "order", "upTo", "tileSize", "fit"}
         assert expected | {"grid", "dog", "cat", "neither", "unsure", "allRight"} <= reached
-        # Whoever came by keyboard stays there; letters outside the grid do nothing.
+        # Keyboard users stay where they are; letters outside the grid do nothing.
         page.locator("#fit").focus()
         page.keyboard.press("Space")
         assert page.evaluate("document.activeElement.id") == "fit"
@@ -119,11 +119,11 @@ def test_the_keyboard_reaches_everything_and_says_what_is_there(table, open_page
         page.get_by_role("status").get_by_text("00.jpg: cat").wait_for()
         assert first.get_attribute("aria-label") == "00.jpg, cat, set by you"
         assert page.locator("#grid").get_attribute("aria-activedescendant") == "tile1"
-        # Whoever clicks goes on with keys in the grid.
+        # After a click, keys go to the grid.
         page.locator("[data-set=dog]").first.click()
         page.keyboard.press("n")
         assert page.locator("#count-looked").inner_text() == "3"
-        page.locator("#filters label.unsure").click()  # which is chosen already
+        page.locator("#filters label.unsure").click()  # which is already chosen
         page.keyboard.press("u")
         assert page.locator("#count-looked").inner_text() == "4"
 

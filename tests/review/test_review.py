@@ -71,7 +71,7 @@ def test_a_table_is_looked_at_corrected_and_filed(table, album, dogsort):
         assert server.post("/done").status == 200
         assert server.wait() == 0
     assert server.said[-1] == (
-        "looked at 2, corrected 1; to file the photos: dogsort file t.csv --move"
+        "reviewed 2, corrected 1; to file the photos: dogsort file t.csv --move"
     )
     assert labels(table)["coffee.png"] == ("dog", "neither")
     run = dogsort(".", "-o", "t.csv", cwd=album)
@@ -109,7 +109,7 @@ def test_a_folder_is_classified_while_the_page_is_open(album, dogsort):
     with served(album, cwd=album.parent) as server:
         shown = wait_until(server, lambda album: not album["running"])
         assert len(shown["columns"]["path"]) == 7
-        assert any(line.endswith("6 photos, 1 of them looked at") for line in server.said)
+        assert any(line.endswith("6 photos, 1 of them reviewed") for line in server.said)
         assert server.interrupt() == 0
     assert labels(table)["kitten.jpeg"] == ("dog", "cat")
     assert set(labels(table)) >= {"second.jpg", "coffee.png"}
@@ -199,7 +199,7 @@ def test_every_end_is_a_good_one(table, album, stop):
         else:
             server.process.terminate()
         assert server.wait() == 0
-        assert server.said[-1].startswith("looked at 1, corrected 1")
+        assert server.said[-1].startswith("reviewed 1, corrected 1")
     with served("t.csv", cwd=album) as again:  # it is free
         assert again.port
 
@@ -308,7 +308,7 @@ def test_ctrl_c_while_classifying_keeps_what_was_done(album):
         wait_until(server, lambda album: album["columns"]["path"])
         assert server.interrupt() == 0
     assert 0 < len(labels(album / "dogsort-review.csv")) < 506
-    assert "not all photos are classified; run the same command to go on" in server.said
+    assert "some photos are not classified yet; run the same command to continue" in server.said
 
 
 def test_the_last_line_is_a_command_that_works(album, dogsort, tmp_path):
@@ -384,7 +384,7 @@ def test_what_cannot_be_written_can_be_looked_at(small_disk, dogsort):
     (small_disk / "t.csv").write_text("path,label\nkitten.jpeg,cat\n")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with served("t.csv", cwd=small_disk) as server:
-        assert any("you can look, but not correct" in line for line in server.said)
+        assert any("you can look but not correct" in line for line in server.said)
         shown = server.album()
         assert shown["read_only"] == "t.csv is write-protected"
         assert server.get(f"/photo/{shown['generation']}/0").status == 200

@@ -1,4 +1,4 @@
-// The rows of the table: how they are labelled, which to show, in what order.
+// The rows of the table: their labels, which to show, and in what order.
 
 import { ask } from "./api.js";
 
@@ -35,7 +35,7 @@ export class Album {
     return `/${kind}/${this.generation}/${row}${size ? `?size=${size}` : ""}`;
   }
 
-  // The probabilities of dog, cat and neither, where the network said anything.
+  // The probabilities of dog, cat and neither; null if the network gave none.
   chances(row) {
     const [dog, pet] = [this.p_dog[row], this.p_pet[row]];
     return dog === null || pet === null ? null : [dog * pet, (1 - dog) * pet, 1 - pet];
@@ -57,7 +57,7 @@ export class Album {
   #key(order, path, row) {
     if (order === "path") return path;
     if (order !== "doubt") return (this.dates[row] ?? Infinity) * (order === "young" ? -1 : 1);
-    // What is still to be looked at comes first: a person goes on where they left off.
+    // Photos not reviewed yet come first, so that a person continues where they left off.
     const label = this.label[row];
     const kind = this.isLooked(row) ? 2 : label === FAILED ? 4 : label === UNSURE ? -2 : 0;
     return kind + (this.confidence[row] ?? 1);
@@ -70,7 +70,7 @@ export class Album {
     return counts;
   }
 
-  // How often the network was wrong where a person looked, with Wilson's interval.
+  // How often the network was wrong on reviewed photos, with Wilson's interval.
   tally() {
     const looked = [...this.path.keys()].filter((row) => this.isLooked(row));
     const given = looked.filter((row) => this.network_label[row] < UNSURE);

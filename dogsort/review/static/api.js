@@ -1,4 +1,4 @@
-// Talking to the server, the corrections that are on their way to its disk, and a helper.
+// Requests to the server, the queue of corrections to be saved, and two helpers.
 
 import { words } from "./words.js";
 
@@ -24,13 +24,13 @@ export async function ask(path, body) {
   throw Object.assign(new Error(message ?? words.refused(answer.status)), { status: answer.status });
 }
 
-// Sends corrections one after the other, so that undo goes back in their order.
+// Sends corrections one at a time, so that undo reverts them in order.
 export class Saver {
   queue = []; // {rows, label}, or {} for an undo
   problem = "";
 
-  // on: changed(), undone(rows), moved() when the rows have other numbers, dropped(problem)
-  // when a step cannot be done.
+  // on: changed(), undone(rows), moved() when rows have new numbers, dropped(problem) when a
+  // step cannot be done.
   constructor(album, on) {
     Object.assign(this, { album, on });
   }
@@ -42,7 +42,7 @@ export class Saver {
     if (this.queue.length === 1) this.#run();
   }
 
-  // Show what is not saved on top of what the server says.
+  // Show unsaved corrections on top of the server's rows.
   setAgain() {
     for (const { rows, label } of this.queue) if (rows) this.album.set(rows, label);
   }
@@ -62,7 +62,7 @@ export class Saver {
           await pause(AGAIN);
           continue;
         }
-        this.on.dropped(problem); // an undo without an answer may be done: it is not sent twice
+        this.on.dropped(problem); // an undo without an answer may be done, so it is not sent again
       }
       this.queue.shift();
       this.problem = "";

@@ -1,4 +1,4 @@
-// The dialog that files: the plan as --dry-run shows it, one question, progress, undo.
+// The filing dialog: the plan as --dry-run shows it, one question, progress, undo.
 
 import { ask, make } from "./api.js";
 import { printable, words } from "./words.js";
@@ -38,7 +38,7 @@ export class Filing {
   }
 
   async #ask() {
-    const asked = this.asked = this.choice; // only the last one's answer counts
+    const asked = this.asked = this.choice; // only the latest answer counts
     const go = this.#shows("go", words.working);
     Object.assign(go, { disabled: true, textContent: words.file });
     let plan;
@@ -69,7 +69,7 @@ export class Filing {
     }
   }
 
-  // Show how far the server is; called whenever it says something new.
+  // Show how far the job is; called whenever the server reports on it.
   progress(job) {
     if (!job || !this.dialog.open || (job.finished && !this.find(".go").hidden)) return;
     const { kind, total, done, finished, failed, message } = job;

@@ -1,4 +1,4 @@
-// The grid: only the tiles around what is seen exist, and pictures load in the order of their need.
+// The grid: only the tiles near the screen exist, and the most needed pictures load first.
 
 import { LABELS } from "./album.js";
 import { make } from "./api.js";
@@ -6,9 +6,9 @@ import { baseName, printable, sure, words } from "./words.js";
 
 const AHEAD = 1.5; // screens of tiles beyond the screen, in the direction of scrolling
 const BEHIND = 0.5;
-const REQUESTS = 5; // a browser opens six connections to a server: one is kept for corrections
-const CALM = 50; // milliseconds; pictures that pass by faster are not asked for
-const TALLEST = 16e6; // pixels; browsers draw no elements that are taller than some 17 million
+const REQUESTS = 5; // a browser opens six connections to a server; one stays free for corrections
+const CALM = 50; // milliseconds; pictures that scroll past faster are not requested
+const TALLEST = 16e6; // pixels; browsers draw no element taller than about 17 million
 const SIDES = [160, 320, 640]; // of the pictures that the server makes
 const HOLD = 350; // milliseconds until a finger selects instead of scrolling
 const SLIP = 8; // pixels that a press may move and still be a click
@@ -17,7 +17,7 @@ const EDGE = 48; // pixels from the edge where dragging scrolls
 export class Grid {
   view = []; // rows
   active = 0; // a position in the view
-  selected = new Set(); // rows; replaced, never changed, so that one can go back to it
+  selected = new Set(); // rows; replaced, never changed, so that #base stays as it was
   tileSize = 200;
   #tiles = new Map(); // by position
   #anchor = 0; // where a range begins
@@ -25,7 +25,7 @@ export class Grid {
   #top = 0;
   #down = true;
 
-  // on: changed() when another photo is active or selected, open() for the large view.
+  // on: changed() when the active photo or the selection changes, open() for the large view.
   constructor(root, album, on) {
     Object.assign(this, { root, album, on, canvas: root.firstElementChild });
     new ResizeObserver(() => this.layout()).observe(root);
@@ -33,7 +33,7 @@ export class Grid {
     this.#listen();
   }
 
-  // Show these rows; what is active and selected stays so, if it is among them.
+  // Show these rows; the active and selected ones stay so, if they are among them.
   show(rows, row = this.row) {
     const present = new Set(rows);
     for (const position of this.#tiles.keys()) this.#drop(position);
@@ -79,7 +79,7 @@ export class Grid {
     this.root.setAttribute("aria-activedescendant", this.view.length ? `tile${this.active}` : "");
   }
 
-  // Ask again for pictures that could not be had: the server was away.
+  // Request failed pictures again, because the server was away.
   retry() {
     for (const tile of this.#tiles.values()) if (tile.state === "failed") tile.state = "";
     this.#loadSoon();
@@ -128,7 +128,7 @@ export class Grid {
     });
   }
 
-  // A picture that is on its way is cancelled.
+  // Cancels a picture that is still loading.
   #drop(position) {
     const { element, image } = this.#tiles.get(position);
     image.removeAttribute("src");
@@ -143,7 +143,7 @@ export class Grid {
     }, CALM);
   }
 
-  // What is seen comes first, then what is ahead, then what is behind.
+  // Tiles on the screen come first, then those ahead, then those behind.
   #load() {
     const first = this.root.scrollTop / this.cell;
     const last = first + this.root.clientHeight / this.cell;
@@ -163,18 +163,18 @@ export class Grid {
     }
   }
 
-  // Which photos are active, selected, shown.
+  // Which photos are active, selected and shown.
 
   get row() {
     return this.view[this.active];
   }
 
-  // What a key or a button is about.
+  // The rows that a key or a button acts on.
   get targets() {
     return this.selected.size ? [...this.selected] : this.view.slice(this.active, this.active + 1);
   }
 
-  // The positions of the photos that are on the screen as a whole, or else in part: [from, to).
+  // The positions of the photos that are fully on the screen, or else partly: [from, to).
   get shown() {
     const top = this.root.scrollTop / this.cell;
     const from = Math.ceil(top - 0.05);
@@ -182,7 +182,7 @@ export class Grid {
     return [from * this.columns, Math.min(to * this.columns, this.view.length)];
   }
 
-  // Make a photo active; with extend, select up to it. Return whether it was not so.
+  // Make a photo active; with extend, select up to it. Return whether another one was.
   moveTo(position, extend = false) {
     const to = Math.max(0, Math.min(position, this.view.length - 1));
     const moved = to !== this.active;
@@ -211,7 +211,7 @@ export class Grid {
     this.selected = new Set([...this.#base, ...range]);
   }
 
-  // Go to the photo after those that were just decided.
+  // Go to the photo after those that were just labelled.
   goOn() {
     return this.select([], 1 + (this.selected.size
       ? this.view.findLastIndex((row) => this.selected.has(row)) : this.active));
@@ -228,8 +228,8 @@ export class Grid {
   #listen() {
     const { root } = this;
     const on = (name, act, options) => root.addEventListener(name, act, options);
-    let press = null; // {x, y, event: the last of its kind, timer, from: where the drag began}
-    let isDragged = false; // the click that ends a drag is none
+    let press = null; // {x, y, event: the latest, timer, from: where the drag began}
+    let isDragged = false; // the click that ends a drag does not count
     const drag = () => {
       if (press?.from === undefined) return;
       const { top, bottom } = root.getBoundingClientRect();

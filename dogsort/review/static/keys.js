@@ -1,5 +1,5 @@
-// The keys. Letters count only while the grid or the large view has the focus, so that they are in
-// the way of nobody who dictates or types (WCAG 2.1.4).
+// The shortcuts. Letters count only while the grid or the large view has the focus, so that they
+// do not disturb anybody who dictates or types (WCAG 2.1.4).
 
 const PAN = 80; // pixels
 const TYPING = "input:not([type=radio], [type=checkbox], [type=range]), select";
@@ -40,7 +40,7 @@ export function listenToKeys(grid, viewer, { decide, confirmShown, sort, undo, h
   document.addEventListener("keydown", (event) => {
     isByPointer = false;
     const { target, ctrlKey, metaKey, shiftKey } = event;
-    // A letter is meant in either case: Caps Lock may be on. A sign is what it is, with or without Shift.
+    // Letters count in either case, because Caps Lock may be on; signs, with or without Shift.
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const isShifted = shiftKey && (key.length > 1 || key !== key.toUpperCase());
     const name = `${ctrlKey || metaKey ? "Ctrl+" : ""}${isShifted ? "Shift+" : ""}${key}`;
@@ -55,7 +55,7 @@ export function listenToKeys(grid, viewer, { decide, confirmShown, sort, undo, h
     event.preventDefault();
     act();
   });
-  // Who clicked goes on with keys in the grid; who came by keyboard stays where they are.
+  // After a click, keys go to the grid; keyboard users stay where they are.
   for (const type of ["change", "click"]) {
     document.addEventListener(type, ({ target }) => {
       const isOurs = type === "change" ? !target.matches("#search") : target.closest("button, label");

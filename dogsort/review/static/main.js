@@ -1,4 +1,4 @@
-// The page: what is shown, what keys and buttons do, what the server says meanwhile.
+// The page: what is shown, what keys and buttons do, and news from the server.
 
 import { Album, LABELS } from "./album.js";
 import { Saver, ask, make, pause } from "./api.js";
@@ -8,12 +8,12 @@ import { listenToKeys } from "./keys.js";
 import { Viewer } from "./viewer.js";
 import { baseName, count, printable, words } from "./words.js";
 
-const EVERY = 1000; // milliseconds between questions for what is new
+const EVERY = 1000; // milliseconds between requests for changes
 const LIMITS = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999, 1];
 const [SMALLEST, LARGEST] = [100, 400]; // pixels of a tile
 
 const $ = (name) => document.getElementById(name);
-// What the browser keeps for a reload: what is shown, where, and what is not saved yet.
+// What survives a reload: what is shown, where, and unsaved corrections.
 const kept = JSON.parse(sessionStorage.getItem("kept") ?? "{}");
 const show = { filter: "", order: "doubt", search: "", upTo: 1, tileSize: 200, fit: false, ...kept.show };
 const album = new Album();
@@ -23,7 +23,7 @@ const saver = new Saver(album, { changed: paint, undone, moved, dropped });
 const filing = new Filing($("filing"), album, settled);
 let isOver = false; // the server was told to stop
 let warning = "";
-let parting = ""; // what to say after the page has loaded itself again
+let parting = ""; // what to say after the page has reloaded itself
 
 function say(text) {
   $("said").textContent = "";
@@ -35,7 +35,7 @@ function warn(text) {
   paint();
 }
 
-// What is to be seen.
+// What is shown.
 
 function sort(row) {
   grid.show(album.view(show), row);
@@ -87,10 +87,10 @@ function paintChosen() {
   viewer.paint();
 }
 
-// What a person decides.
+// What a person does.
 
 function decide(label, rows = viewer.dialog.open ? [grid.row] : grid.targets) {
-  // Nobody can say that a photo is right which cannot be seen.
+  // A photo that cannot be shown has no label to confirm.
   if (label === "confirm") rows = rows.filter((row) => LABELS[album.label[row]] !== "failed");
   if (album.read_only || isOver || !rows.length) return;
   saver.add({ rows, label });
@@ -131,7 +131,7 @@ async function end() {
   document.body.replaceChildren(make("p", { id: "empty" }, words.ended(printable(album.table))));
 }
 
-// What the server says.
+// News from the server.
 
 let polling = Promise.resolve();
 function poll() {
@@ -156,21 +156,21 @@ async function askForNews() {
   filing.progress(album.job);
 }
 
-// The table was read again and rows have other numbers: so is the page, which keeps its place.
+// Rows have new numbers after the table was read again, so reload the page, and keep its place.
 function moved(why = words.reloaded) {
   parting = why;
   location.reload();
 }
 
-// What the page shows is not so, if the server has refused a label.
+// If the server refused a label, what the page shows is wrong.
 function dropped({ status, message }) {
   if (status === 400) setTimeout(moved, 0, message);
   else say(message);
 }
 
-// Photos that were just classified stand in their order as long as nobody has begun to look.
+// Sort new photos in until somebody has begun to look; then append them.
 function arrived(from) {
-  $("said").textContent = ""; // it may have told how many there were
+  $("said").textContent = ""; // it may show an old count
   if (!grid.active && !grid.selected.size && !viewer.dialog.open) return sort(null);
   const rows = [...album.path.keys()].slice(from).filter((row) => album.matches(row, show));
   grid.view.push(...rows);
@@ -190,7 +190,7 @@ async function loadDates() {
   }
 }
 
-// What the page consists of.
+// Building the page.
 
 function build() {
   document.documentElement.lang = words.lang;

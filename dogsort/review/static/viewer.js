@@ -1,4 +1,4 @@
-// The large view: one photo, zoom, pan, facts; the photos before and after are loaded ahead.
+// The large view: one photo, zoom, pan, facts; the next and previous photos are preloaded.
 // Panning is scrolling, and two fingers zoom as on any page.
 
 import { LABELS } from "./album.js";
@@ -6,7 +6,7 @@ import { ask } from "./api.js";
 import { baseName, printable, size, sure, words } from "./words.js";
 
 const MOST = 12; // times the size that fits
-const REST = 80; // milliseconds on a photo until it is loaded in full
+const REST = 80; // milliseconds on a photo before it is loaded in full
 const PREVIEW = 640; // pixels; of the picture shown until the photo is there
 const SWIPE = 60; // pixels
 
@@ -88,7 +88,7 @@ export class Viewer {
     return image;
   }
 
-  // Cancel what is on its way; keep what came last.
+  // Cancel what is still loading; keep the latest pictures.
   #forget() {
     clearTimeout(this.timer);
     for (const image of this.#ahead) if (!image.complete) image.removeAttribute("src");
@@ -119,7 +119,7 @@ export class Viewer {
     ].filter(Boolean).join(" · ");
   }
 
-  // Zoom by a factor, or to the whole with 0; what is under the pointer, or in the middle, stays.
+  // Zoom by a factor, or fit with 0; the point under the pointer, or the middle, stays put.
   zoom(by, { clientX, clientY } = {}) {
     const { left, top, width, height } = this.stage.getBoundingClientRect();
     const [x, y] = clientX === undefined ? [width / 2, height / 2] : [clientX - left, clientY - top];
