@@ -1,4 +1,4 @@
-"""The album: a table's rows on the page, their corrections, undo, and what changed since."""
+"""The album: a table's rows for the page, corrections, undo, and a log of changes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from dogsort.results.stored import StoredTable
 
 __all__ = ["Album", "OldGeneration"]
 
-#: How often, and after how long, a save looks whether another program still writes the table.
+#: How often, and how far apart, a save checks whether another program is still writing the table.
 GLANCES, GLANCE_SECONDS = 150, 0.1
 
-#: JavaScript holds whole numbers of 53 bits.
+#: JavaScript represents integers of up to 53 bits exactly.
 GENERATION_BITS = 52
 
 
-#: Rows, and what their labels and network_labels become.
+#: Rows with their new labels and network_labels.
 Step: TypeAlias = list[tuple[int, int, int]]
 
 
 class OldGeneration(DogsortError):
-    """A request counts rows as they were before the table changed on disk."""
+    """A request numbers rows as they were before the table changed on disk."""
 
 
 class Album:
@@ -43,21 +43,21 @@ class Album:
     Args:
         stored: its file.
         bounds: which files may be shown.
-        filer: knows where files are that were moved.
+        filer: knows where moved files are.
 
     Raises:
         DataError: if it cannot be read, or names files that may not be shown.
 
     Attributes:
         table: its rows.
-        name: of the table.
+        name: the table's path.
         bounds, filer: as given.
-        running: whether photos are still classified.
-        expected: how many rows there will be then; None if not known.
+        running: whether photos are still being classified.
+        expected: how many rows there will be in the end; None if not known.
         generation: names one order of the rows; another program that changes the file ends it.
         version: counts the changes.
-        read_only: why no label can be set; None if they can.
-        trouble: why the last changes are not on disk; empty if they are.
+        read_only: why no label can be set; None if labels can be set.
+        trouble: why the latest changes are not on disk; empty if they are.
     """
 
     def __init__(self, stored: StoredTable, bounds: Bounds, filer: Filer) -> None:
@@ -68,7 +68,7 @@ class Album:
         self.version = 0
         self.read_only = stored.why_read_only()
         self.trouble = ""
-        self._unsaved: dict[int, bool] = {}  # rows that are not on disk; whether a label was set
+        self._unsaved: dict[int, bool] = {}  # unsaved rows; whether a label was set
         self._take(self._read())
 
     def label(self, generation: object, rows: Sequence[int], label: Label | None) -> int:
@@ -80,7 +80,7 @@ class Album:
         Raises:
             OldGeneration: if the rows have moved.
             UsageError: if there is no such row.
-            OutputError: if it cannot be saved. It is tried again with the next change.
+            OutputError: if it cannot be saved. The next change tries again.
         """
         with self._lock:
             self.check(generation, rows)
@@ -117,11 +117,11 @@ class Album:
         return version, [row for row, *_ in step]
 
     def put(self, record: Record, label: Label | None = None) -> None:
-        """Add a row, or let that of its path begin anew; the next call of ``save`` saves it.
+        """Add a row, or reset the row of this path; the next call of ``save`` saves it.
 
         Args:
             record: what the network says.
-            label: what a person has said of the photo earlier, if it is something else.
+            label: a person's earlier label for the photo, if it is a different one.
         """
         with self._lock:
             row = self.table.put(record)
@@ -135,7 +135,7 @@ class Album:
         return self.bounds.file(self.filer.place(path))
 
     def touch(self, paths: Iterable[str]) -> None:
-        """Let the rows of paths count as changed, for what else the page shows of them."""
+        """Mark the rows of paths as changed, because the page shows more than their values."""
         with self._lock:
             self._changed([self.table.places[path] for path in paths if path in self.table.places])
 
@@ -145,7 +145,7 @@ class Album:
             return list(self.table.rows())
 
     def least_sure_first(self) -> Iterator[str]:
-        """Yield where the photos are now, in the order in which the page shows them."""
+        """Yield where the photos are now, in the order of the page."""
         for path in self.table.least_sure_first():
             if (file := self.place(path)) is not None:
                 yield file
@@ -154,9 +154,9 @@ class Album:
         """Save what is not on disk yet.
 
         Raises:
-            OutputError, DataError: if it cannot be.
+            OutputError, DataError: if that fails.
         """
-        # Who waits for another's save finds in the end that it has saved this change, too.
+        # A thread that waits for another's save often finds its own change saved, too.
         with self._saving:
             try:
                 saved = not self._unsaved
@@ -169,7 +169,7 @@ class Album:
                 raise
 
     def _save(self) -> bool:
-        """Return whether it is saved; False if another program has changed the table just now."""
+        """Return whether it is saved; False if another program has just changed the table."""
         with self._lock:
             content, unsaved, self._unsaved = self.table.content(), self._unsaved, {}
         saved = False
@@ -185,7 +185,7 @@ class Album:
         return saved
 
     def notice(self) -> None:
-        """Read the table again if another program has changed it, and none saves it just now."""
+        """Read the table again if another program has changed it, unless it is being saved."""
         if self._saving.acquire(blocking=False):
             try:
                 self._notice()
@@ -226,7 +226,7 @@ class Album:
         return path, file
 
     def _note(self, rows: Collection[int]) -> None:
-        """Let later runs of dogsort know which labels a person gave these photos, or took back."""
+        """Tell later runs of dogsort which labels a person gave these photos, or took back."""
         with self._lock:
             table = self.table
             set_by_person = {
@@ -239,13 +239,13 @@ class Album:
             cache.note_labels(labels)
 
     def _notice(self, patiently: bool = False) -> None:
-        """Read the table again if another program has changed it; what is unsaved goes on top."""
+        """Read the table again if another program has changed it; reapply what is unsaved."""
         for _ in range(GLANCES):
             if (state := self._stored.state()) != "changing" or not patiently:
                 break
             sleep(GLANCE_SECONDS)
         else:
-            raise OutputError(f"{self.name}: another program is writing it")
+            raise OutputError(f"{self.name}: another program is writing to it")
         if state != "changed":
             return
         table = self._read()
@@ -275,7 +275,7 @@ class Album:
         self._unsaved = {}
 
     def _apply(self, step: Step) -> Step:
-        """Set labels; return the step that takes it back."""
+        """Set labels; return the step that undoes it."""
         if self.read_only is not None:
             raise OutputError(self.read_only)
         labels, network_labels = self.table.labels, self.table.network_labels

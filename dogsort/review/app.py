@@ -1,4 +1,4 @@
-"""The routes of the page: thin; each calls the album, the thumbnails or the filer."""
+"""The routes of the page: each calls the album, the thumbnails or the filer, and no more."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ Given: TypeAlias = dict[str, Any]
 
 CONFIRM = "confirm"
 
-#: What is answered before it is done.
+#: Requests that are answered before the work is done.
 JOBS = ("/file", "/file/undo")
 
-#: The address of a picture names the generation, too, and so never shows another photo.
+#: A picture's address includes the generation, so it never shows another photo.
 IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 
 STATIC = os.path.join(os.path.dirname(__file__), "static")
 
-#: How errors are answered; others are the server's fault.
+#: HTTP statuses of errors; all others are the server's fault.
 STATUSES: dict[type[Exception], int] = {
     UsageError: 400,
     FilingError: 400,
@@ -61,12 +61,12 @@ STATUSES: dict[type[Exception], int] = {
 
 
 class Page:
-    """Answers the page in the browser.
+    """Serves the page in the browser.
 
     Args:
         album: the photos and their labels.
         thumbnails: makes pictures.
-        stop: set once a person says on the page that it may end.
+        stop: set when a person ends the server from the page.
 
     Attributes:
         app: the ASGI application.
@@ -76,7 +76,7 @@ class Page:
         self._album, self._filer = album, album.filer
         self._thumbnails, self._stop = thumbnails, stop
         self._dates = album.generation, Dates(album.place)
-        self._side = 0  # of the pictures that are made ahead
+        self._side = 0  # of the pictures that are made in advance
         row = "{generation:int}/{row:int}"
         gets = {
             "/": _index,
@@ -120,7 +120,7 @@ class Page:
         self._album.notice()
         if moved := self._filer.take_moved():
             self._album.touch(moved)
-            self._side = 0  # make pictures ahead from where the photos are now
+            self._side = 0  # make pictures in advance from where the photos are now
         found = self._album.changes(_number(request, "since"))
         if _number(request, "generation") != found["generation"]:
             return _json({"generation": found["generation"]})
@@ -240,8 +240,8 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _post(answer: Callable[[Given], Any], begins_job: bool, request: Request) -> Response:
-    """Answer a request that gives a JSON object."""
-    # A page elsewhere may not send this type without asking first, which the guard refuses.
+    """Answer a request whose content is a JSON object."""
+    # A page elsewhere must ask before it sends this type, and the guard refuses that.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "the content must be application/json")
     try:
@@ -261,7 +261,7 @@ def _number(request: Request, name: str) -> int:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    # In ASCII, because the names of files may not be UTF-8.
+    # In ASCII, because file names may not be valid UTF-8.
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return Response(text, status, media_type="application/json")
 

@@ -1,4 +1,4 @@
-"""Photos classified while the page is open, into its album."""
+"""Classifies photos into an album while the page is open."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from dogsort.review.album import Album
 
 __all__ = ["Classifying"]
 
-#: Seconds between saves; what a killed server had not saved, the next one finds in the cache.
+#: Seconds between saves. If the server is killed, the next one finds the rest in the cache.
 SAVE_SECONDS = 3.0
 
 
 class Classifying(threading.Thread):
-    """A thread that classifies the photos which an album does not list yet.
+    """A thread that classifies the photos that an album does not list yet.
 
     Args:
         album: takes the results.
         classifier: the network.
-        scans: find the photos: one to classify them, and one to know how many there will be.
-        filed: where photos of the album lie now, which the scan finds, too.
-        wants_cache: whether results are taken from the cache and kept in it.
-        stop: ends it early; set if it fails.
+        scans: two over the same photos: one to classify them, and one to count them.
+        filed: where photos of the album were filed; the scans find them there, too.
+        wants_cache: whether to use the cache.
+        stop: ends the thread early; set if it fails.
 
     Attributes:
-        error: why it failed, or the table could not be saved; None if all went well.
-        is_complete: whether all photos were found and classified, unless it failed.
-        cache: the cache, for its figures once it has ended.
+        error: why it failed, or why the table could not be saved; None if all went well.
+        is_complete: whether the scan reached its end.
+        cache: the cache, for its figures afterwards.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Classifying(threading.Thread):
         threading.Thread(target=self._count_photos, daemon=True).start()
         try:
             self._classify()
-        except Exception as error:  # for the thread that started this one
+        except Exception as error:  # reported by the thread that started this one
             self.error = error
             self._stopping.set()
-        del self._classifier  # the page may stay open long, and has no more use for its memory
+        del self._classifier  # frees its memory, because the page may stay open for long
         self._album.running = False
         try:
             self._album.save()
@@ -84,18 +84,18 @@ class Classifying(threading.Thread):
                 label = known.label if isinstance(known, Prediction) and known != record else None
                 self._album.put(replace(record, path=listed), label)
                 if monotonic() > saved + SAVE_SECONDS:
-                    with suppress(DogsortError):  # the page says so; it is tried again
+                    with suppress(DogsortError):  # the page shows it, and the next save tries again
                         self._album.save()
                     saved = monotonic()
 
     def _unlisted(self, scan: Scan, cache: Cache | None = None) -> Iterator[Photo | Failure]:
-        """Yield what the album does not list, or with a cache: lists as another photo."""
+        """Yield photos that the album lacks; with a cache, also those that were replaced."""
         for found in scan:
             if self._stopping.is_set():
                 return
             place = self._place(found.path)
             if place in self._listed:
-                # A camera may count from 1 again, once a photo was moved away.
+                # A camera that restarts its numbers may reuse the name of a moved photo.
                 known = cache.stamps([found.path]).get(found.path) if cache else None
                 if known not in (None, stamp_of(found.path)):
                     yield found
@@ -104,7 +104,7 @@ class Classifying(threading.Thread):
         self.is_complete |= cache is not None
 
     def _place(self, path: str) -> str:
-        """Return where a photo lies; the same, however its path is written in the table."""
+        """Return where a photo is, the same for all spellings of its path."""
         folder, name = os.path.split(path)
         place = os.path.join(self._resolved(folder or os.curdir), name)
         return self._album.table.path_of(place)

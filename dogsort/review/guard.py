@@ -1,4 +1,4 @@
-"""Who may ask the server: the browser that was given the token, from the server's own page."""
+"""Who may use the server: the browser that was given the token, from the server's own page."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Guard:
     Args:
         app: answers the others.
         name: the host name under which browsers reach the server, besides those for this machine.
-            Any other in ``Host`` is the mark of a page elsewhere whose name was bound to this
-            machine (DNS rebinding). Ports are not compared, because ``ssh -L`` changes them.
-        any_address: whether addresses in numbers are fine, too; nobody can bind those.
-        port: tells the cookies of servers on one machine apart.
+            Any other in ``Host`` comes from a page elsewhere whose name now points to this machine
+            (DNS rebinding). Ports are not compared, because ``ssh -L`` changes them.
+        any_address: whether to allow numeric addresses, too; those cannot be rebound.
+        port: makes the cookie's name different from those of other servers on this machine.
 
     Attributes:
-        token: what an address must hold to be answered with the cookie.
-        token_for_once: another one, for the command line of a browser, which all users of the
-            machine can read.
+        token: in the page's address; whoever sends it gets the cookie.
+        token_for_once: another one, which works once. It goes on a browser's command line, which
+            all users of the machine can read.
     """
 
     def __init__(self, app: ASGIApp, name: str, any_address: bool, port: int) -> None:
@@ -79,7 +79,7 @@ class Guard:
         if scope["path"] == "/" and self._takes(token):
             answer: Response = RedirectResponse("/", 303)
             if is_elsewhere:
-                # A terminal in the browser links to it. A redirect from there gets no cookie.
+                # The link is in a web terminal. After a redirect from there, no cookie is sent.
                 answer = Response(headers={"Refresh": "0; url=/"})
             answer.set_cookie(
                 self._cookie, self._secret, path="/", httponly=True, samesite="strict"
@@ -87,10 +87,10 @@ class Guard:
             return answer
         if is_elsewhere:
             return _refusal(ELSEWHERE)
-        # Cookies of other ports come, too. Unlike http.cookies, this reads past odd ones.
+        # Cookies of other ports arrive, too. Unlike http.cookies, this skips malformed ones.
         secret = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
         if not _same(secret, self._secret):
-            return _refusal("open the address that dogsort review has printed")
+            return _refusal("open the address that dogsort review printed")
         return None
 
     def _takes(self, token: str) -> bool:
@@ -106,7 +106,7 @@ class Guard:
             is_own = origin is not None and urlsplit(origin).netloc == host
         except ValueError:
             return False
-        # The last part of a name that can be bound is never a number.
+        # The last part of a host name that can be rebound is never a number.
         is_address = ":" in name or name.rpartition(".")[2].isdigit()
         if name not in self._names and not (self._any_address and is_address):
             return False

@@ -15,27 +15,27 @@ from dogsort.review.guard import Guard
 
 __all__ = ["Server"]
 
-#: Seconds that requests may still take once the server stops.
+#: Seconds that open requests may still take when the server stops.
 LAST_SECONDS = 3
 
 
 class Server:
-    """A server that listens, and answers once it runs.
+    """A server that listens at once, and answers when it is run.
 
     Args:
         page: what it serves.
         host: the address of this machine to listen at.
         port: its port; 0 for a free one.
-        stop: when this is set, it ends.
+        stop: set this to stop the server.
 
     Raises:
         DogsortError: if it cannot listen there.
 
     Attributes:
-        port: the port.
+        port: the port in use.
         is_local: whether no other machine can reach it.
         address: of the page, with a token.
-        address_for_once: the same, with a token that is taken once.
+        address_for_once: the same, with a token that works once.
     """
 
     def __init__(self, page: Page, host: str, port: int, stop: threading.Event) -> None:
@@ -51,7 +51,7 @@ class Server:
         self._server = _UvicornServer(guard, stop)
 
     def run(self) -> None:
-        """Answer until somebody stops it, or Ctrl-C."""
+        """Answer requests until ``stop`` is set, or Ctrl-C."""
         # uvicorn raises KeyboardInterrupt once it has stopped.
         with closing(self._socket), suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
