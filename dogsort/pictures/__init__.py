@@ -1,5 +1,5 @@
-"""Photos -> pictures for people, of any size, made ahead and cached.
+"""Photos -> pictures for people, of any size, made in advance and cached.
 
-A path goes in, and a JPEG comes out, upright and with its colours, or an ``UnreadablePhoto`` with
-the reason. The page of ``dogsort review`` and the report of ``dogsort eval`` show them.
+A path goes in, and an upright JPEG with its colour profile comes out, or an ``UnreadablePhoto``
+with the reason. The page of ``dogsort review`` and the report of ``dogsort eval`` show them.
 """

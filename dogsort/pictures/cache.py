@@ -1,6 +1,6 @@
 """The cache of small pictures: files in the user's cache folder.
 
-It is no trouble to anybody: what cannot be read or written is made again.
+It never fails: a picture that cannot be read or written is made again.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["PictureCache"]
 
 FOLDER_NAME = "pictures"
 
-#: Beyond this many bytes, the oldest are deleted: pictures of about 100,000 photos.
+#: Beyond this many bytes, the oldest are deleted. This holds the pictures of 100,000 photos.
 MOST_BYTES = 2_000_000_000
 
-#: One in so many additions looks for what is too much: that takes a second for 100,000 pictures.
+#: One addition in so many checks the size, which takes a second for 100,000 pictures.
 ADDITIONS = 2000
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class PictureCache:
-    """JPEG pictures by any key; any thread may use it, and any number of programs.
+    """JPEG pictures by any key; safe for several threads and programs at once.
 
     Args:
-        folder: where its folder is, which is created if missing; None for the user's.
-        wanted: False for one that stays empty.
+        folder: where to create its folder; None for the user's cache folder.
+        wanted: False for a cache that stays empty.
     """
 
     def __init__(self, folder: Path | None = None, wanted: bool = True) -> None:
@@ -40,12 +40,12 @@ class PictureCache:
         if wanted:
             with suppress(OSError, RuntimeError):  # RuntimeError: the user has no home
                 made = (folder or users_folder()) / FOLDER_NAME
-                # Only for the user's own eyes, as the photos may be.
+                # The photos may be private.
                 made.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._folder = made
 
     def get(self, key: str) -> bytes | None:
-        """Return a picture; None if it is not there."""
+        """Return a picture; None if there is none."""
         with suppress(OSError):
             if (file := self._file(key)) is not None:
                 picture = file.read_bytes()
@@ -54,11 +54,11 @@ class PictureCache:
         return None
 
     def lacks(self, key: str) -> bool:
-        """Tell whether a picture is not there but could be."""
+        """Tell whether a picture is missing but could be stored."""
         return (file := self._file(key)) is not None and not file.exists()
 
     def put(self, key: str, picture: bytes) -> None:
-        """Keep a picture."""
+        """Store a picture."""
         with suppress(OSError):
             if (file := self._file(key)) is not None:
                 file.parent.mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ class PictureCache:
                     self.forget_oldest()
 
     def forget_oldest(self, most: int = MOST_BYTES) -> None:
-        """Delete the oldest pictures until the others have at most ``most`` bytes."""
+        """Delete the oldest pictures until the rest take at most ``most`` bytes."""
         if self._folder is None:
             return
         with suppress(OSError):

@@ -1,6 +1,6 @@
 """Photos -> pictures for the page, made by the decoder that the network uses.
 
-What the page asks for goes first. Meanwhile, small pictures are made ahead and kept in a cache.
+What the page asks for comes first. In between, small pictures are made in advance and cached.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from dogsort.results.cache import stamp_of
 
 __all__ = ["LARGE", "SIDES", "Dates", "Thumbnails", "jpeg_of"]
 
-#: The longer sides of small pictures, and the most of a large one, in pixels.
+#: The longer sides of small pictures, and the longest side of a large one, in pixels.
 SIDES = (160, 320, 640)
 LARGE = 4096
-#: The shorter side of a large picture that may be shrunk while it is decoded: a telephone's 48
-#: megapixels then take the time and memory of its usual 12.
+#: A large picture may be shrunk to this shorter side while it is decoded. A phone's 48 megapixels
+#: then take the time and memory of its usual 12.
 ENOUGH = 3024
 
 SMALL_QUALITY, LARGE_QUALITY = 80, 90  # of JPEG
 
 #: Most memory for photos that are unpacked at the same time, in bytes; one that needs more is
-#: unpacked alone. A HEIC of 24 megapixels, as new telephones take them, needs 206 million.
+#: unpacked alone. A HEIC of 24 megapixels, as new phones take them, needs 206 million.
 MEMORY = 220_000_000
 
-#: Most pictures made ahead, or the cache would drop the first before they are looked at.
+#: Most pictures made in advance; with more, the cache would drop the first before they are seen.
 MOST_AHEAD = 40_000
 
-#: An ICC profile says at this place which colours it is for.
+#: Where an ICC profile names its colour space.
 PROFILE_COLORS = slice(16, 20)
 
 
@@ -51,7 +51,7 @@ def jpeg_of(image: Image.Image, quality: int = SMALL_QUALITY) -> bytes:
     """Return an RGB picture as JPEG, with its colour profile and nothing else about it."""
     profile = image.info.get("icc_profile") or b""
     if profile[PROFILE_COLORS] != b"RGB ":
-        profile = b""  # of the CMYK or grey that the picture was made from
+        profile = b""  # it describes the CMYK or grey original
     file = io.BytesIO()
     image.save(file, "JPEG", quality=quality, icc_profile=profile, comment=b"")
     return file.getvalue()
@@ -62,7 +62,7 @@ class Thumbnails:
 
     Args:
         folder: where the cache is; None for the user's cache folder.
-        wanted: whether small pictures are kept there.
+        wanted: whether to cache small pictures.
     """
 
     def __init__(self, folder: Path | None = None, wanted: bool = True) -> None:
@@ -72,7 +72,7 @@ class Thumbnails:
         return_freed_memory()
         self._memory = Budget(MEMORY)
         self._quiet = threading.Condition()
-        self._asked = 0  # pictures that the page waits for
+        self._asked = 0  # pictures that the page is waiting for
         self._walk: Iterator[str] | None = None
 
     def small(self, path: str, side: int) -> Future[bytes]:
@@ -91,10 +91,10 @@ class Thumbnails:
         return self._submit(self._large, path)
 
     def make_ahead(self, paths: Iterable[str], side: int) -> None:
-        """Make small pictures in the background while the page asks for none, until the next call.
+        """Make small pictures in the background, while the page asks for none, until the next call.
 
         Args:
-            paths: the photos in the order of making; consumed lazily by other threads.
+            paths: the photos, in order; consumed lazily by other threads.
             side: the longer side of the pictures.
         """
         self._walk = walk = islice(paths, MOST_AHEAD)
@@ -128,7 +128,7 @@ class Thumbnails:
                     self._small(path, side)
 
     def _next(self, walk: Iterator[str]) -> str | None:
-        """Wait until the page asks for nothing; return None at the end, or once told otherwise."""
+        """Wait until the page asks for nothing; return None at the end, or if the walk was replaced."""
         with self._quiet:
             self._quiet.wait_for(lambda: not self._asked or self._walk is not walk)
             return next(walk, None) if self._walk is walk else None
@@ -146,15 +146,15 @@ class Thumbnails:
 
     def _decoded(self, path: str, side: int, enough: int | None = None) -> Image.Image:
         needed = 0.0
-        with suppress(UnreadablePhoto):  # the decoder will tell, or know better
+        with suppress(UnreadablePhoto):  # the decoder reports it, unless it can read the photo
             needed = read_facts(path).memory
         if enough:
-            needed *= 2  # for the pixels as they are, and as they are shown
+            needed *= 2  # for the original pixels and the resized ones
         with self._memory.reserved(needed):
             return decode_within(path, side, enough)
 
     def _key(self, path: str, side: int) -> str:
-        """Return what changes whenever a photo's small picture may."""
+        """Return a key that changes whenever a photo's small picture may."""
         return f"{os.path.realpath(path)} {stamp_of(path)} {side} {self._decoder}"
 
 
@@ -162,7 +162,7 @@ class Dates:
     """The dates of the photos in an album, read in the background.
 
     Args:
-        file: returns the file of a path in the album; None if it is not to be read.
+        file: returns the file of a path in the album; None if it must not be read.
     """
 
     def __init__(self, file: Callable[[str], str | None]) -> None:
@@ -171,13 +171,13 @@ class Dates:
         self._reader: threading.Thread | None = None
 
     def of(self, paths: Sequence[str]) -> tuple[list[float | None], bool]:
-        """Return the dates that are known so far, and whether all are; read on for the others.
+        """Return the dates known so far, and whether these are all; read the others meanwhile.
 
         Args:
-            paths: all photos of the album; more than last time if it has grown.
+            paths: all photos of the album, which may have grown since the last call.
 
         Returns:
-            A date for each path, as from ``date_of``; None if it is unknown.
+            A date for each path, as from ``date_of``; None if unknown.
         """
         known = self._known[: len(paths)]
         rest = len(paths) - len(known)
@@ -193,6 +193,6 @@ class Dates:
 
 
 def _yield_to_others() -> None:
-    """Let other threads and programs go first, where a thread has a priority of its own."""
+    """Let other threads and programs go first, on systems where threads have priorities."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
