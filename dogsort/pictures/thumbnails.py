@@ -128,7 +128,7 @@ class Thumbnails:
                     self._small(path, side)
 
     def _next(self, walk: Iterator[str]) -> str | None:
-        """Wait until the page asks for nothing; return None at the end, or if the walk was replaced."""
+        """Wait until the page asks for nothing; return None at the end, or for an old walk."""
         with self._quiet:
             self._quiet.wait_for(lambda: not self._asked or self._walk is not walk)
             return next(walk, None) if self._walk is walk else None
