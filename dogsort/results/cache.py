@@ -1,8 +1,8 @@
-"""The cache of earlier results, labels set by a person and written tables.
+"""The cache of earlier results, a person's labels and written tables.
 
-It is an SQLite file in the user's cache folder. It lets a killed run continue, ``--move`` after a
-look takes seconds, and later runs know what a person decided. It never blocks a run: a cache that
-is locked, damaged or not writable counts as empty.
+It is an SQLite file in the user's cache folder. With it, a killed run continues, ``--move`` after
+a look takes seconds, and later runs know a person's labels. It never blocks a run: a cache that is
+locked, damaged or not writable counts as empty.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Cache", "WrittenTable", "stamp_of", "users_folder"]
 
 VARIABLE = "DOGSORT_CACHE"
 FILE_NAME = "predictions.db"
-FORMAT_VERSION = 2  # stored in the file; each one only adds tables
+FORMAT_VERSION = 2  # stored in the file; a newer one only adds tables
 
 # Paths are bytes, because names may not be UTF-8. Stamps are text: times may exceed 64 bits.
 SCHEMA = """
@@ -64,7 +64,7 @@ class WrittenTable(NamedTuple):
     """A table that dogsort wrote.
 
     Attributes:
-        digest: SHA-256 of the file as it was written; of a partial file, its stamp.
+        digest: SHA-256 of the file as it was written; for a partial file, its stamp.
         folders: the folders, absolute, that were classified into it.
     """
 
@@ -158,7 +158,7 @@ class Cache:
         self._forget_oldest()
 
     def note_labels(self, labels: Iterable[tuple[str, Label | None]]) -> None:
-        """Record the labels that a person gave photos, as the photos are now; None forgets one."""
+        """Record a person's labels for photos as they are now; None removes a label."""
         rows = [
             (self._number_of(os.path.dirname(path), new=True), _name(path), stamp_of(path), label)
             for path, label in labels
@@ -176,7 +176,7 @@ class Cache:
             self._give_up(error)
 
     def decided(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Give records the labels that a person gave their photos, unless those have changed."""
+        """Replace labels with those that a person gave the photos, unless these have changed."""
         found = self._ask("SELECT folder, name, stamp, label FROM decided")
         known = {(folder, name): (stamp, label) for folder, name, stamp, label in found}
         for record in records:
@@ -189,7 +189,7 @@ class Cache:
             yield record
 
     def stamps(self, paths: Iterable[str]) -> dict[str, str]:
-        """Return the stamps that photos had when last classified, if known: at most 900 at once."""
+        """Return the stamps of photos when last classified, where known; pass at most 900 paths."""
         by_folder: dict[str, dict[bytes, str]] = defaultdict(dict)
         for path in paths:
             folder, name = os.path.split(path)
@@ -307,7 +307,7 @@ class Cache:
         )
 
     def _number_of(self, folder: str, new: bool = False) -> int | None:
-        """Return the number of a folder; None if unknown and not ``new``, or in trouble."""
+        """Return a folder's number; None if it is unknown and not ``new``, or the cache fails."""
         if folder not in self._folders or (new and self._folders[folder] is None):
             real = os.fsencode(os.path.realpath(folder or os.curdir))
             self._folders[folder] = self._number(

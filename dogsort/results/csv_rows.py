@@ -66,7 +66,7 @@ def write_rows(
 
 
 def as_text(value: Any) -> str:
-    """Return a value as it stands in a table; empty for None."""
+    """Return a value as text for a table; empty for None."""
     if value is None:
         return ""
     return f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""A table held whole, whose labels can be set; all else stays as it was, byte for byte."""
+"""A table in memory whose labels can be set; everything else stays as it was."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dogsort.results.tables import check_table_name, record_values, utf8_path
 
 __all__ = ["CODES", "FAILED", "NOBODY", "EditableTable"]
 
-#: Labels as numbers: places in this list. The last is the empty label of an unreadable photo.
+#: Labels as numbers: indexes into this list. The last is the empty label of an unreadable photo.
 CODES: tuple[NetworkLabel, ...] = get_args(NetworkLabel)
 FAILED = CODES.index("failed")
 
-#: The network_label of a photo whose label nobody set.
+#: The network_label of a photo whose label nobody has set.
 NOBODY = -1
 
 NUMBERS = ("p_dog", "p_pet", "confidence")
@@ -37,10 +37,11 @@ class EditableTable:
         DataError: if it cannot be read, or a row is invalid; the message names the row.
 
     Attributes:
-        paths: as in the table. In these lists, a photo's row is its place, from 0.
+        paths: as in the table. The index of a photo in these lists is its row, from 0.
         places: the row of each path.
-        labels: places in ``CODES``.
-        network_labels: what the network said where a person set the label; else ``NOBODY``.
+        labels: indexes into ``CODES``.
+        network_labels: the network's label where a person set another one or confirmed it; else
+            ``NOBODY``.
         numbers: p_dog, p_pet and confidence, each by its name; NaN where there is none.
         errors: why photos could not be read, by row.
     """
@@ -113,7 +114,7 @@ class EditableTable:
         return len(seen), sum(said not in (label, *undecided) for said, label in seen)
 
     def record(self, row: int) -> Record:
-        """Return what the network said of a row."""
+        """Return what the network said about a row."""
         said = self.network_labels[row]
         label = CODES[self.labels[row] if said == NOBODY else said]
         if label == "failed":
@@ -121,14 +122,14 @@ class EditableTable:
         return Prediction(self.paths[row], label, *(one[row] for one in self.numbers.values()))
 
     def set(self, row: int, label: int, network_label: int) -> None:
-        """Set the label of a row, and what the network said of it, as places in ``CODES``."""
+        """Set the label of a row, and what the network said, as indexes into ``CODES``."""
         self.labels[row], self.network_labels[row] = label, network_label
         said = None if network_label == NOBODY else CODES[network_label]
         values = {"label": None if label == FAILED else CODES[label], NETWORK_COLUMN: said}
         self._text.set(row, values)
 
     def put(self, record: Record) -> int:
-        """Add a row, or let that of the same path begin anew; return the row."""
+        """Add a row, or reset the row of the same path; return the row."""
         path = self.path_of(record.path)
         values = {**dict(zip(COLUMNS, record_values(record), strict=True)), "path": path}
         row = self.places.setdefault(path, len(self))
@@ -141,11 +142,11 @@ class EditableTable:
         return row
 
     def path_of(self, path: str) -> str:
-        """Return a path as this format can hold it."""
+        """Return a path as this format can store it."""
         return path if self._holds_bytes else utf8_path(path)
 
     def content(self) -> bytes:
-        """Return the file's bytes as they should be now."""
+        """Return the bytes that the file should have now."""
         return self._text.content()
 
     def _add(self, row: Row, values: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""CSV, JSON Lines or Parquet -> the values of each row, and its text as it stands in the file."""
+"""CSV, JSON Lines or Parquet -> the values of each row, and its bytes in the file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MARKS = {
 
 
 class SourceRow(NamedTuple):
-    """A row as it stands in a file.
+    """A row in a file.
 
     Attributes:
         place: the line or row, for people.
         values: by column; None for a blank line of CSV.
-        raw: its bytes, with the end of the line; empty in Parquet.
+        raw: its bytes, including the line end; empty for Parquet.
     """
 
     place: str
@@ -42,7 +42,7 @@ class CsvSource:
     """A CSV file as people and spreadsheets write it.
 
     Args:
-        file: open for reading bytes, at its start.
+        file: open in binary mode, at its start.
         table: its name, for messages.
 
     Raises:
@@ -51,7 +51,7 @@ class CsvSource:
 
     Attributes:
         mark: the byte order mark, if any.
-        head: the bytes of the header, after the mark.
+        head: the bytes of the header after the mark.
         columns: their names.
         encoding, errors: of the text. Without a mark it is UTF-8, and a name that is not valid
             UTF-8 keeps its bytes.
@@ -91,7 +91,7 @@ class CsvSource:
             raise DataError(f"{self._table}: line {self._reader.line_num}: {error}") from error
 
     def _lines(self, first: str) -> Iterator[str]:
-        # A row may take several lines, of which the reader keeps only the values.
+        # A row may span several lines, and the reader keeps only its values.
         line = first
         while line:
             self._read.append(line)
@@ -121,7 +121,7 @@ def json_rows(file: IO[bytes], table: str) -> Iterator[SourceRow]:
 
 
 def parquet_rows(file: IO[bytes], table: str, columns: Iterable[str]) -> Iterator[SourceRow]:
-    """Yield the rows of Parquet, with those of the columns that are there.
+    """Yield the rows of Parquet, with those of the columns that exist.
 
     Raises:
         DataError: if it cannot be read, or has no column ``path`` or ``label``.

@@ -47,8 +47,8 @@ class NewFile:
     """A file that is being written.
 
     Attributes:
-        path: where it is written: beside its target, or the target itself if a pipe or device.
-        has_rows: whether it has results that stay if the work fails; set by who writes them.
+        path: where to write: beside its target, or the target itself if a pipe or device.
+        has_rows: whether to keep it if the work fails, because it has results; set by the writer.
         messages: for the user, once it is complete.
     """
 
@@ -62,8 +62,8 @@ def complete_file(target: str, folders: Sequence[str] = ()) -> Iterator[NewFile]
     """Yield a file to write, and rename it to ``target`` once the block has succeeded.
 
     Only then is an existing file replaced, and only if dogsort wrote it and nobody has changed it
-    since. Any other file is kept under the name that ``check_writable`` reports, or that a message
-    tells if somebody changed it meanwhile. Links are followed; a pipe or device is written in
+    since. Any other file is kept under the name that ``check_writable`` reports, or a message if
+    somebody changed it meanwhile. Links are followed; a pipe or device is written in
     place. If the block fails, the partial file is removed, unless it has rows. The next complete
     file with rows then removes it, if nobody has changed it.
 
@@ -109,7 +109,7 @@ def _give_name(file: NewFile, final: str, target: str, folders: Sequence[str]) -
         if not _is_ours(final, known):
             kept = _kept_name(final)
             os.rename(final, kept)
-            if known is not None:  # else check_writable has said it
+            if known is not None:  # else check_writable has said so
                 file.messages.append(
                     f"{target}: was changed during this run, so the changed file is kept as {kept}"
                 )
@@ -120,7 +120,7 @@ def _give_name(file: NewFile, final: str, target: str, folders: Sequence[str]) -
 
 
 def _remove_partial_files(final: str, cache: Cache) -> None:
-    """Remove what interrupted runs left, but not what a person changed or a run still writes."""
+    """Remove what interrupted runs left, unless it was changed or is still being written."""
     for path in glob(f"{escape(final)}.*.partial"):
         known = cache.table(path)
         if known is not None and known.digest == stamp_of(path):

@@ -29,7 +29,7 @@ Word = TypeVar("Word", bound=str)
 
 NUMBERS = ("p_dog", "p_pet")
 
-#: The column that dogsort review adds: what the network said where a person set the label.
+#: The column that dogsort review adds: the network's label, where a person set one.
 NETWORK_COLUMN = "network_label"
 
 NetworkLabel: TypeAlias = Literal[Label, "failed"]
@@ -47,8 +47,8 @@ class Row:
         label: None if the photo could not be read.
         p_dog, p_pet: its probabilities; None if they do not stand there.
         place: where it stands, for people: the table, and the line or row.
-        network_label: what the network said, if a person set or confirmed the label on the page of
-            dogsort review; else None.
+        network_label: what the network said, if a person set or confirmed the label in dogsort
+            review; else None.
     """
 
     path: str
@@ -92,7 +92,7 @@ def read_table(table: str) -> list[Row]:
 
 
 def rows_of(file: IO[bytes], table: str) -> Iterator[SourceRow]:
-    """Yield the rows of a table that is open for reading bytes; its suffix sets the format."""
+    """Yield the rows of a table that is open in binary mode; its suffix sets the format."""
     suffix = check_table_name(table)
     if suffix == ".csv":
         return CsvSource(file, table).rows()
@@ -103,7 +103,7 @@ def rows_of(file: IO[bytes], table: str) -> Iterator[SourceRow]:
 
 @contextmanager
 def reading(table: str) -> Iterator[None]:
-    """Turn errors of the system and of encodings in the block into DataError."""
+    """Turn system and encoding errors in the block into DataError."""
     try:
         yield
     except OSError as error:
@@ -130,7 +130,7 @@ def row_of(values: dict[str, Any], place: str) -> Row:
 
 
 def number(value: object) -> float | None:
-    """Return a finite number, which may be text; None if it is none."""
+    """Return a number, which may be text; None if it is not a finite number."""
     try:
         found = float(str(value).replace(",", "."))  # some countries write decimal commas
     except ValueError:

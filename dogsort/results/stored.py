@@ -1,4 +1,4 @@
-"""A table's file: read and replaced whole, and never over what another program wrote."""
+"""A table's file, read and replaced whole, without overwriting what another program wrote."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from dogsort.results.reading import reading
 
 __all__ = ["StoredTable", "served_once"]
 
-#: Beside the table, while it is saved. A scan passes over such names, and no command makes this
-#: number, so what is left of a killed server may go.
+#: Suffix of the new file beside the table. A scan skips such names, and no command uses this
+#: number, so a file that a killed server left may be removed.
 PARTIAL = ".0.partial"
 
-#: How long a file that is written in place must rest, in seconds, before it counts as written.
+#: How long a file that is written in place must stay unchanged, in seconds, to count as complete.
 REST = 1.0
 
-#: Errors of file systems that cannot flush folders, as network file systems.
+#: Errors of file systems that cannot flush folders, such as network file systems.
 UNSYNCED = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
 
@@ -42,7 +42,7 @@ class StoredTable:
 
     def __init__(self, table: str) -> None:
         self.name, self._path = table, os.path.realpath(table)
-        self._stamp: tuple[int, ...] | None = None  # of the file as read or written last
+        self._stamp: tuple[int, ...] | None = None  # of the file as last read or written
         self._digest = ""
         self._foreign: tuple[int, ...] | None = None  # the stamp that another program gave it
         self._seen = 0.0
@@ -51,7 +51,7 @@ class StoredTable:
     def opened(self) -> Iterator[bytes | None]:
         """Yield the file's bytes; None if there is no file.
 
-        Only if the block succeeds do they count as read. Else they are another program's.
+        They count as read only if the block succeeds; otherwise the file counts as changed.
 
         Raises:
             DataError: if it cannot be read.
@@ -63,9 +63,9 @@ class StoredTable:
         self._stamp, self._digest = stamp, "" if content is None else _digest(content)
 
     def state(self) -> Literal["same", "changing", "changed"]:
-        """Tell whether another program has changed the file, or does so now; "same" if it is gone.
+        """Tell whether another program changed the file or is changing it; "same" if it is gone.
 
-        Programs that write in place take a while, and half a table is none.
+        A program that writes in place takes a while, and half a table is of no use.
         """
         try:
             stamp = _stamp(os.stat(self._path))
@@ -88,7 +88,7 @@ class StoredTable:
         return "same"
 
     def why_read_only(self) -> str | None:
-        """Return why it cannot be saved, as far as one can tell without saving; None if it can."""
+        """Return why it cannot be saved, as far as that shows without saving; None if it can."""
         if os.path.exists(self._path) and not os.access(self._path, os.W_OK):
             return f"{self.name} is write-protected"
         try:
@@ -100,7 +100,7 @@ class StoredTable:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep out other servers, as those of other users, if the file system has locks."""
+        """Keep out other servers, such as other users', if the file system has locks."""
         folder = None
         with suppress(OSError, ImportError):  # ImportError: on Windows
             import fcntl
@@ -114,24 +114,24 @@ class StoredTable:
                 os.close(folder)
 
     def write(self, content: bytes) -> bool:
-        """Replace the file, which is then on disk, whatever happens.
+        """Replace the file, and flush it to disk.
 
         Returns:
-            Whether it was; False if another program has changed it meanwhile.
+            Whether it was replaced; False if another program has changed it meanwhile.
 
         Raises:
-            OutputError: if it cannot be written; the old one is then as it was.
+            OutputError: if it cannot be written; the old file then stays as it was.
         """
         with writing(self.name):
             partial = self._new_partial()
             try:
                 with open(partial, "r+b") as file:
-                    _keep_owner_and_mode(self._path, partial)  # before it has secrets
+                    _keep_owner_and_mode(self._path, partial)  # before it has any content
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
                     stamp = _stamp(os.fstat(file.fileno()))
-                # Where there are no locks, another server may have replaced the partial file.
+                # Without locks, another server may have replaced the partial file.
                 is_ours = _stamp(os.stat(partial)) == stamp
                 if is_ours and self.state() == "same":
                     os.replace(partial, self._path)
@@ -158,14 +158,14 @@ class StoredTable:
 def served_once(table: str) -> Iterator[Path | None]:
     """Let one server at a time show a table: a lock in the user's cache folder.
 
-    If the server dies, the system frees it.
+    If the server dies, the system releases it.
 
     Yields:
-        The file in which the server notes its address, to be read by this user only; None without
-        a cache folder. Then nothing is locked, but changes by another server are noticed.
+        The file for the server's address, which only this user may read; None if there is no
+        cache folder. Then nothing is locked, but changes by another server are noticed.
 
     Raises:
-        DogsortError: if another server has the lock; the message has that one's address.
+        DogsortError: if another server has the lock; the message gives its address.
     """
     from filelock import FileLock, Timeout
 
@@ -177,9 +177,9 @@ def served_once(table: str) -> Iterator[Path | None]:
         lock = FileLock(folder / f"{name}.lock", timeout=0).acquire()
     except Timeout:
         with suppress(OSError):
-            raise DogsortError(f"{table}: is shown already, at {address.read_text()}") from None
-        raise DogsortError(f"{table}: is shown already, by another dogsort review") from None
-    except (OSError, RuntimeError, NotImplementedError):  # no home, or no locks there
+            raise DogsortError(f"{table}: already open at {address.read_text()}") from None
+        raise DogsortError(f"{table}: already open in another dogsort review") from None
+    except (OSError, RuntimeError, NotImplementedError):  # no home folder, or no locks
         yield None
         return
     with lock:
@@ -188,7 +188,7 @@ def served_once(table: str) -> Iterator[Path | None]:
 
 
 def _keep_owner_and_mode(table: str, partial: str) -> None:
-    with suppress(OSError):  # a new table, or a file system without them
+    with suppress(OSError):  # a new table, or a file system that has neither
         status = os.stat(table)
         with suppress(OSError, AttributeError):  # only root may give files away
             os.chown(partial, status.st_uid, status.st_gid)
@@ -196,7 +196,7 @@ def _keep_owner_and_mode(table: str, partial: str) -> None:
 
 
 def _flush_folder(folder: str) -> None:
-    if os.name != "nt":  # where folders cannot be opened
+    if os.name != "nt":  # Windows cannot open folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The text of a table in each format, whose rows can be set; all else stays, byte for byte."""
+"""The text of a table in each format. Rows can be set; all others keep their bytes."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = ["TEXTS", "TableText"]
 
 
 class TableText(Protocol):
-    """The rows of a table as they stand in its file.
+    """The rows of a table as they appear in its file.
 
-    It is made from the table's name and the file's content; None for a new table.
+    Arguments are the table's name and the file's content; None for a new table.
     """
 
     def rows(self) -> Iterator[SourceRow]:
-        """Yield the rows; called once, before all else."""
+        """Yield the rows; call this once, before anything else."""
         ...
 
     def set(self, row: int, values: dict[str, Any]) -> None:
-        """Set values of a row, by column. Those for columns that the table lacks are dropped.
+        """Set values of a row, by column; values for columns that the table lacks are dropped.
 
-        The exception is the column network_label, which is added for the first value in it.
+        Only the column network_label is added with its first value.
         """
         ...
 
     def append(self, values: dict[str, Any]) -> None:
-        """Add a row of these values, by column."""
+        """Add a row with these values, by column."""
         ...
 
     def content(self) -> bytes:
@@ -51,7 +51,7 @@ class _CsvText:
         self._source = CsvSource(io.BytesIO(new if content is None else content), name)
         self._columns = self._source.columns
         self._chunks = [self._source.mark, self._source.head]
-        self._places = array("L")  # of each row among the chunks, which may be blank lines, too
+        self._places = array("L")  # the index of each row in the chunks, which include blank lines
         self._end = _line_end(self._decoded(self._source.head)) or "\n"
 
     def rows(self) -> Iterator[SourceRow]:
@@ -94,19 +94,19 @@ class _CsvText:
             if len(found) == width:
                 added = self._source.separator + (NETWORK_COLUMN if place == 1 else "")
                 self._chunks[place] = self._encoded(text.removesuffix(end) + added + end)
-            else:  # the values after the last column move on by one
+            else:  # values after the last column move by one
                 found += [""] * (width - len(found))
                 self._chunks[place] = self._line([*found[:width], "", *found[width:]], end)
 
     def _values(self, text: str, pad: bool = True) -> list[str]:
-        """Return the values of a row, one for each column at least."""
+        """Return the values of a row, at least one for each column."""
         lines = io.StringIO(text, newline="")
         found = next(csv.reader(lines, delimiter=self._source.separator, strict=True))
         return found + [""] * (len(self._columns) - len(found)) * pad
 
     def _line(self, values: list[str], end: str) -> bytes:
         line = io.StringIO()
-        # Python before 3.13 quotes a lone \r only if lines end in it.
+        # Before 3.13, Python quotes a lone \r only if lineterminator has it.
         csv.writer(line, delimiter=self._source.separator, lineterminator="\r\n").writerow(values)
         return self._encoded(line.getvalue().removesuffix("\r\n") + end)
 
@@ -162,7 +162,7 @@ class _ParquetText:
                     self._compression = _compression_of(file.metadata)
         except pyarrow.ArrowException as error:
             raise DataError(f"{name}: not a readable Parquet file: {error}") from error
-        self._columns: dict[str, list[Any]] = {}  # those in which something was set
+        self._columns: dict[str, list[Any]] = {}  # columns in which something was set
 
     def rows(self) -> Iterator[SourceRow]:
         content, self._content = self._content, None
@@ -207,7 +207,7 @@ class _ParquetText:
             self._columns, self._appended = {}, []
 
     def _filled(self) -> Any:
-        """Return the table with what was set."""
+        """Return the table with the values that were set."""
         import pyarrow
 
         table = self._table
@@ -230,7 +230,7 @@ def _line_end(text: str) -> str:
 
 
 def _with_types(table: Any) -> Any:
-    """Give columns in which other programs found no value, and so no type, the usual one."""
+    """Give columns the usual type if another program set none, because they have no values."""
     import pyarrow
 
     text = pyarrow.field(NETWORK_COLUMN, pyarrow.string())

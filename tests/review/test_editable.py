@@ -1,4 +1,4 @@
-"""Tables whose labels are set: in every format, all else stays as it was."""
+"""Setting labels in a table: in every format, everything else stays as it was."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ CODES = ["dog", "cat", "neither", "unsure", "failed"]
 
 
 def slow(case: str):
-    """One case of several that start a server each."""
+    """One of several cases that each start a server."""
     return pytest.param(case, marks=pytest.mark.slow)
 
 
 def labels(table: Path) -> dict[str, tuple[str | None, str | None]]:
-    """Labels, and what the network had said, by the names of the files."""
+    """Labels and network labels, by file name."""
     rows = read_table(str(table))
     return {os.path.basename(row.path): (row.label, row.network_label) for row in rows}
 
@@ -49,7 +49,7 @@ def wait_until(server: Served, condition) -> dict:
 
 @pytest.fixture
 def table(album, dogsort) -> Path:
-    """The table of the example photos, beside them."""
+    """A table of the example photos, beside them."""
     assert dogsort(".", "-o", "t.csv", cwd=album).returncode == 0
     return album / "t.csv"
 
@@ -83,7 +83,7 @@ def test_a_table_is_looked_at_corrected_and_filed(table, album, dogsort):
 
 
 def test_a_person_is_obeyed_in_folders_that_were_filed_into(album, dogsort):
-    """A label that a person confirmed counts where one that the network gave does not."""
+    """A label that a person confirmed counts where the network's would not."""
     assert dogsort(".", "--move", cwd=album).returncode == 0
     with served(".", cwd=album) as server:
         shown = wait_until(server, lambda album: not album["running"])
@@ -210,7 +210,7 @@ def test_a_second_server_on_a_table_says_where_the_first_is(table, album, dogsor
         for name in ("t.csv", "link.csv"):
             run = dogsort("review", name, "--no-browser", cwd=album)
             assert run.returncode == 1
-            assert f"{name}: is shown already, at {server.address}" in run.stderr.decode()
+            assert f"{name}: already open at {server.address}" in run.stderr.decode()
         server.kill()
     with served("t.csv", cwd=album) as again:  # whose lock died with it
         assert again.port
@@ -247,7 +247,7 @@ def test_nothing_that_was_answered_is_lost_by_a_kill(table, album, kind):
 
 @pytest.mark.slow
 def test_nothing_that_was_answered_is_lost_by_a_kill_at_any_moment(table, album):
-    """Four pages correct all the time; the server is killed at random."""
+    """Four pages keep correcting; the server is killed at random."""
     rows = range(400)
     for attempt in range(12):
         table.write_text("path,label\n" + "".join(f"{row}.jpg,dog\n" for row in rows))
