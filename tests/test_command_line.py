@@ -73,7 +73,7 @@ def test_what_may_be_meant_is_said(dogsort, tmp_path, line, meant):
 def test_what_is_no_pattern_is_wrong_usage(dogsort, album, glob):
     run = dogsort(album, "--exclude", "*.png", "--exclude", glob)
     assert (run.returncode, run.stdout) == (2, b"")
-    assert run.stderr.decode() == f"dogsort: --exclude {glob}: no pattern as in .gitignore\n"
+    assert run.stderr.decode() == f"dogsort: --exclude {glob}: not a pattern as in .gitignore\n"
 
 
 @pytest.mark.parametrize("name", ALL)

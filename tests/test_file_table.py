@@ -325,7 +325,7 @@ def test_a_folder_of_photos_takes_no_others(dogsort, tmp_path):
     command = ("file", "p.csv", "--move", "--to", ".")
     run = dogsort(*command, "--unsure-to", "2019", cwd=tmp_path)
     assert run.returncode == 2
-    assert "--unsure-to '2019': that folder has photos of its own" in run.stderr.decode()
+    assert "--unsure-to '2019': that folder has photos of yours" in run.stderr.decode()
     for _ in "12":  # what was filed there is no reason
         assert dogsort(*command, "--unsure-to", "check", cwd=tmp_path).returncode == 0
     assert (tmp_path / "check" / "a.jpg").exists()

@@ -79,7 +79,7 @@ def read_filing_options(
     for option, name in (("--unsure-to", unsure_to), ("--neither-to", neither_to)):
         if name is not None and has_own_photos(chosen, name):
             raise UsageError(
-                f"{option} {name!r}: that folder has photos of its own; give another name"
+                f"{option} {name!r}: that folder has photos of yours; give another name"
             )
     return chosen
 

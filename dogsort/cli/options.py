@@ -141,7 +141,7 @@ def excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
     """Return a function that says whether to skip a path below a PATH.
 
     Raises:
-        UsageError: for a pattern that is none.
+        UsageError: for an invalid pattern.
     """
     if not globs:
         return None
@@ -151,7 +151,7 @@ def excluding(globs: Sequence[str]) -> Callable[[str], bool] | None:
         try:
             GitIgnoreSpec.from_lines([glob])
         except (ValueError, re.error) as error:
-            raise UsageError(f"--exclude {glob}: no pattern as in .gitignore") from error
+            raise UsageError(f"--exclude {glob}: not a pattern as in .gitignore") from error
     return GitIgnoreSpec.from_lines(globs).match_file
 
 

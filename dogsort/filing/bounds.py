@@ -1,4 +1,4 @@
-"""Which files a table may name: it may come from anybody, and name anything."""
+"""Which files a table may name, because a table from anybody may name anything."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Bounds:
 
     Args:
         roots: their paths.
-        is_table: whether only a table names the photos. Then a link to a file outside is not
-            followed, as it is where photos are classified.
+        is_table: whether the photos are named by a table only. Then a link to a file outside is not
+            followed; where photos are classified, it is.
 
     Attributes:
         roots: as given.
@@ -35,7 +35,7 @@ class Bounds:
         self._files = {place_of(root) for root in roots if root not in folders}
 
     def file(self, path: str) -> str | None:
-        """Return where a photo lies, without links to folders; None if it lies outside."""
+        """Return where a photo is, without links to folders; None if it is outside."""
         place = place_of(path)
         real = os.path.realpath(place) if self._is_table else place
         return None if self._folder_around(real) is None else place
@@ -46,7 +46,7 @@ class Bounds:
         A table that names a photo twice, or a file in a journal's folder, is refused, too.
 
         Raises:
-            DataError: with the row.
+            DataError: naming the row.
         """
         resolved = cache(os.path.realpath)
         seen: dict[str, Row] = {}
@@ -74,11 +74,11 @@ class Bounds:
             seen[real] = row
 
     def _folder_around(self, real: str) -> str | None:
-        """Return the folder around a file; empty for a single file, None if it lies outside."""
+        """Return the folder around a file; empty for a single file, None if it is outside."""
         return "" if real in self._files else next(filter(real.startswith, self._folders), None)
 
 
 def place_of(path: str) -> str:
-    """Return where a name lies: its path without links to folders."""
+    """Return where a name is: its path without links to folders."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder or os.curdir), name)

@@ -102,11 +102,11 @@ def carry_out(
 
 
 def run_to_undo(folder: str, trust: bool = False) -> Run | None:
-    """Return the last run into a folder that is not undone; None if there is none.
+    """Return the last run into a folder that was not undone; None if there is none.
 
     Args:
         folder: the folder that was filed into.
-        trust: whether it may be somebody else's, who could put files outside the folder.
+        trust: whether the run may be somebody else's, who could put files outside the folder.
 
     Raises:
         FilingError: if it is somebody else's, or the journal cannot be read.

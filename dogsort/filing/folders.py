@@ -1,4 +1,4 @@
-"""Whether the folders to file into can be used."""
+"""Checks on the folders to file into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_folders", "has_own_photos"]
 
 
 def check_folders(options: FilingOptions) -> None:
-    """Check that photos can be filed into the folders, as far as that shows now.
+    """Check that photos can be filed into the folders, as far as that shows beforehand.
 
     Raises:
         FilingError: if one is not a folder, cannot be written, or leads elsewhere.
@@ -32,7 +32,7 @@ def check_folders(options: FilingOptions) -> None:
 def has_own_photos(options: FilingOptions, name: str) -> bool:
     """Tell whether a folder of this name has the user's own photos.
 
-    Later runs would pass them over, as filed by dogsort.
+    If dogsort filed into it, later runs would skip them.
     """
     place = os.path.join(os.path.realpath(options.folder), name)
     if not os.path.isdir(place) or place in filed_into(options.folder):

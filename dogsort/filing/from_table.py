@@ -27,11 +27,11 @@ GONE = "gone since it was classified"
 CHANGED = "changed since it was classified"
 MOVED = "moved by an earlier run"
 
-CHUNK = 500  # rows looked up together, which takes far less; SQLite may allow 999 values
+CHUNK = 500  # rows looked up together, which is far faster; SQLite may allow only 999 values
 
 
 def folders_of(table: str, below: str, cache: Cache) -> list[str]:
-    """Return the folders in which the table's photos were found, if they lie below a folder."""
+    """Return the folders in which the table's photos were found, if they are below a folder."""
     known = cache.table(table)
     start = os.path.join(os.path.realpath(below), "")
     folders = [] if known is None else known.folders
@@ -43,7 +43,7 @@ def folders_of(table: str, below: str, cache: Cache) -> list[str]:
 
 
 def _seen_from_here(folder: str) -> str:
-    """Return the path of a folder: relative if it lies below the current one, else absolute."""
+    """Return the path of a folder: relative if it is below the current one, else absolute."""
     path, here = Path(folder), Path(os.path.realpath(os.curdir))
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -65,7 +65,7 @@ class Walked(NamedTuple):
 def walked(rows: Iterable[Row], roots: Iterable[str]) -> Walked:
     """Drop rows that a scan would skip, because somebody may have sorted those folders by hand.
 
-    A row that a person corrected counts in any folder that was filed into.
+    A row that a person corrected is kept in a folder that was filed into.
 
     Args:
         rows: the rows of the table.
@@ -121,7 +121,7 @@ def photos_of(
     Args:
         rows: the rows of the table.
         labels: the labels to be filed.
-        classified: returns the stamps that some paths had when they were classified, if known.
+        classified: returns the stamps of paths when they were classified, where known.
         journal: of the folder filed into; it knows what earlier runs moved away.
 
     Yields:
@@ -153,7 +153,7 @@ def photos_of(
 
 
 def _what_else(path: str) -> str:
-    """Return why a file may not be found that is there."""
+    """Return why a file that exists may not be found."""
     if "\\x" in path:
         return ", or its name is not UTF-8, which needs a .csv table"
     if not path.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in path):

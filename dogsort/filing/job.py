@@ -26,12 +26,12 @@ __all__ = ["Busy", "Filer"]
 
 T = TypeVar("T")
 
-#: Most failures and steps that are listed for people; all are counted.
+#: Most failures and steps listed for people; all are counted.
 MOST_FAILURES, MOST_STEPS = 100, 200
 
 
 class Busy(FilingError):
-    """A job is under way, so no other can begin."""
+    """A job is in progress, so no other can begin."""
 
 
 class Filer:
@@ -42,18 +42,18 @@ class Filer:
         roots: the folders in which the photos were found; see ``from_table.walked``.
 
     Attributes:
-        filed: where photos are that were moved, by path in the table.
-        job: the job under way, or else the last one. ``kind`` is file or undo, ``action`` what is
-            done with photos or undone; ``done`` of ``total`` files are dealt with, which ``counts``
-            has by label; ``failures`` could not be, of which ``failed`` has the first with reasons;
-            ``message`` tells why it ended before all was ``done``.
+        filed: where moved photos are, by path in the table.
+        job: the job in progress, or else the last one. ``kind`` is file or undo; ``action`` is what
+            it does or undoes. ``done`` of ``total`` files are dealt with. ``counts`` has the
+            successes by label, ``failures`` the number of the others, and ``failed`` the first of
+            these with reasons. ``message`` says why it ended early.
     """
 
     def __init__(self, folder: str | None, roots: Sequence[str]) -> None:
         self.filed: dict[str, str] = {}
         self.job: dict[str, Any] | None = None
         self._folder, self._roots = folder, roots
-        self._going: dict[str, str] = {}  # where the job under way takes photos, likewise
+        self._going: dict[str, str] = {}  # where the job in progress moves photos, likewise
         self._moved: list[str] = []
         self._thread: threading.Thread | None = None
         self._starting, self._stopping = threading.Lock(), threading.Event()
@@ -71,7 +71,7 @@ class Filer:
         return moved
 
     def locate(self, paths: Iterable[str]) -> None:
-        """Find out where photos are that were moved, as far as there is a readable journal."""
+        """Find out where moved photos are, if there is a readable journal."""
         ends: dict[str, str] = {}
         if self._folder is not None:
             with suppress(FilingError), reading(self._folder) as journal:
@@ -83,7 +83,7 @@ class Filer:
             end = ends.get(os.path.join(resolved(folder or os.curdir), name))
             if not end or not os.path.lexists(end) or os.path.lexists(path):
                 continue
-            # The folder may be a stranger's, with links to files of the user.
+            # The folder may come from a stranger, with links to the user's files.
             if os.path.join(resolved(os.path.dirname(end)), "").startswith(inside):
                 filed[path] = end
         self._moved += dict(self.filed.items() ^ filed.items())
@@ -93,7 +93,7 @@ class Filer:
         """Say what ``file`` would do, and change nothing.
 
         Raises:
-            DogsortError: if nothing can be filed so.
+            DogsortError: if nothing can be filed that way.
         """
         planner, failures = self._planned(rows, self._options(action, neither, unsure))
         filings = planner.filings()
@@ -117,8 +117,8 @@ class Filer:
         """Begin to file, or to continue an interrupted run.
 
         Raises:
-            Busy: if a job is under way.
-            DogsortError: if nothing can be filed so.
+            Busy: if a job is in progress.
+            DogsortError: if nothing can be filed that way.
         """
         options = self._options(action, neither, unsure)
         self._begin("file", rows, lambda job: self._file(job, rows, options))
@@ -127,16 +127,16 @@ class Filer:
         """Begin to undo the last run.
 
         Raises:
-            Busy: if a job is under way.
+            Busy: if a job is in progress.
         """
         self._begin("undo", rows, self._undo)
 
     def stop(self) -> None:
-        """Let the job end after the files that it is at; what is done stays."""
+        """Let the job end after its current files; what is done stays."""
         self._stopping.set()
 
     def close(self) -> None:
-        """Stop the job, and wait for its end."""
+        """Stop the job, and wait until it ends."""
         self.stop()
         if self._thread is not None:
             self._thread.join()
@@ -144,32 +144,32 @@ class Filer:
     def _options(self, action: str, neither: bool, unsure: bool) -> FilingOptions:
         if self._folder is None:
             raise UsageError(
-                "it is not clear where to: start dogsort review with --photos FOLDER, or use "
+                "no folder to file into: start dogsort review with --photos FOLDER, or use "
                 "dogsort file with --to FOLDER"
             )
         chosen: dict[str, Action] = {name: name for name in get_args(Action)}
         if action not in chosen:
-            raise UsageError(f"there is no way {action!r} to file")
+            raise UsageError(f"unknown action {action!r}")
         names = "unsure" if unsure else None, "neither" if neither else None
         options = FilingOptions(chosen[action], self._folder, *names)
         check_folders(options)
         for name in filter(None, names):
             if has_own_photos(options, name):
                 raise UsageError(
-                    f"the folder {name} has photos of its own; use dogsort file and another name"
+                    f"the folder {name} has photos of yours; use dogsort file and another name"
                 )
         return options
 
     def _planned(
         self, rows: Sequence[Row], options: FilingOptions
     ) -> tuple[Planner, list[Failure]]:
-        """Give photos to a planner, from where they are; return those that cannot be filed, too."""
+        """Plan photos from where they are now; return also those that cannot be filed."""
         self.locate(row.path for row in rows)
         still = walked((row for row in rows if row.path not in self.filed), self._roots).rows
         moved = [replace(row, path=self.filed[row.path]) for row in rows if row.path in self.filed]
         in_table = self._paths_in_table()
         planner, failures = Planner(options), []
-        with closing(Cache()) as known:  # of this thread
+        with closing(Cache()) as known:  # one for this thread
 
             def classified(places: Iterable[str]) -> dict[str, str]:
                 named = {in_table.get(place, place): place for place in places}
@@ -184,7 +184,7 @@ class Filer:
         return planner, failures
 
     def _paths_in_table(self) -> dict[str, str]:
-        """Return the paths in the table of photos that were moved, by where they are."""
+        """Return the paths in the table of moved photos, by where they are now."""
         return {place: path for path, place in self.filed.items()}
 
     def _begin(
@@ -192,7 +192,7 @@ class Filer:
     ) -> None:
         with self._starting:
             if self.job is not None and not self.job["finished"]:
-                raise Busy("wait until the job under way has finished, or stop it")
+                raise Busy("wait until the job in progress has finished, or stop it")
             job: dict[str, Any] = {"kind": kind, "action": "", "message": "", "finished": False}
             job |= {"total": 0, "done": 0, "counts": Counter(), "failures": 0, "failed": []}
             self.job = job
@@ -204,7 +204,7 @@ class Filer:
             except DogsortError as error:
                 job["message"] = str(error)
             except Exception as error:
-                job["message"] = f"stopped by an error of dogsort: {error!r}"
+                job["message"] = f"stopped by an error in dogsort: {error!r}"
                 raise
             finally:
                 self.locate(row.path for row in rows)
@@ -233,7 +233,7 @@ class Filer:
     def _undo(self, job: dict[str, Any]) -> None:
         run = None if self._folder is None else run_to_undo(self._folder)
         if self._folder is None or run is None:
-            raise FilingError("nothing is filed that could be undone")
+            raise FilingError("there is nothing to undo")
         job["action"] = run.action
         with at_work(self._folder) as (journal, _):
             counts = journal.counts(run).items()
@@ -245,16 +245,16 @@ class Filer:
         """Pass items on.
 
         Raises:
-            FilingError: if ``stop`` was called. The run is then continued by the next job.
+            FilingError: if ``stop`` was called. The next job then continues the run.
         """
         for item in items:
             yield item
             if self._stopping.is_set():
-                raise FilingError("stopped; what is done stays, and the rest can follow")
+                raise FilingError("stopped; what is done stays, and the rest can follow later")
 
 
 def _note(job: dict[str, Any], path: str, what: str, error: object) -> None:
-    """Count a file that is dealt with."""
+    """Count a file that was dealt with."""
     job["done"] += 1
     if error is None:
         job["counts"][what] += 1

@@ -75,7 +75,7 @@ def test_confirming_says_that_a_person_looked(album, table):
     assert album.table.looked_at() == (
         3,
         1,
-    )  # of an unsure photo the network had said nothing wrong
+    )  # unsure was not a wrong label
 
 
 def test_undo_goes_back_to_the_start(album, table):
@@ -122,7 +122,7 @@ def test_rows_outside_change_nothing(album, table, rows):
 
 
 def test_two_who_correct_do_not_overwrite_each_other(table):
-    """As two pages on one server: many threads, one file."""
+    """Many threads and one file, as with two pages on one server."""
     write(table, {f"{number}.jpg": "dog" for number in range(200)})
     album = open_album(table)
 
@@ -149,13 +149,13 @@ def test_another_program_changes_the_table_meanwhile(album, table):
     assert album.table.paths == ["new.jpg", *ROWS]
     with pytest.raises(OldGeneration):
         album.label(old, [1], "dog")
-    assert album.undo(album.generation)[1] == []  # its labels are not ours to take back
+    assert album.undo(album.generation)[1] == []  # the other program's labels are not ours to undo
     assert labels(table)["b.jpg"] == ("neither", None)
 
 
 def test_a_correction_is_applied_to_what_another_program_has_written(album, table):
     write(table, {"new.jpg": "dog", **ROWS, "b.jpg": "neither"})
-    album.label(album.generation, [2], "cat")  # c.jpg, before anybody noticed
+    album.label(album.generation, [2], "cat")  # c.jpg, before the change is noticed
     assert labels(table) == {
         "new.jpg": ("dog", None),
         "a.jpg": ("dog", None),
@@ -211,7 +211,7 @@ def test_what_another_program_breaks_is_not_overwritten(album, table, text):
 
 
 def test_a_table_that_another_program_is_writing_is_waited_for(album, table):
-    """As pandas and spreadsheets do: in place, and half a table is no table."""
+    """Pandas and spreadsheets write in place, and half a table is of no use."""
     text = table.read_text()
     with open(table, "w") as file:
         file.write("path,label\nnew.jpg,dog\n")
@@ -237,7 +237,7 @@ def test_a_table_that_another_program_is_writing_is_waited_for(album, table):
 
 @pytest.mark.slow
 def test_two_servers_that_know_nothing_of_each_other_lose_nothing(table):
-    """As of two users, or on two machines: the lock in a cache folder does not see the other."""
+    """Two users or two machines, where the lock in the cache folder does not help."""
     write(table, {f"{number}.jpg": "dog" for number in range(60)})
     albums = [open_album(table) for _ in range(3)]
 

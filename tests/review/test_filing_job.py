@@ -1,4 +1,4 @@
-"""Filing from the page: as the command does, as a job, from where the photos are now."""
+"""Filing from the page: like the command, in the background, from where photos are now."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LABELS = {
 
 
 class Page:
-    """What the server has of an album: its rows, and what files them."""
+    """What the server knows about an album: its rows, and what files them."""
 
     def __init__(self, folder: Path, labels: dict[str, str] = LABELS) -> None:
         self.folder = folder
@@ -141,7 +141,7 @@ def test_filing_and_its_undo(page, action):
     assert job["total"] == job["done"] == 5
     assert tree(page.folder) == before
     assert page.filer.filed == {}
-    assert page.undo()["message"] == "nothing is filed that could be undone"
+    assert page.undo()["message"] == "there is nothing to undo"
 
 
 def test_a_moved_photo_is_corrected_and_filed_from_where_it_is(page, dogsort):
@@ -190,10 +190,10 @@ def test_photos_that_have_gone_or_changed_are_named(dogsort, album, tmp_path):
 def test_nothing_is_filed_where_it_cannot_be(page, tmp_path):
     with pytest.raises(UsageError, match="dogsort file with --to FOLDER"):
         Filer(None, []).plan(page.rows, "move", False, False)
-    with pytest.raises(UsageError, match="no way 'delete' to file"):
+    with pytest.raises(UsageError, match="unknown action 'delete'"):
         page.plan("delete")
     plant(page.folder, {"neither/own.jpg": b"own"})
-    with pytest.raises(UsageError, match="neither has photos of its own"):
+    with pytest.raises(UsageError, match="neither has photos of yours"):
         page.plan(neither=True)
     (page.folder / "dog").write_bytes(b"")
     for ask in (page.plan, page.file):
@@ -250,7 +250,7 @@ def test_stopping_keeps_what_is_done_and_photos_are_found_all_along(quick_path):
     page.filer.file(page.rows, "move", False, False)
     while not page.filer.job["finished"]:
         for row in page.rows[::500]:
-            # It may go between the two questions.
+            # It may be moved between the two checks.
             assert any(os.path.lexists(page.filer.place(row.path)) for _ in range(3))
     assert page.finished()["counts"].total() == 6000 - moved
     assert len(page.filer.take_moved()) == 6000 - moved

@@ -103,7 +103,7 @@ def test_what_cannot_be_filed_is_told(album):
         assert ask(server, "/plan", action=["move"]).status == 400
         assert ask(server, "/plan", generation=1).status == 409
         server.post("/file/undo")
-        assert finished(server)["message"] == "nothing is filed that could be undone"
+        assert finished(server)["message"] == "there is nothing to undo"
         with locked(str(album)):
             assert ask(server, "/file").status == 202
             assert "another dogsort is at work" in finished(server)["message"]

@@ -15,7 +15,7 @@ PATHS = ("/", "/static/index.html", "/album", "/changes?generation=1&since=0", "
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An album with links, beside a photo and a file that are nobody's business."""
+    """An album with links, beside a private photo and a private file."""
     place = tmp_path_factory.mktemp("place")
     album = place / "album"
     (album / "inside").mkdir(parents=True)
@@ -136,7 +136,7 @@ def test_a_terminal_in_the_browser_may_link_to_the_address(server, site):
 
 @pytest.mark.skipif(os.name == "nt", reason="a script of Unix as the browser")
 def test_the_browser_gets_a_token_that_works_once(folder, tmp_path):
-    """Other users of the machine can read its command line."""
+    """Other users of the machine can read a browser's command line."""
     browser, opened = tmp_path / "browser", tmp_path / "opened"
     browser.write_text(f"#!/bin/sh\necho \"$1\" > '{opened}.new'; mv '{opened}.new' '{opened}'\n")
     browser.chmod(0o755)
@@ -201,7 +201,7 @@ def test_pictures_are_pictures_whatever_the_file(server):
         assert answer.headers["content-type"] == "image/jpeg"
         assert "immutable" in answer.headers["cache-control"]
         assert server.get(path.format(generation, 2)).status == 200
-        for row in (3, 4, 5):  # gone, and no photos
+        for row in (3, 4, 5):  # missing, or not photos
             answer = server.get(path.format(generation, row))
             assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
 
