@@ -154,9 +154,9 @@ def decode_within(path: str, side: int, enough: int | None = None) -> Image.Imag
 
     Args:
         path: the file; its content decides the format, not its name.
-        side: most pixels of the longer side.
-        enough: least pixels of the shorter side of a JPEG that is shrunk while it is decoded, which
-            is faster and takes less memory; ``side`` by default, so that none becomes too small.
+        side: the longer side, at most, in pixels.
+        enough: a JPEG may be shrunk to this shorter side while it is decoded, which is faster and
+            takes less memory; ``side`` by default, so that none becomes too small.
 
     Raises:
         UnreadablePhoto: with the reason in a few words.
@@ -169,7 +169,7 @@ def decode_within(path: str, side: int, enough: int | None = None) -> Image.Imag
 
 @contextmanager
 def opened_file(path: str) -> Iterator[Image.Image]:
-    """Yield a picture whose header is read and checked, and whose pixels are still packed.
+    """Yield a picture whose header was read and checked, but not its pixels.
 
     Raises:
         UnreadablePhoto: with the reason in a few words; also for errors in the block.
@@ -277,7 +277,7 @@ def _reasons() -> Iterator[None]:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return how a picture must be turned to be upright, 1 to 8 as in EXIF; 1 for not at all."""
+    """Return how to turn a picture upright: 1 to 8 as in EXIF; 1 for not at all."""
     # If the EXIF block is damaged, the photo loses its orientation but is still read. (The
     # decoders of HEIF and AVIF rotate pictures themselves, and report orientation 1.)
     try:

@@ -1,4 +1,4 @@
-"""What a photo's header says about it, without its pixels: size, format, when it was taken."""
+"""What a photo's header says, without reading its pixels: size, format, when it was taken."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Facts", "date_of", "read_facts"]
 
 EXIF_BLOCK, DATE_TIME, DATE_TIME_ORIGINAL = 0x8769, 0x0132, 0x9003
 
-#: Orientations that exchange width and height.
+#: Orientations that swap width and height.
 ON_ITS_SIDE = range(5, 9)
 
 
@@ -27,9 +27,9 @@ class Facts(NamedTuple):
 
     Attributes:
         width, height: in pixels, when it is upright.
-        format: Pillow's name of the format.
+        format: Pillow's name for the format.
         bytes: the size of the file.
-        taken: when it was taken by its EXIF data, in the camera's local time; None if unknown.
+        taken: when it was taken, from EXIF, in the camera's local time; None if unknown.
         memory: roughly how many bytes of memory it takes to unpack.
     """
 
@@ -42,7 +42,7 @@ class Facts(NamedTuple):
 
 
 def read_facts(path: str) -> Facts:
-    """Read the facts about a photo; its pixels may be damaged nevertheless.
+    """Read the facts about a photo, whose pixels may still turn out to be damaged.
 
     Raises:
         UnreadablePhoto: with the reason in a few words.
@@ -52,7 +52,7 @@ def read_facts(path: str) -> Facts:
         file: Any = image
         if image.format == "AVIF" and (shown := clean_aperture(file.fp, width, height)):
             width, height = shown[2] - shown[0], shown[3] - shown[1]
-        # Pillow gives the size of a TIFF as turned.
+        # Pillow gives the size of a TIFF when it is upright.
         if image.format != "TIFF" and orientation_of(image) in ON_ITS_SIDE:
             width, height = height, width
         size = os.stat(path).st_size
@@ -60,7 +60,7 @@ def read_facts(path: str) -> Facts:
 
 
 def date_of(path: str) -> float | None:
-    """Return when a photo was taken, or else last changed: seconds since 1970; None if gone."""
+    """Return when a photo was taken or else last changed, in seconds since 1970; None if gone."""
     date: float | None = None
     with suppress(OSError):
         date = os.stat(path).st_mtime
@@ -72,7 +72,7 @@ def date_of(path: str) -> float | None:
 
 def _taken(image: Image.Image) -> datetime | None:
     if image.format == "PNG" and "exif" not in image.info:
-        return None  # Pillow would unpack all pixels to look for it behind them
+        return None  # Pillow would unpack all pixels to look for EXIF data after them
     with suppress(Exception):  # from damaged EXIF data, which may raise almost anything
         exif = image.getexif()
         block = exif.get_ifd(EXIF_BLOCK)

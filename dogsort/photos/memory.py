@@ -1,4 +1,4 @@
-"""Memory for photos that are unpacked on several threads: a budget, and given back at once."""
+"""Memory for unpacking photos on several threads: a budget, and freed memory is returned."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from contextlib import contextmanager
 __all__ = ["Budget", "return_freed_memory"]
 
 M_MMAP_THRESHOLD = -3  # its number in glibc's malloc.h
-THRESHOLD = 1 << 20  # bytes; smaller blocks are used again
+THRESHOLD = 1 << 20  # bytes; smaller blocks are reused
 
 
 def return_freed_memory() -> None:
     """Let glibc's malloc return large blocks to the system at once; elsewhere, do nothing.
 
-    It would keep blocks of up to 32 MB for the next picture, for each thread: 400 MB in all.
+    Otherwise each thread keeps blocks of up to 32 MB for its next picture: 400 MB in all.
     """
     if sys.platform.startswith("linux"):
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
@@ -26,7 +26,7 @@ def return_freed_memory() -> None:
 
 
 class Budget:
-    """Bytes of memory that threads share, so that few large pictures are unpacked at once."""
+    """Memory that threads share, so that only few large pictures are unpacked at once."""
 
     def __init__(self, most: float) -> None:
         self._most = self._free = most
@@ -34,7 +34,7 @@ class Budget:
 
     @contextmanager
     def reserved(self, wanted: float) -> Iterator[None]:
-        """Wait until so much is free, at most all, and take it for the block."""
+        """Reserve so many bytes for the block, once they are free; at most the whole budget."""
         wanted = min(wanted, self._most)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= wanted)

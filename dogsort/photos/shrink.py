@@ -14,8 +14,8 @@ __all__ = ["PADDING", "bands", "fit", "inner_size", "whole", "within"]
 #: reducing_gap of 3 as nearly indistinguishable from the slow way.
 REDUCING_GAP = 3.0
 
-#: Larger pictures are shrunk by the largest whole factor first, because otherwise one that becomes
-#: less than three times smaller would be copied whole.
+#: Larger pictures are first shrunk by the largest whole factor. Otherwise, one that becomes less
+#: than three times smaller would be copied whole.
 PIXELS_TO_COPY = 50_000_000
 
 #: A picture is stretched to the square by at most this factor, in training, too. A longer picture
@@ -73,7 +73,7 @@ def _resized(image: Image.Image, width: int, height: int, gap: float = REDUCING_
     across = int(image.width / width / gap) or 1
     down = int(image.height / height / gap) or 1
     if across == down == 1:
-        reduced = convert(image)  # without copies of what stays as large as it is
+        reduced = convert(image)  # without a copy, as nothing is reduced
     else:
         parts = (convert(band).reduce((across, down)) for band in bands(image, down))
         reduced = _stacked(list(parts))
