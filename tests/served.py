@@ -1,4 +1,4 @@
-"""``dogsort review`` as a process, and a client that asks as the page in a browser does."""
+"""``dogsort review`` as a process, and a client that sends what the page in a browser does."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Served:
 
 @contextmanager
 def served(*args: object, **given: Any) -> Iterator[Served]:
-    """Serve for the block; whatever happens, no process stays."""
+    """Run a server for the block, and leave no process behind."""
     server = Served(*args, **given)
     try:
         yield server

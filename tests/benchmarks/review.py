@@ -1,9 +1,9 @@
 """What a page over 100,000 photos costs, in a real browser: run it by hand.
 
-``python tests/benchmarks/review.py`` makes photos and a table in a temporary folder, serves them by
-``dogsort review``, and opens the page in Chromium. It prints how long the page takes to open; the
-longest time that any place of the screen shows neither a picture nor a name while the page is
-scrolled by wheel, by page and by jumps; how long pictures take to come after a jump; how long a
+``python tests/benchmarks/review.py`` makes photos and a table in a temporary folder, serves them
+with ``dogsort review``, and opens the page in Chromium. It prints how long the page takes to open;
+the longest time that any part of the screen shows neither a picture nor a name while the page is
+scrolled by wheel, by page and by jumps; how long pictures take to appear after a jump; how long a
 correction takes to be saved; and the memory of the server and of the page's process.
 """
 
@@ -28,8 +28,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "photos"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ADDRESS = re.compile(r"http://\S+token=\S+")
 
-#: In the browser, what is shared is its cache of decoded pictures, which it gives back when memory
-#: is short; the program itself is left out.
+#: In the browser, the shared memory is its cache of decoded pictures, which it frees when memory is
+#: short. The program's code is not counted.
 FIELDS = ("RssAnon", "RssShmem")
 
 #: In each frame, look at nine places of the grid; note for how long each shows no tile.
@@ -91,10 +91,10 @@ def make_photos(folder: Path, count: int, different: int) -> Path:
 
 
 def memory(process: int) -> str:
-    """Return what a process has in memory: its own, and what it shares with others."""
+    """Return the private and the shared memory of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     own, shared = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) // 1000 for name in FIELDS)
-    return f"{own} MB of its own, {shared} MB shared"
+    return f"{own} MB private, {shared} MB shared"
 
 
 def wait(page: Any, condition: str) -> float:
@@ -195,7 +195,7 @@ def main() -> None:
 
 
 def renderer_processes() -> list[int]:
-    """Return the processes that draw pages, of all browsers here; some are empty."""
+    """Return the processes of all browsers here that draw pages; some have no page."""
     return [
         int(entry.name)
         for entry in Path("/proc").iterdir()

@@ -1,4 +1,4 @@
-"""Pictures for the page: right in shape, turn and colour, kept for the next time."""
+"""Pictures for the page: the right shape, orientation and colours, and cached."""
 
 from __future__ import annotations
 
