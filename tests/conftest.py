@@ -16,7 +16,7 @@ from trees import QUICK
 
 from dogsort import Classifier
 
-# No test depends on timing: a busy machine is no failure.
+# No test depends on timing: a busy machine is not a failure.
 settings.register_profile("dogsort", deadline=None)
 settings.load_profile("dogsort")
 

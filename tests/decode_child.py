@@ -22,7 +22,7 @@ from dogsort.errors import UnreadablePhoto
 from dogsort.photos.decode import decode_file, readable_formats
 
 SIZE = 256  # as for the network: it determines how much decoding shrinks
-ALARM = 10.0  # seconds of CPU time, because a busy machine is no failure
+ALARM = 10.0  # seconds of CPU time, because a busy machine is not a failure
 WALL_ALARM = 100.0  # seconds of real time, for hangs that use no CPU time
 
 #: Address space for one file, to protect the machine. It must exceed GROWTH: if a C library gets no

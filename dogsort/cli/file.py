@@ -83,9 +83,9 @@ def file(
         looked_at = photos_of(found.rows, options.folders().keys(), cache.stamps, earlier)
         failed = _take_up(looked_at, planner, console)
         if journal is not None:
-            # Later runs over the folder, such as a nightly job, then obey the corrections, too.
+            # Later runs over the folder, such as a nightly job, then use the corrections, too.
             cache.note_labels((row.path, row.label) for row in found.rows if row.is_corrected)
-        del rows, found  # a fifth of a kilobyte for each photo
+        del rows, found  # frees 200 bytes for each photo
         if journal is None:
             show_plan(planner, output, console)
         else:

@@ -98,7 +98,8 @@ def review(
 
     TABLE comes from dogsort PATH... -o TABLE. PATH is a file or a folder: its photos are classified
     while the page is open, unless its table already lists them. Paths in that table are absolute.
-    Each correction is saved at once. Only this machine can open the page. Ctrl-C stops it.
+    Each correction is saved at once. The page is for this machine only, unless --host says
+    otherwise. Ctrl-C stops it.
     """
     from dogsort.pictures.thumbnails import Thumbnails
     from dogsort.results.stored import StoredTable, served_once

@@ -6,6 +6,7 @@ const percent = new Intl.NumberFormat(LANG, { style: "percent", maximumFractionD
 const bytes = new Intl.NumberFormat(LANG, { notation: "compact", style: "unit", unit: "byte" });
 
 const photos = (number) => (number === 1 ? "1 photo" : `${count(number)} photos`);
+const files = (number) => (number === 1 ? "1 file" : `${count(number)} files`);
 export const count = (number) => integer.format(number);
 export const size = (number) => bytes.format(number);
 const share = (value) => percent.format(value);
@@ -67,7 +68,7 @@ export const words = {
   unsavedEnd: "Some corrections are not saved yet. Finish anyway?",
 
   running: (done, expected) => `Classifying: ${count(done)}${expected ? ` of ${count(expected)}` : ""}`,
-  finished: ({ kind, done }) => `${kind === "undo" ? "Put back" : "Filed"}: ${count(done)} files.`,
+  finished: ({ kind, done }) => `${kind === "undo" ? "Put back" : "Filed"}: ${files(done)}.`,
   progress: ({ kind, done, total }) =>
     `${kind === "undo" ? "Undoing" : "Filing"}: ${count(done)} of ${count(total)}`,
   tally: ({ looked, given, corrected, low, high }) => {
