@@ -548,6 +548,20 @@ def test_later_runs_know_what_a_person_decided(dogsort, album):
     assert b"chelsea.png,cat" in dogsort(album).stdout
 
 
+def test_what_a_person_decided_survives_filing_undo_and_renamed_folders(dogsort, album):
+    table = album.parent / "p.csv"
+    assert dogsort(album, "-o", table).returncode == 0
+    assert dogsort("file", table, "--move").returncode == 0
+    table.write_text(table.read_text().replace("chelsea.png,cat", "chelsea.png,neither"))
+    for _ in range(2):  # the photo is in cat/ by now
+        assert dogsort("file", table, "--move").returncode in (0, 3)
+    assert dogsort("undo", album).returncode == 0
+    moved = album.rename(album.parent / "renamed")
+    assert dogsort(moved, "--move", "--quiet").returncode == 0
+    assert (moved / "chelsea.png").exists()
+    assert (moved / "cat" / "kitten.jpeg").exists()
+
+
 def test_a_dry_run_decides_nothing(dogsort, album):
     table = album.parent / "p.csv"
     assert dogsort(album, "-o", table).returncode == 0
@@ -564,5 +578,6 @@ def test_a_cache_of_an_earlier_dogsort_is_used(dogsort, album, cache):
     assert b"known from earlier runs: 6" in run.stderr
     with closing(Cache()) as opened:
         assert not opened.trouble
-        opened.note_labels([(str(album / "chelsea.png"), "dog")])
+        photo = str(album / "chelsea.png")
+        opened.note_labels([(photo, photo, "dog")])
     assert b"chelsea.png,dog" in dogsort(album).stdout

@@ -14,7 +14,7 @@ from dogsort.cli.filing import file_photos, open_journal, show_plan
 from dogsort.cli.filing_options import filing_options, read_filing_options
 from dogsort.cli.options import FILE, FOLDER, SOME_FAILED, check_output, command, open_cache
 from dogsort.errors import UsageError
-from dogsort.filing.bounds import Bounds
+from dogsort.filing.bounds import Bounds, place_of
 from dogsort.filing.from_table import (
     GONE,
     MOVED,
@@ -22,11 +22,12 @@ from dogsort.filing.from_table import (
     photos_of,
     walked,
 )
-from dogsort.filing.journal import reading
+from dogsort.filing.journal import Journal, reading
 from dogsort.filing.plan import Planner
 from dogsort.photos.scan import check_paths
 from dogsort.records import Failure, Label
-from dogsort.results.reading import read_table
+from dogsort.results.cache import Cache
+from dogsort.results.reading import Row, read_table
 from dogsort.results.text import passed_over_lines, program_folder_lines
 
 __all__ = ["file"]
@@ -83,14 +84,22 @@ def file(
         looked_at = photos_of(found.rows, options.folders().keys(), cache.stamps, earlier)
         failed = _take_up(looked_at, planner, console)
         if journal is not None:
-            # Later runs over the folder, such as a nightly job, then use the corrections, too.
-            cache.note_labels((row.path, row.label) for row in found.rows if row.is_corrected)
+            _note_corrections(found.rows, journal, cache)
         del rows, found  # frees 200 bytes for each photo
         if journal is None:
             show_plan(planner, output, console)
         else:
             failed += file_photos(planner, journal, console)
     return SOME_FAILED if failed else 0
+
+
+def _note_corrections(rows: Iterable[Row], journal: Journal, cache: Cache) -> None:
+    """Let later runs, such as a nightly job, obey the corrections, wherever the photos are now."""
+    if corrected := [row for row in rows if row.is_corrected and row.label is not None]:
+        moves = journal.moves()
+        cache.note_labels(
+            (row.path, moves.get(place_of(row.path), row.path), row.label) for row in corrected
+        )
 
 
 def _take_up(

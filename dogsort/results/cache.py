@@ -40,9 +40,7 @@ CREATE TABLE IF NOT EXISTS photos (
     stamp TEXT, p_dog REAL, p_pet REAL, UNIQUE (folder, name, engine)
 );
 CREATE TABLE IF NOT EXISTS tables (path BLOB PRIMARY KEY, digest TEXT, folders TEXT);
-CREATE TABLE IF NOT EXISTS decided (
-    folder INTEGER, name BLOB, stamp TEXT, label TEXT, PRIMARY KEY (folder, name)
-);
+CREATE TABLE IF NOT EXISTS decided (name BLOB, stamp TEXT, label TEXT, PRIMARY KEY (name, stamp));
 """
 
 #: Most photos that it keeps after a run; the oldest are dropped. A million take about 100 MB.
@@ -157,36 +155,42 @@ class Cache:
         # Only now, or a run over more photos would drop rows that it is about to look up.
         self._forget_oldest()
 
-    def note_labels(self, labels: Iterable[tuple[str, Label | None]]) -> None:
-        """Record a person's labels for photos as they are now; None removes a label."""
-        rows = [
-            (self._number_of(os.path.dirname(path), new=True), _name(path), stamp_of(path), label)
-            for path, label in labels
+    def note_labels(self, labels: Iterable[tuple[str, str, Label | None]]) -> None:
+        """Record a person's labels for photos.
+
+        They hold for every file of the same name, size and time, so they survive filing and undo.
+
+        Args:
+            labels: each photo's path in its table, the place to which it was filed (or its path),
+                and its label; None removes the label.
+        """
+        found = [
+            (_name(path), stamp_of(place) or stamp_of(path), label) for path, place, label in labels
         ]
+        rows = [row for row in found if row[1] is not None]
         if self._database is None or not rows:
             return
         try:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO decided VALUES (?, ?, ?, ?)", rows
-                )
-                self._database.execute("DELETE FROM decided WHERE label IS NULL OR stamp IS NULL")
+                self._database.executemany("INSERT OR REPLACE INTO decided VALUES (?, ?, ?)", rows)
+                self._database.execute("DELETE FROM decided WHERE label IS NULL")
         except ERRORS as error:
             self._give_up(error)
 
     def decided(self, records: Iterable[Record]) -> Iterator[Record]:
         """Replace labels with those that a person gave the photos, unless these have changed."""
-        found = self._ask("SELECT folder, name, stamp, label FROM decided")
-        known = {(folder, name): (stamp, label) for folder, name, stamp, label in found}
+        found = self._ask(
+            "SELECT name, stamp, label FROM decided WHERE label IN (?, ?, ?, ?)", *LABELS
+        )
+        known = {(name, stamp): label for name, stamp, label in found}
+        names = {name for name, _ in known}
         for record in records:
-            if known and isinstance(record, Prediction):
-                key = self._number_of(os.path.dirname(record.path)), _name(record.path)
-                stamp, label = known.get(key, (None, None))
-                if stamp is not None and label in LABELS and stamp == stamp_of(record.path):
-                    yield replace(record, label=label)
-                    continue
-            yield record
+            if isinstance(record, Prediction) and (name := _name(record.path)) in names:
+                label = known.get((name, stamp_of(record.path)))
+                yield replace(record, label=label or record.label)
+            else:
+                yield record
 
     def stamps(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the stamps of photos when last classified, where known; pass at most 900 paths."""

@@ -234,7 +234,8 @@ class Album:
                 for row in rows
                 if table.network_labels[row] != NOBODY and table.labels[row] != FAILED
             }
-            labels = [(self.filer.place(table.paths[row]), set_by_person.get(row)) for row in rows]
+            paths = [(row, table.paths[row]) for row in rows]
+        labels = [(path, self.filer.place(path), set_by_person.get(row)) for row, path in paths]
         with closing(Cache()) as cache:
             cache.note_labels(labels)
 
