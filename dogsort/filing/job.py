@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cache
@@ -15,7 +15,7 @@ from dogsort.errors import DogsortError, FilingError, UsageError
 from dogsort.filing.execute import at_work, carry_out, put_back, run_to_undo
 from dogsort.filing.folders import check_folders, has_own_photos
 from dogsort.filing.from_table import photos_of, walked
-from dogsort.filing.journal import reading
+from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, reading
 from dogsort.filing.options import Action, FilingOptions
 from dogsort.filing.plan import Planner
 from dogsort.records import Failure
@@ -42,7 +42,7 @@ class Filer:
         roots: the folders in which the photos were found; see ``from_table.walked``.
 
     Attributes:
-        filed: where moved photos are, by path in the table.
+        filed: where photos are that were moved, or moved back, by path in the table.
         job: the job in progress, or else the last one. ``kind`` is file or undo; ``action`` is what
             it does or undoes. ``done`` of ``total`` files are dealt with. ``counts`` has the
             successes by label, ``failures`` the number of the others, and ``failed`` the first of
@@ -55,6 +55,7 @@ class Filer:
         self._folder, self._roots = folder, roots
         self._going: dict[str, str] = {}  # where the job in progress moves photos, likewise
         self._moved: list[str] = []
+        self._known: object = None  # the state of the journal when it was last read
         self._thread: threading.Thread | None = None
         self._starting, self._stopping = threading.Lock(), threading.Event()
 
@@ -72,22 +73,45 @@ class Filer:
 
     def locate(self, paths: Iterable[str]) -> None:
         """Find out where moved photos are, if there is a readable journal."""
+        self._known = self._state()
         ends: dict[str, str] = {}
+        returns: dict[str, str] = {}
         if self._folder is not None:
             with suppress(FilingError), reading(self._folder) as journal:
-                ends = {} if journal is None else journal.moves()
+                if journal is not None:
+                    ends, returns = journal.moves(), journal.returns()
         resolved, filed = cache(os.path.realpath), {}
         inside = os.path.join(os.path.realpath(self._folder or os.curdir), "")
-        for path in paths if ends else ():
+        recorded: dict[str, str] = {}
+        for path in paths if ends or returns else ():
             folder, name = os.path.split(path)
-            end = ends.get(os.path.join(resolved(folder or os.curdir), name))
-            if not end or not os.path.lexists(end) or os.path.lexists(path):
+            recorded[os.path.join(resolved(folder or os.curdir), name)] = path
+        taken = set(recorded)  # one photo is not to be two rows
+        for start, path in recorded.items():
+            if not (start in ends or start in returns) or os.path.lexists(path):
                 continue
-            # The folder may come from a stranger, with links to the user's files.
-            if os.path.join(resolved(os.path.dirname(end)), "").startswith(inside):
-                filed[path] = end
+            for place in _later_places(start, ends, returns):
+                # The folder may come from a stranger, with links to the user's files.
+                folder = os.path.join(resolved(os.path.dirname(place)), "")
+                if place not in taken and os.path.lexists(place) and folder.startswith(inside):
+                    filed[path] = place
+                    taken.add(place)
+                    break
         self._moved += dict(self.filed.items() ^ filed.items())
         self.filed = filed
+
+    def notice(self, paths: Iterable[str]) -> None:
+        """Locate photos again if another program has moved some, or put some back."""
+        if (self.job is None or self.job["finished"]) and self._state() != self._known:
+            self.locate(paths)
+
+    def _state(self) -> object:
+        """Return what changes whenever the journal does; None if there is none."""
+        if self._folder is not None:
+            with suppress(OSError):
+                status = os.stat(os.path.join(self._folder, FOLDER_NAME, FILE_NAME))
+                return status.st_ino, status.st_size, status.st_mtime_ns
+        return None
 
     def plan(self, rows: Sequence[Row], action: str, neither: bool, unsure: bool) -> dict[str, Any]:
         """Say what ``file`` would do, and change nothing.
@@ -251,6 +275,18 @@ class Filer:
             yield item
             if self._stopping.is_set():
                 raise FilingError("stopped; what is done stays, and the rest can follow later")
+
+
+def _later_places(start: str, ends: Mapping[str, str], returns: Mapping[str, str]) -> Iterator[str]:
+    """Yield where a photo may be now that was at a path; see ``Journal`` for the others."""
+    seen: set[str] = set()
+    while start not in seen:
+        seen.add(start)
+        if start in ends:
+            yield ends[start]
+        if start in returns:
+            start = returns[start]
+            yield start
 
 
 def _note(job: dict[str, Any], path: str, what: str, error: object) -> None:

@@ -52,6 +52,12 @@ SCHEMA = (
     "CREATE INDEX steps_by_source ON steps (place, name)",
 )
 
+#: The last undone move to each target. Tables may name photos as they were before it was undone.
+LAST_RETURNS = (
+    "SELECT max(step) FROM steps JOIN runs USING (run) WHERE action = 'move'"
+    " AND steps.state = 'undone' AND NOT sidecar GROUP BY folder, new_name"
+)
+
 NO_NAMES = ("", os.curdir, os.pardir, FOLDER_NAME)
 
 MOST = 1 << 62  # the numbers of runs and steps are below this
@@ -195,7 +201,8 @@ class Journal:
     def plan(self, run: Run, steps: Sequence[Step], new: Iterable[str]) -> list[Step]:
         """Record steps on disk before they are taken; return them with their numbers.
 
-        The first steps of a run also record the run, and delete the steps of runs that are undone.
+        The first steps of a run also record the run, and delete the steps of runs that are undone,
+        except what ``returns`` needs.
 
         Args:
             run: the run.
@@ -208,8 +215,8 @@ class Journal:
             if not self._rows("SELECT 1 FROM runs WHERE run = ?", run.number):
                 # Also delete steps of no run, from a stranger: they would become this run's.
                 forgotten = "WHERE run NOT IN (SELECT run FROM runs WHERE state != 'undone')"
-                for table in ("steps", "made"):
-                    database.execute(f"DELETE FROM {table} {forgotten}")  # noqa: S608
+                database.execute(f"DELETE FROM steps {forgotten} AND step NOT IN ({LAST_RETURNS})")  # noqa: S608
+                database.execute(f"DELETE FROM made {forgotten}")  # noqa: S608
                 database.execute("UPDATE runs SET state = 'filed' WHERE state != 'undone'")
             database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", run)
             first = self._rows("SELECT coalesce(max(step), 0) + 1 FROM steps")[0][0]
@@ -301,18 +308,51 @@ class Journal:
         return None
 
     def moves(self) -> dict[str, str]:
-        """Return where files are now that runs moved, by absolute path before the first move."""
+        """Return where files are now that runs moved, by absolute path before a move.
+
+        If several files had that path, it is where the last one is.
+        """
         query = (
             "SELECT place, name, folder, new_name FROM steps WHERE state != 'undone'"
             " AND run IN (SELECT run FROM runs WHERE action = 'move') ORDER BY step DESC"
         )
-        ends: dict[str, str] = {}
+        ends: dict[str, str] = {}  # of moves since the step
+        last: dict[str, str] = {}
         with self._errors():
             for place, name, folder, new_name in self._rows(query):
                 source = os.path.join(self._path(place), _checked_name(name))
                 target = os.path.join(self._path(folder, inside=True), _checked_name(new_name))
                 ends[source] = ends.pop(target, target)  # a later run may have moved it on
-        return ends
+                last.setdefault(source, ends[source])
+        return last
+
+    def returns(self) -> dict[str, str]:
+        """Return where undone moves put photos back, by absolute path before the undo."""
+        query = (
+            "SELECT place, name, folder, new_name FROM steps"  # noqa: S608
+            f" WHERE step IN ({LAST_RETURNS})"
+        )
+        with self._errors():
+            return {
+                os.path.join(self._path(folder, inside=True), _checked_name(new_name)): (
+                    os.path.join(self._path(place), _checked_name(name))
+                )
+                for place, name, folder, new_name in self._rows(query)
+            }
+
+    def moved_as(self) -> dict[str, Label]:
+        """Return the labels of photos that runs moved, by absolute path after the move."""
+        query = (
+            "SELECT folder, new_name, label FROM steps WHERE state = 'done' AND NOT sidecar"
+            " AND run IN (SELECT run FROM runs WHERE action = 'move') ORDER BY step"
+        )
+        with self._errors():
+            return {
+                os.path.join(self._path(folder, inside=True), _checked_name(new_name)): (
+                    _one_of(LABELS, label)
+                )
+                for folder, new_name, label in self._rows(query)
+            }
 
     def cut_off(self) -> list[Run]:
         """Return the runs that were interrupted, or have an unfinished batch."""

@@ -181,6 +181,7 @@ class Album:
                     self._unsaved = {**unsaved, **self._unsaved}
         if saved:
             self.trouble = ""
+            self.filer.notice(self.table.paths)
             self._note([row for row, has_label in unsaved.items() if has_label])
         return saved
 

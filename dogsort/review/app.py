@@ -118,6 +118,7 @@ class Page:
 
     def _changes(self, request: Request) -> Response:
         self._album.notice()
+        self._filer.notice(self._album.table.paths)
         if moved := self._filer.take_moved():
             self._album.touch(moved)
             self._side = 0  # make pictures in advance from where the photos are now

@@ -15,7 +15,7 @@ from trees import edit, plant, stop, tree
 
 from dogsort.errors import FilingError, UsageError
 from dogsort.filing.job import Busy, Filer
-from dogsort.filing.journal import FILE_NAME, FOLDER_NAME
+from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, reading
 from dogsort.results.reading import Row
 
 PHOTOS = {
@@ -227,6 +227,43 @@ def test_a_link_out_of_the_folder_is_not_followed(page, tmp_path):
     page.filer.locate(row.path for row in page.rows)
     assert page.places()["trip/tom.jpg"] == "trip/tom.jpg"
     assert page.places()["rex.jpg"] == os.path.join("dog", "rex.jpg")
+
+
+def test_a_photo_put_back_is_followed_only_inside_the_folder(page, tmp_path):
+    page.file()
+    moved = page.places()
+    page.undo()
+    late = Page(page.folder, {moved["trip/tom.jpg"]: "cat", moved["rex.jpg"]: "dog"})
+    assert late.places()[moved["trip/tom.jpg"]] == os.path.join("trip", "tom.jpg")
+    os.rename(page.folder / "trip", tmp_path / "private")
+    (page.folder / "trip").symlink_to(tmp_path / "private")
+    late.filer.locate(row.path for row in late.rows)
+    assert late.places() == {
+        moved["trip/tom.jpg"]: moved["trip/tom.jpg"],
+        moved["rex.jpg"]: "rex.jpg",
+    }
+    # Into another folder, and back out of it.
+    other = Filer(str(tmp_path / "other"), [str(page.folder)])
+    page.filer = other
+    page.file()
+    target = page.filer.filed[page.rows[0].path]
+    page.undo()
+    other.locate([target])
+    assert other.place(target) == target
+
+
+def test_a_photo_is_one_row_and_undone_runs_take_no_more_room_each_time(page):
+    for _ in range(4):
+        page.file()
+        moved = page.places()["rex.jpg"]
+        page.undo()
+    with reading(str(page.folder)) as journal:
+        # The last run's, and what it left of the one before.
+        assert sum(len(journal.steps(run)) for run in journal.runs()) <= 7
+    both = Page(page.folder, {"rex.jpg": "cat", moved: "dog"})
+    assert both.places() == {"rex.jpg": "rex.jpg", moved: moved}
+    both.correct(moved, "cat")
+    assert both.plan()["counts"] == {"cat": 1}
 
 
 def test_stopping_keeps_what_is_done_and_photos_are_found_all_along(quick_path):

@@ -184,3 +184,78 @@ def test_every_photo_of_a_messy_folder_lies_where_its_truth_says(data, tmp_path)
         else:
             assert place == path
     assert stay == 1
+
+
+def reviewed(server: Served) -> dict[str, tuple[str, str | None]]:
+    """Wait until all is classified; return each row's label and where its photo was filed."""
+    while (found := server.album())["running"]:
+        time.sleep(0.05)
+    labels = ("dog", "cat", "neither", "unsure", "failed")
+    return {
+        path: (labels[found["columns"]["label"][row]], found["filed"].get(str(row)))
+        for row, path in enumerate(found["columns"]["path"])
+    }
+
+
+def set_label(server: Served, path: Path, label: str) -> None:
+    row = server.album()["columns"]["path"].index(str(path))
+    assert server.label([row], label).status == 200
+    assert server.get(f"/photo/{server.album()['generation']}/{row}").status == 200
+
+
+def test_rows_of_filed_photos_stay_theirs_after_undo(album, dogsort):
+    (album / "table.csv").unlink()
+    cat, tom = album / "cat" / "tom.jpg", album / "trip" / "tom.jpg"
+    assert dogsort(album, "--move").returncode == 0
+    with served(album) as server:
+        assert reviewed(server)[str(cat)] == ("cat", None)
+        set_label(server, cat, "dog")
+        ask(server, "/file")
+        assert finished(server)["counts"] == {"dog": 1}
+        assert reviewed(server)[str(cat)] == ("dog", str(album / "dog" / "tom.jpg"))
+    for _ in range(2):
+        assert dogsort("undo", album).returncode == 0
+    assert tom.exists()
+    with served(album) as server:
+        assert reviewed(server) == {
+            str(cat): ("dog", str(tom)),
+            str(album / "dog" / "rex.jpg"): ("dog", str(album / "rex.jpg")),
+        }
+        set_label(server, cat, "cat")
+        set_label(server, cat, "dog")
+        ask(server, "/file")
+        assert finished(server)["counts"] == {"dog": 2}
+        # A new run has begun, and the journal still knows.
+        assert reviewed(server)[str(cat)] == ("dog", str(album / "dog" / "tom.jpg"))
+    with served(album) as server:
+        assert len(reviewed(server)) == 2
+        assert reviewed(server)[str(cat)] == ("dog", str(album / "dog" / "tom.jpg"))
+        assert ask(server, "/plan").json["counts"] == {}
+        server.post("/file/undo")
+        assert finished(server)["counts"] == {"dog": 2}
+        assert reviewed(server)[str(cat)] == ("dog", str(tom))
+
+
+def test_an_undo_in_a_shell_is_noticed(album, dogsort):
+    rex, tom = album / "rex.jpg", album / "trip" / "tom.jpg"
+    with serve(album) as server:
+        ask(server, "/file")
+        finished(server)
+        found = server.album()
+        assert found["filed"]["0"] == str(album / "dog" / "rex.jpg")
+        since = f"/changes?generation={found['generation']}&since={found['version']}"
+        assert all(row[-1] for row in server.get(since).json["rows"])
+        assert dogsort("undo", album).returncode == 0
+        assert {row[1]: row[-1] for row in server.get(since).json["rows"]} == {
+            str(rex): None,
+            str(tom): None,
+        }
+        ask(server, "/file")
+        finished(server)
+        assert dogsort("undo", album).returncode == 0
+        body = {"generation": found["generation"], "rows": [0], "label": "cat"}
+        assert server.post("/labels", body).status == 200
+    # It was noted for where the photo is now.
+    (album / "table.csv").unlink()
+    assert dogsort(album, "--move").returncode == 0
+    assert (album / "cat" / "rex.jpg").exists()
