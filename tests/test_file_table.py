@@ -116,6 +116,24 @@ def test_a_label_that_was_corrected_after_filing_is_named(dogsort, tmp_path):
     assert sorted(files_below(tmp_path)) == ["cat/a.jpg", "cat/b.jpg", "p.csv"]
 
 
+@pytest.mark.parametrize("label", ["neither", "unsure", ""])
+def test_a_moved_photo_that_is_no_longer_to_be_filed_is_named(dogsort, tmp_path, label):
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy(CAT, tmp_path / name)
+    table_of(tmp_path, {"a.jpg": "cat"})
+    assert dogsort("file", "p.csv", "--move", "--to", ".", cwd=tmp_path).returncode == 0
+    why = "not filed: moved by an earlier run as cat; dogsort undo puts it back"
+    table_of(tmp_path, {"a.jpg": label, "b.jpg": label})
+    run = dogsort("file", "p.csv", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 3
+    assert run.stderr.decode().splitlines() == [f"a.jpg: {why}", "moved: nothing"]
+    # A table made after filing names it where it is.
+    (tmp_path / "p.csv").write_text(f"path,label,network_label\ncat/a.jpg,{label},cat\n")
+    run = dogsort("file", "p.csv", "--move", "--to", ".", cwd=tmp_path)
+    assert run.returncode == 3
+    assert run.stderr.decode().splitlines() == [f"cat/a.jpg: {why}", "moved: nothing"]
+
+
 def test_a_corrected_table_decides(dogsort, album):
     table = album.parent / "p.csv"
     dogsort(album, "-o", table)

@@ -125,31 +125,52 @@ def photos_of(
         journal: of the folder filed into; it knows what earlier runs moved away.
 
     Yields:
-        A Failure for each photo to be filed that cannot be, or already was. Path and label of each
-        photo that is there, filed or not, because photos may share a sidecar; the label is None if
-        the photo has changed.
+        A Failure for each photo to be filed that cannot be, or already was, and for each that was
+        filed under another label and is no longer to be filed. Path and label of each photo that is
+        there, filed or not, because photos may share a sidecar; the label is None if there is a
+        Failure.
     """
-    resolved = cache(os.path.realpath)
+    label_before = _labels_before(journal)
     stamps: Mapping[str, str] = {}
     for index, row in enumerate(rows):
         if index % CHUNK == 0:
             stamps = classified(row.path for row in rows[index : index + CHUNK])
-        stamp, reason = stamp_of(row.path), None
-        if stamp is not None and stamps.get(row.path, stamp) != stamp:
-            reason = CHANGED
+        stamp, reason, before = stamp_of(row.path), None, None
         if stamp is None:
             reason = GONE + _what_else(row.path)
-            folder, name = os.path.split(row.path)
-            earlier = None
-            if journal is not None and not os.path.lexists(row.path):
-                earlier = journal.moved_from(os.path.join(resolved(folder), name))
-            if earlier is not None:
-                same = earlier[0] == row.label
-                reason = MOVED if same else f"{MOVED} as {earlier[0]}; dogsort undo puts it back"
-        if reason is not None and row.label in labels:
+        elif stamps.get(row.path, stamp) != stamp:
+            reason = CHANGED
+        # What lies where it was moved may be filed from there.
+        if stamp is None or row.label not in labels:
+            before = label_before(row.path)
+        is_other = before is not None and before != row.label
+        if is_other:
+            reason = f"{MOVED} as {before}; dogsort undo puts it back"
+        elif before is not None and stamp is None:
+            reason = MOVED
+        if reason is not None and (is_other or row.label in labels):
             yield Failure(row.path, reason)
         if stamp is not None:
             yield row.path, None if reason else row.label
+
+
+def _labels_before(journal: Journal | None) -> Callable[[str], Label | None]:
+    """Return what tells under which label runs moved a photo away from a path, or to it."""
+    if journal is None:
+        return lambda _: None
+    resolved, moved_as = cache(os.path.realpath), cache(journal.moved_as)
+    folders = set(journal.folders())
+
+    def label_before(path: str) -> Label | None:
+        folder, name = os.path.split(path)
+        place = os.path.join(resolved(folder), name)
+        if os.path.lexists(path):
+            # Few rows are in these folders, and a large journal takes seconds to read.
+            return moved_as().get(place) if resolved(folder) in folders else None
+        moved = journal.moved_from(place)
+        return None if moved is None else moved[0]
+
+    return label_before
 
 
 def _what_else(path: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 from dogsort.errors import DogsortError, FilingError, UsageError
 from dogsort.filing.execute import at_work, carry_out, put_back, run_to_undo
 from dogsort.filing.folders import check_folders, has_own_photos
-from dogsort.filing.from_table import photos_of, walked
+from dogsort.filing.from_table import GONE, MOVED, photos_of, walked
 from dogsort.filing.journal import FILE_NAME, FOLDER_NAME, reading
 from dogsort.filing.options import Action, FilingOptions
 from dogsort.filing.plan import Planner
@@ -193,16 +193,18 @@ class Filer:
         moved = [replace(row, path=self.filed[row.path]) for row in rows if row.path in self.filed]
         in_table = self._paths_in_table()
         planner, failures = Planner(options), []
-        with closing(Cache()) as known:  # one for this thread
+        # One cache for this thread.
+        with closing(Cache()) as known, reading(options.folder) as journal:
 
             def classified(places: Iterable[str]) -> dict[str, str]:
                 named = {in_table.get(place, place): place for place in places}
                 return {named[path]: stamp for path, stamp in known.stamps(named).items()}
 
             labels = options.folders().keys()
-            for photo in photos_of([*still, *moved], labels, classified, None):
+            for photo in photos_of([*still, *moved], labels, classified, journal):
                 if isinstance(photo, Failure):
-                    failures.append(photo)
+                    # It is no longer where it was moved, or it would have been located.
+                    failures.append(replace(photo, error=GONE) if photo.error == MOVED else photo)
                 else:
                     planner.add(*photo)
         return planner, failures

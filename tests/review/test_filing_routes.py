@@ -259,3 +259,16 @@ def test_an_undo_in_a_shell_is_noticed(album, dogsort):
     (album / "table.csv").unlink()
     assert dogsort(album, "--move").returncode == 0
     assert (album / "cat" / "rex.jpg").exists()
+
+
+def test_a_filed_photo_corrected_to_neither_is_named(album):
+    with serve(album) as server:
+        ask(server, "/file")
+        finished(server)
+        assert server.label([1], "neither").status == 200
+        plan = ask(server, "/plan").json
+        why = "moved by an earlier run as cat; dogsort undo puts it back"
+        place = album / "cat" / "tom.jpg"
+        assert plan["failures"] == [[str(place), why]]
+        assert (plan["failed"], plan["stays"], plan["in_place"]) == (1, 0, 1)
+        assert ask(server, "/plan", neither=True).json["counts"] == {"neither": 1}
