@@ -21,6 +21,7 @@ from dogsort.filing.plan import Planner
 from dogsort.records import Failure
 from dogsort.results.cache import Cache
 from dogsort.results.reading import Row
+from dogsort.results.text import printable, quoted
 
 __all__ = ["Busy", "Filer"]
 
@@ -43,10 +44,12 @@ class Filer:
 
     Attributes:
         filed: where photos are that were moved, or moved back, by path in the table.
-        job: the job in progress, or else the last one. ``kind`` is file or undo; ``action`` is what
-            it does or undoes. ``done`` of ``total`` files are dealt with. ``counts`` has the
+        job: the job in progress, or else the last one. ``number`` counts the jobs from 1; ``kind``
+            is file or undo; ``action`` is what it does or undoes. ``found`` says what was done
+            about interrupted runs. ``done`` of ``total`` files are dealt with. ``counts`` has the
             successes by label, ``failures`` the number of the others, and ``failed`` the first of
-            these with reasons. ``message`` says why it ended early.
+            these with reasons. ``message`` says why it ended early. Once it is ``finished``,
+            ``undoable`` is what ``undoable`` returned.
     """
 
     def __init__(self, folder: str | None, roots: Sequence[str]) -> None:
@@ -135,7 +138,33 @@ class Filer:
             "failures": [(failure.path, failure.error) for failure in failures[:MOST_FAILURES]],
             "bytes": sum(filing.size for filing in filings),
             "steps": [(filing.source, filing.target) for filing in filings[:MOST_STEPS]],
+            "undoable": self.undoable(),
         }
+
+    def undoable(self) -> dict[str, Any] | None:
+        """Return what ``undo`` would undo: when that began, its action, and files by label.
+
+        ``command`` does the same in a terminal. None if there is nothing to undo, or somebody
+        else's run.
+        """
+        with suppress(FilingError):
+            run = None if self._folder is None else run_to_undo(self._folder)
+            if self._folder is None or run is None:
+                return None
+            counts: Counter[str] = Counter()
+            with reading(self._folder) as journal:
+                found = {} if journal is None else journal.counts(run)
+                for (label, sidecar, state), count in found.items():
+                    if state in ("planned", "done", "returning"):
+                        counts["sidecar" if sidecar else label] += count
+            command = f"dogsort undo {quoted(printable(self._folder))}"
+            return {
+                "started": run.started,
+                "action": run.action,
+                "counts": counts,
+                "command": command,
+            }
+        return None
 
     def file(self, rows: Sequence[Row], action: str, neither: bool, unsure: bool) -> None:
         """Begin to file, or to continue an interrupted run.
@@ -219,8 +248,10 @@ class Filer:
         with self._starting:
             if self.job is not None and not self.job["finished"]:
                 raise Busy("wait until the job in progress has finished, or stop it")
-            job: dict[str, Any] = {"kind": kind, "action": "", "message": "", "finished": False}
+            number = 1 if self.job is None else self.job["number"] + 1
+            job: dict[str, Any] = {"number": number, "kind": kind, "action": "", "found": []}
             job |= {"total": 0, "done": 0, "counts": Counter(), "failures": 0, "failed": []}
+            job |= {"message": "", "undoable": None, "finished": False}
             self.job = job
             self._stopping.clear()
 
@@ -234,6 +265,7 @@ class Filer:
                 raise
             finally:
                 self.locate(row.path for row in rows)
+                job["undoable"] = self.undoable()
                 self._going, job["finished"] = {}, True
 
         self._thread = threading.Thread(target=run, name="dogsort-filing")
@@ -241,7 +273,7 @@ class Filer:
 
     def _file(self, job: dict[str, Any], rows: Sequence[Row], options: FilingOptions) -> None:
         job["action"] = options.action
-        with at_work(options.folder) as (journal, _):
+        with at_work(options.folder) as (journal, job["found"]):
             planner, failures = self._planned(rows, options)
             filings, in_table = planner.filings(), self._paths_in_table()
             job["total"] = len(filings) + len(failures)
@@ -261,7 +293,7 @@ class Filer:
         if self._folder is None or run is None:
             raise FilingError("there is nothing to undo")
         job["action"] = run.action
-        with at_work(self._folder) as (journal, _):
+        with at_work(self._folder) as (journal, job["found"]):
             counts = journal.counts(run).items()
             job["total"] = sum(count for (*_, state), count in counts if state == "done")
             for step, error in self._until_stopped(put_back(journal, run)):

@@ -110,6 +110,7 @@ def test_the_plan_is_that_of_the_command(page, dogsort, tmp_path):
         "failed": 0,
         "failures": [],
         "bytes": sum(int(row["bytes"]) for row in expected),
+        "undoable": None,
     }
 
 
@@ -210,6 +211,21 @@ def test_an_interrupted_run_is_continued(page):
     assert page.file()["message"] == ""
     page.undo()
     assert tree(page.folder) == before
+
+
+def test_what_can_be_undone_is_known_after_a_restart_too(page):
+    number = page.file()["number"]
+    undoable = page.filer.job["undoable"]
+    assert (undoable["action"], undoable["counts"]) == ("move", {"dog": 2, "cat": 1, "sidecar": 1})
+    assert undoable["command"] == f"dogsort undo {page.folder}"
+    page.correct("rex.jpg", "cat")
+    assert page.file()["undoable"]["counts"] == {"cat": 1, "sidecar": 1}
+    assert page.filer.job["number"] == number + 1
+    assert page.undo()["undoable"] == undoable
+    page = Page(page.folder)
+    assert page.plan()["undoable"] == undoable
+    assert page.undo()["undoable"] is None
+    assert page.plan()["undoable"] is None
 
 
 def test_a_damaged_journal_is_a_message(page):

@@ -14,6 +14,7 @@ import pytest
 from browsing import COLUMNS, labels_in, make_album
 from conftest import EXAMPLES, files_below
 from served import served
+from trees import stop
 
 browser, open_page, table = browsing.browser, browsing.open_page, browsing.album_table
 
@@ -414,7 +415,9 @@ def test_files_and_undoes(table, open_page):
         filing.get_by_text("10 photos to").wait_for()
         filing.get_by_text("Neither", exact=True).click()
         filing.get_by_role("button", name="Move 22 photos").click()
-        filing.get_by_role("button", name="Undo filing").wait_for()
+        undo = filing.get_by_role("button", name="Undo the last filing (22 photos)")
+        undo.wait_for()
+        filing.get_by_text("Moved 22 photos.").wait_for()
         assert len(list((table.parent / "dog").iterdir())) == 11
         filing.get_by_role("button", name="Close").click()
         show(page, "dog")
@@ -424,11 +427,124 @@ def test_files_and_undoes(table, open_page):
         press(page, "Escape")
         page.locator("#file").click()
         filing.get_by_text("There is nothing to file").wait_for()
+        undo.wait_for()
         filing.get_by_role("button", name="Close").click()
+    with served(table, "--photos", table.parent) as server:
+        page = open_page(server.address)
+        page.locator("#file").click()
+        filing = page.locator("#filing")
+        filing.get_by_role("button", name="Undo the last filing (22 photos)").click()
+        filing.get_by_text("Put back 22 photos.").wait_for()
+        assert not filing.get_by_role("button", name="Undo").is_visible()
     now = files_below(table.parent)
     assert sorted(now.values()) != sorted(before.values())  # the table changed
     del now[table.name], before[table.name]
     assert sorted(now.values()) == sorted(before.values())
+
+
+def test_what_was_filed_is_counted_and_failures_apart(table, open_page):
+    (table.parent / "house" / "10.jpg.xmp").write_text("sidecar")
+    with served(table, "--photos", table.parent) as server:
+        page = open_page(server.address)
+        page.locator("#file").click()
+        filing = page.locator("#filing")
+        go = filing.get_by_role("button", name="Copy 20 photos")
+        filing.get_by_text("Copy into").click()
+        go.wait_for()
+        (table.parent / "house" / "12.jpg").unlink()
+        go.click()
+        filing.get_by_text("Copied 19 photos and 1 sidecar file.").wait_for()
+        filing.get_by_text("Failed: 1 file.").wait_for()
+        filing.get_by_role("button", name="Undo the last filing").click()
+        filing.get_by_text("Removed the copies of 19 photos and 1 sidecar file.").wait_for()
+
+
+def file_and_wait(server: Any) -> dict[str, Any]:
+    """File all photos without the page; return the finished job."""
+    server.post("/file", {"generation": server.album()["generation"], "action": "move"})
+    while not (job := server.album()["job"])["finished"]:
+        time.sleep(0.01)
+    return job
+
+
+def test_a_run_that_was_killed_is_finished_and_the_page_says_so(table, open_page):
+    places = {path.name: path for path in table.parent.glob("*/*.jpg")}
+    with served(table, "--photos", table.parent) as server:
+        file_and_wait(server)
+    stop(table.parent)
+    for path in [*table.parent.glob("dog/*"), *table.parent.glob("cat/*")]:
+        path.rename(places[path.name])  # it was killed before the first
+    with served(table, "--photos", table.parent) as server:
+        page = open_page(server.address)
+        page.locator("#file").click()
+        filing = page.locator("#filing")
+        filing.get_by_role("button", name="Move 20 photos").click()
+        filing.get_by_text("was interrupted; now finished: 20 files filed").wait_for()
+        assert not filing.get_by_text("Moved").is_visible()
+        filing.get_by_role("button", name="Undo the last filing (20 photos)").click()
+        filing.get_by_text("Put back 20 photos.").wait_for()
+
+
+@pytest.mark.slow
+def test_answers_that_come_late_do_not_hide_the_job(table, open_page):
+    with served(table, "--photos", table.parent) as server:
+        page = open_page(server.address)
+        filing = page.locator("#filing")
+        undo = filing.get_by_role("button", name="Undo the last filing (20 photos)")
+
+        def later(route: Any) -> None:
+            answer = route.fetch()
+            page.wait_for_timeout(2500)
+            route.fulfill(response=answer)
+
+        def after_the_job(route: Any) -> None:
+            route.fetch()
+            page.wait_for_timeout(2500)
+            route.fulfill(status=202, json=server.album()["job"])
+
+        # The job ends before the server answers that it has begun.
+        page.route("**/file", after_the_job)
+        page.locator("#file").click()
+        filing.get_by_role("button", name="Move 20 photos").click()
+        undo.wait_for()
+        page.wait_for_timeout(4000)
+        assert filing.get_by_text("Moved 20 photos.").is_visible()
+        # A plan that comes after the undo has begun.
+        filing.get_by_role("button", name="Close").click()
+        page.locator("#file").click()
+        filing.get_by_text("There is nothing to file").wait_for()
+        page.unroute("**/file")
+        page.route("**/plan", later)
+        filing.get_by_text("Copy into").click()
+        undo.click()
+        page.wait_for_timeout(4000)
+        assert filing.get_by_text("Put back 20 photos.").is_visible()
+        # News from before the job.
+        page.unroute("**/plan")
+        filing.get_by_role("button", name="Close").click()
+        page.locator("#file").click()
+        page.route("**/changes*", later)
+        page.wait_for_timeout(1500)
+        filing.get_by_role("button", name=re.compile("(Move|Copy) 20 photos")).click()
+        filing.get_by_text(re.compile("(Moved|Copied) 20 photos.")).wait_for()
+        assert not filing.get_by_text("Put back").is_visible()
+        page.wait_for_timeout(3000)
+        assert filing.get_by_text(re.compile("(Moved|Copied) 20 photos.")).is_visible()
+        page.unroute_all(behavior="wait")
+
+
+def test_a_server_that_dies_while_it_files_leaves_no_dialog(table, open_page):
+    photos = {f"dog{number}.jpg": ("dog", 0.9) for number in range(20_000)}
+    table = make_album(table.parent.parent / "many", photos)
+    with served(table, "--photos", table.parent) as server:
+        page = open_page(server.address)
+        page.locator("#file").click()
+        filing = page.locator("#filing")
+        filing.get_by_role("button", name="Move 20,000 photos").click()
+        filing.get_by_role("button", name="Stop").wait_for()
+        server.kill()
+        filing.wait_for(state="hidden")
+        page.get_by_text("dogsort has stopped").wait_for()
 
 
 @pytest.mark.slow
@@ -454,7 +570,7 @@ def test_a_messy_folder_is_sorted_through_the_page_as_its_truth_says(tmp_path, d
         page.locator("#file").click()
         filing = page.locator("#filing")
         filing.get_by_role("button", name=re.compile(r"Move \d+ photos")).click()
-        filing.get_by_role("button", name="Undo filing").wait_for()
+        filing.get_by_role("button", name="Undo the last filing").wait_for()
         there = files_below(album)
         for path, kind in truth.items():
             moved = before[path] in (
@@ -464,7 +580,7 @@ def test_a_messy_folder_is_sorted_through_the_page_as_its_truth_says(tmp_path, d
             assert moved or stayed, path
             # Of two identical photos, one is filed.
             assert stayed != (kind in ("dog", "cat")) or path.startswith("dup/"), path
-        filing.get_by_role("button", name="Undo filing").click()
+        filing.get_by_role("button", name="Undo the last filing").click()
         filing.get_by_text("Put back").wait_for()
         now = files_below(album)
         assert now.pop("dogsort-review.csv")

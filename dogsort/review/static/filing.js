@@ -11,6 +11,10 @@ const failures = (failed) =>
   list("ul", failed.map(([path, why]) => `${printable(path)}: ${printable(why)}`), "failures");
 
 export class Filing {
+  job = { number: 0, finished: true }; // the latest one known here; answers may arrive late
+  asked = null; // the choice whose plan is shown; null while a job is shown
+  undoable = null; // what Undo would undo, as last heard
+
   // settled() resolves when all corrections are saved.
   constructor(dialog, album, settled) {
     const find = (name) => dialog.querySelector(name);
@@ -33,13 +37,15 @@ export class Filing {
 
   open() {
     this.dialog.showModal();
-    if (this.album.job && !this.album.job.finished) this.progress(this.album.job);
-    else this.#ask();
+    const { job } = this.album;
+    if (job && !job.finished && this.progress(job)) return;
+    if (job?.number >= this.job.number) this.job = job;
+    this.#ask();
   }
 
   async #ask() {
     const asked = this.asked = this.choice; // only the latest answer counts
-    const go = this.#shows("go", words.working);
+    const go = this.#shows("go", [words.working]);
     Object.assign(go, { disabled: true, textContent: words.file });
     let plan;
     try {
@@ -49,6 +55,8 @@ export class Filing {
       return this.asked === asked && this.plan.replaceChildren(list("ul", [problem.message], "failures"));
     }
     if (this.asked !== asked) return;
+    this.undoable = plan.undoable;
+    this.#shows("go", []);
     const goes = Object.entries(plan.counts).filter(([, number]) => number);
     const total = goes.reduce((sum, [, number]) => sum + number, 0);
     Object.assign(go, { disabled: !total, textContent: words.doIt(asked.action, total) });
@@ -62,6 +70,8 @@ export class Filing {
   }
 
   async #start(path, body) {
+    this.asked = this.undoable = null; // a plan that is still on its way is out of date
+    this.#shows("", [words.working]);
     try {
       this.progress(await ask(path, body));
     } catch (problem) {
@@ -69,21 +79,31 @@ export class Filing {
     }
   }
 
-  // Show how far the job is; called whenever the server reports on it.
+  // Show how far the job is; called whenever the server reports on it. Return whether it is shown.
   progress(job) {
-    if (!job || !this.dialog.open || (job.finished && !this.find(".go").hidden)) return;
-    const { kind, total, done, finished, failed, message } = job;
-    this.#shows(finished ? kind === "file" && done && "undo" : "stop", finished ? message || words.finished(job) : words.progress(job));
-    Object.assign(this.find("progress"), { max: total || 1, value: finished ? total || 1 : done });
-    if (finished) this.plan.append(failures(failed));
+    const { number, finished } = this.job;
+    const isOld = !job || job.number < number || (job.number === number && finished);
+    if (isOld || !this.dialog.open) return false;
+    Object.assign(this, { job, asked: null, undoable: job.undoable });
+    this.#shows(job.finished ? "" : "stop", job.finished ? words.finished(job) : [words.progress(job)]);
+    Object.assign(this.find("progress"), { max: job.total || 1, value: job.done });
+    if (job.finished) this.plan.append(failures(job.failed));
+    return true;
   }
 
-  // Show a text, and beside Close the button of this name; return it.
-  #shows(name, text) {
+  // The server cannot be reached, which the page says; what is shown of a job is out of date.
+  lost() {
+    if (!this.find(".stop").hidden) this.dialog.close();
+  }
+
+  // Show texts, and beside Close the button of this name; return the one that files.
+  #shows(name, texts) {
     this.form.hidden = name !== "go";
-    this.find("progress").hidden = name === "go";
-    this.plan.replaceChildren(make("p", {}, text));
-    for (const other of ["stop", "undo", "go"]) this.find(`.${other}`).hidden = other !== name;
+    this.find("progress").hidden = name !== "stop";
+    this.plan.replaceChildren(...texts.map((text) => make("p", {}, text)));
+    for (const other of ["stop", "go"]) this.find(`.${other}`).hidden = other !== name;
+    const { undoable } = this;
+    Object.assign(this.find(".undo"), { hidden: !undoable, ...(undoable && words.undoable(undoable)) });
     if (!this.dialog.contains(document.activeElement)) this.find(".close").focus();
     return this.find(".go");
   }

@@ -143,6 +143,7 @@ async function askForNews() {
   const before = JSON.stringify([album.running, album.expected, album.job]);
   const news = await ask(`/changes?generation=${generation}&since=${version}`).catch((problem) => problem);
   if (isOver) return;
+  if (news instanceof Error) filing.lost();
   if (news instanceof Error) return warn(news.status ? news.message : words.stopped(printable(album.table)));
   if (news.generation !== generation) return moved();
   if (warning) {

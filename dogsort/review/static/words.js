@@ -7,6 +7,11 @@ const bytes = new Intl.NumberFormat(LANG, { notation: "compact", style: "unit", 
 
 const photos = (number) => (number === 1 ? "1 photo" : `${count(number)} photos`);
 const files = (number) => (number === 1 ? "1 file" : `${count(number)} files`);
+// From the counts of files by label: "58 photos and 2 sidecar files".
+const both = ({ sidecar = 0, ...labels }) => {
+  const number = Object.values(labels).reduce((sum, one) => sum + one, 0);
+  return `${photos(number)}${sidecar ? ` and ${count(sidecar)} sidecar ${sidecar === 1 ? "file" : "files"}` : ""}`;
+};
 export const count = (number) => integer.format(number);
 export const size = (number) => bytes.format(number);
 const share = (value) => percent.format(value);
@@ -40,7 +45,7 @@ export const words = {
   zoomIn: "Zoom in (+)", zoomOut: "Zoom out (-)", large: "Large view", how: "What to do",
   move: "Move into the dog and cat folders", copy: "Copy into the dog and cat folders",
   link: "Put links in the dog and cat folders", alsoFile: "Also file", stop: "Stop",
-  undoFiling: "Undo filing", mouseHint: "Drag across photos to select them; on a touchscreen, " +
+  mouseHint: "Drag across photos to select them; on a touchscreen, " +
     "hold first. Double-click or tap a photo to enlarge it. Shift-click selects a range, " +
     "Ctrl-click a single photo.",
   keyList: {
@@ -68,7 +73,16 @@ export const words = {
   unsavedEnd: "Some corrections are not saved yet. Finish anyway?",
 
   running: (done, expected) => `Classifying: ${count(done)}${expected ? ` of ${count(expected)}` : ""}`,
-  finished: ({ kind, done }) => `${kind === "undo" ? "Put back" : "Filed"}: ${files(done)}.`,
+  finished: ({ kind, action, found, done, counts, failures, message }) => {
+    const did = kind === "undo" ? { move: "Put back", copy: "Removed the copies of" }[action] ?? "Removed the links to"
+      : { move: "Moved", copy: "Copied" }[action] ?? "Linked";
+    const nothing = found.length || message ? "" : words.plan.nothing;
+    return [...found.map(printable), done > failures ? `${did} ${both(counts)}.` : failures ? "" : nothing,
+      failures && `Failed: ${files(failures)}.`, printable(message)].filter(Boolean);
+  },
+  undoable: ({ started, counts }) => ({
+    textContent: `Undo the last filing (${both(counts)})`, title: new Date(started).toLocaleString(LANG),
+  }),
   progress: ({ kind, done, total }) =>
     `${kind === "undo" ? "Undoing" : "Filing"}: ${count(done)} of ${count(total)}`,
   tally: ({ looked, given, corrected, low, high }) => {
