@@ -174,6 +174,7 @@ def test_tables_of_spreadsheets_are_read(dogsort, album):
         ("path,label\n../outside.jpg,cat\n", "line 2: ../outside.jpg is not below ."),
         ("path,label\nalbum/out/x.jpg,cat\n", "album/out/x.jpg is not below ."),
         ("path,label\n/etc/passwd,cat\n", "p.csv: line 2: /etc/passwd is not below ."),
+        ("path,label\n/etc/passwd,cat\n", "it is of another folder, or of this one under an old"),
         ("path,label\nalbum/..,cat\n", "is not below"),
         ("path,label\n../outside.jpg,cat\n", "paths are relative to the current folder"),
         ("path,label\nx/../.DogSort/journal.db,dog\n", ".dogsort are dogsort's own"),

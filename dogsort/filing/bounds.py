@@ -14,6 +14,10 @@ __all__ = ["Bounds", "place_of"]
 
 WITH_PHOTOS = "if you trust the table, name the folder of its photos with --photos"
 AS_BEFORE = "name the same PATH as before, or another table with -o"
+RELATIVE = "paths are relative to the current folder"
+#: Absolute paths, as in the tables of dogsort review.
+ELSEWHERE = "it is of another folder, or of this one under an old name"
+ANEW = "move the table away and run dogsort review FOLDER, which remembers your corrections"
 
 
 class Bounds:
@@ -55,10 +59,12 @@ class Bounds:
             real = os.path.join(resolved(place or os.curdir), name)
             folder = self._folder_around(real)
             if name in ("", os.curdir, os.pardir) or folder is None:
+                why, ways = RELATIVE, [WITH_PHOTOS if self._is_table else AS_BEFORE]
+                if os.path.isabs(row.path):
+                    why, ways = ELSEWHERE, [*ways, ANEW] if self._is_table else [ANEW, *ways]
                 raise DataError(
                     f"{row.place}: {row.path} is not below {' or '.join(self.roots)}, so the table "
-                    "is not used; paths are relative to the current folder; "
-                    + (WITH_PHOTOS if self._is_table else AS_BEFORE)
+                    f"is not used; {why}; {'; or '.join(ways)}"
                 )
             inner = real[len(folder) :].casefold()
             if FOLDER_NAME in inner and FOLDER_NAME in inner.split(os.sep):

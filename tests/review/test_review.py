@@ -135,6 +135,29 @@ def test_what_a_person_said_is_known_to_other_runs_and_other_tables(album, dogso
     assert (album / "rocket.jpg").exists()
 
 
+def test_the_table_of_a_renamed_folder_is_moved_away_and_labels_are_remembered(album, dogsort):
+    with served(album) as server:
+        shown = wait_until(server, lambda album: not album["running"])
+        paths = list(map(os.path.basename, shown["columns"]["path"]))
+        server.label([paths.index("kitten.jpeg")], "dog")
+        server.label([paths.index("rocket.jpg")], "confirm")
+    renamed = album.rename(album.parent / "renamed")
+    table = renamed / "dogsort-review.csv"
+    run = dogsort("review", renamed, "--no-browser")
+    assert run.returncode == 1
+    said = run.stderr.decode()
+    assert said.endswith(
+        f"is not below {renamed}, so the table is not used; it is of another folder, or of this "
+        "one under an old name; move the table away and run dogsort review FOLDER, which "
+        "remembers your corrections; or name the same PATH as before, or another table with -o\n"
+    )
+    table.rename(album.parent / "away.csv")
+    with served(renamed) as server:
+        wait_until(server, lambda album: not album["running"])
+        server.interrupt()
+    assert labels(table)["kitten.jpeg"] == ("dog", "cat")
+
+
 def test_another_photo_under_an_old_name_is_classified_anew(album):
     with served(".", cwd=album) as server:
         wait_until(server, lambda album: not album["running"])
