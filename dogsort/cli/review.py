@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dogsort.cli.console import Console, console_options_with
+from dogsort.cli.filing import PAST, counted
 from dogsort.cli.options import (
     FILE,
     FOLDER,
@@ -148,7 +149,7 @@ def review(
         if classifying is not None:
             _wait_for(classifying, scan, console)
         _end_job(filer, console)
-        _part(album, photos if is_table else _photos_option(table, roots), console)
+        _part(album, filer, photos if is_table else _photos_option(table, roots), console)
     return 0
 
 
@@ -280,7 +281,7 @@ def _photos_option(table: str, roots: Sequence[str]) -> str | None:
     return None
 
 
-def _part(album: Album, photos: str | None, console: Console) -> None:
+def _part(album: Album, filer: Filer, photos: str | None, console: Console) -> None:
     """Save what is unsaved, and say what was done.
 
     Raises:
@@ -290,10 +291,14 @@ def _part(album: Album, photos: str | None, console: Console) -> None:
         album.save()
     except DogsortError as error:
         raise OutputError(f"{error}; the last changes are lost") from error
-    looked_at, corrected = album.table.looked_at()
-    if looked_at:
+    looked_at, changed = album.table.looked_at()
+    said = [f"reviewed {looked_at}, changed {changed}"] if looked_at else []
+    has_filed = filer.job is not None and filer.job["kind"] == "file"
+    if has_filed and (filed := filer.undoable()) is not None:
+        said.append(f"{PAST[filed['action']]}: {counted(filed['counts'])}")
+        said.append(f"to undo: {filed['command']}")
+    elif looked_at:
         words = ["dogsort", "file", album.name, *(["--photos", photos] if photos else []), "--move"]
-        console.say(
-            f"reviewed {looked_at}, corrected {corrected}; to file the photos: "
-            + " ".join(quoted(printable(word)) for word in words)
-        )
+        said.append("to file the photos: " + " ".join(quoted(printable(word)) for word in words))
+    if said:
+        console.say("; ".join(said))

@@ -154,7 +154,8 @@ class Filer:
             counts: Counter[str] = Counter()
             with reading(self._folder) as journal:
                 found = {} if journal is None else journal.counts(run)
-                for (label, sidecar, state), count in found.items():
+                sidecars_last = sorted(found.items(), key=lambda item: item[0][1])
+                for (label, sidecar, state), count in sidecars_last:
                     if state in ("planned", "done", "returning"):
                         counts["sidecar" if sidecar else label] += count
             command = f"dogsort undo {quoted(printable(self._folder))}"

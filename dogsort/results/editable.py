@@ -107,11 +107,10 @@ class EditableTable:
         return [self.paths[row] for row in order]
 
     def looked_at(self) -> tuple[int, int]:
-        """Return how many labels a person set or confirmed, and how many of those were wrong."""
+        """Return how many labels a person set or confirmed, and how many of those changed."""
         pairs = zip(self.network_labels, self.labels, strict=True)
-        seen = [(said, label) for said, label in pairs if said != NOBODY]
-        undecided = CODES.index("unsure"), FAILED
-        return len(seen), sum(said not in (label, *undecided) for said, label in seen)
+        seen = [said != label for said, label in pairs if said != NOBODY]
+        return len(seen), sum(seen)
 
     def record(self, row: int) -> Record:
         """Return what the network said about a row."""

@@ -72,10 +72,7 @@ def test_confirming_says_that_a_person_looked(album, table):
     }
     album.label(album.generation, [0], "cat")
     album.label(album.generation, [2], "dog")
-    assert album.table.looked_at() == (
-        3,
-        1,
-    )  # unsure was not a wrong label
+    assert album.table.looked_at() == (3, 2)
 
 
 def test_undo_goes_back_to_the_start(album, table):

@@ -97,6 +97,21 @@ def test_plan_file_correct_and_undo(album, dogsort):
     assert tree(album) == before
 
 
+def test_the_end_says_what_was_filed_and_how_to_undo_it(album, dogsort):
+    plant(album, {"trip/tom.jpg.xmp": b"sidecar"})
+    before = tree(album)
+    with serve(album) as server:
+        ask(server, "/file")
+        finished(server)
+        server.post("/done")
+        assert server.wait() == 0
+    undo = f"dogsort undo {album}"
+    # Nothing was reviewed.
+    assert server.said[-1] == f"moved: 1 cat, 1 dog, 1 sidecar; to undo: {undo}"
+    assert dogsort(*undo.split()[1:]).returncode == 0
+    assert tree(album) == before
+
+
 def test_what_cannot_be_filed_is_told(album):
     with serve(album) as server:
         assert ask(server, "/file", action="delete").status == 400

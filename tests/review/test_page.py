@@ -75,12 +75,16 @@ def test_corrects_ten_by_keys_a_range_and_undoes_two(table, open_page):
         page.get_by_text("Undone: 1 photo").wait_for()
         ten[9] = "unsure"
         assert list(labels_in(table).values())[:15] == [*ten, *["dog"] * 5]
-        assert re.match(r"9 photos reviewed$", page.locator("#tally").inner_text())
+        assert page.locator("#tally").inner_text() == "9 of 40 reviewed, 7 changed"
         show(page, "cat")
         press(page, "r", "d")  # of two that the network had labelled, one was wrong
         page.locator(SAVED).wait_for()
-        tally = "11 photos reviewed; 1 of 2 labels wrong (50%, 9.5% to 90.5%)"
-        assert page.locator("#tally").inner_text() == tally
+        tally = page.locator("#tally")
+        assert tally.inner_text() == "11 of 40 reviewed, 8 changed"
+        assert "2 photos that you" in tally.get_attribute("title")
+        assert "1 had a wrong label: 50%, with a 95% interval of 9.5% to 90.5%" in (
+            tally.get_attribute("title")
+        )
         press(page, *["Control+z"] * 15)
         page.get_by_text("Nothing to undo").wait_for()
     assert labels_in(table) == before
@@ -144,6 +148,29 @@ def test_filters_search_order_and_slider(table, open_page):
         page.locator("#grid").focus()
         press(page, "-", "-")
         assert page.evaluate(columns) != width
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_view_closes_with_escape_and_a_click_elsewhere(table, open_page, width):
+    with served(table) as server:
+        page = open_page(server.address, viewport={"width": width, "height": 800})
+        view, controls = page.locator("#more"), page.locator("#controls")
+        press(page, "Control+a")
+        view.click()
+        controls.locator("#order").focus()
+        press(page, "Escape")
+        assert not controls.is_visible()
+        assert view.evaluate("button => button === document.activeElement")
+        assert names(page, ".selected")
+        view.click()
+        page.locator("#search").click()
+        page.keyboard.type("0")
+        assert controls.is_visible()
+        page.locator("h1").click()
+        assert not controls.is_visible()
+        view.click()
+        view.click()
+        assert not controls.is_visible()
 
 
 def test_the_large_view_labels_and_goes_on(table, open_page):
@@ -422,8 +449,10 @@ def test_files_and_undoes(table, open_page):
         filing.get_by_role("button", name="Close").click()
         show(page, "dog")
         page.locator("#tile0.ready").wait_for()  # from where it is now
+        assert page.locator("#tile0 .chip").inner_text().endswith("· in dog/")
+        assert page.locator("#tile0").get_attribute("aria-label").endswith(", in dog/")
         press(page, "Enter")
-        page.locator("#viewer").get_by_text("filed: ").wait_for()
+        page.locator("#viewer").get_by_text(re.compile(r"in dog/\d\d.jpg")).wait_for()
         press(page, "Escape")
         page.locator("#file").click()
         filing.get_by_text("There is nothing to file").wait_for()
@@ -436,6 +465,7 @@ def test_files_and_undoes(table, open_page):
         filing.get_by_role("button", name="Undo the last filing (22 photos)").click()
         filing.get_by_text("Put back 22 photos.").wait_for()
         assert not filing.get_by_role("button", name="Undo").is_visible()
+        filing.get_by_role("button", name="Close").click()
     now = files_below(table.parent)
     assert sorted(now.values()) != sorted(before.values())  # the table changed
     del now[table.name], before[table.name]
@@ -453,10 +483,18 @@ def test_what_was_filed_is_counted_and_failures_apart(table, open_page):
         go.wait_for()
         (table.parent / "house" / "12.jpg").unlink()
         go.click()
-        filing.get_by_text("Copied 19 photos and 1 sidecar file.").wait_for()
+        copied = "Copied 19 photos and 1 sidecar file."
+        filing.get_by_text(copied).wait_for()
         filing.get_by_text("Failed: 1 file.").wait_for()
         filing.get_by_role("button", name="Undo the last filing").click()
         filing.get_by_text("Removed the copies of 19 photos and 1 sidecar file.").wait_for()
+        filing.get_by_role("button", name="Close").click()
+        page.locator("#file").click()
+        filing.get_by_role("button", name="Copy 19 photos").click()
+        filing.get_by_text(copied).wait_for()
+        filing.get_by_role("button", name="Close").click()
+        page.locator("#done").click()
+        page.get_by_text(f"{copied} To undo that, run: dogsort undo {table.parent}").wait_for()
 
 
 def file_and_wait(server: Any) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_a_table_is_looked_at_corrected_and_filed(table, album, dogsort):
         assert server.post("/done").status == 200
         assert server.wait() == 0
     assert server.said[-1] == (
-        "reviewed 2, corrected 1; to file the photos: dogsort file t.csv --move"
+        "reviewed 2, changed 1; to file the photos: dogsort file t.csv --move"
     )
     assert labels(table)["coffee.png"] == ("dog", "neither")
     run = dogsort(".", "-o", "t.csv", cwd=album)
@@ -222,7 +222,7 @@ def test_every_end_is_a_good_one(table, album, stop):
         else:
             server.process.terminate()
         assert server.wait() == 0
-        assert server.said[-1].startswith("reviewed 1, corrected 1")
+        assert server.said[-1].startswith("reviewed 1, changed 1")
     with served("t.csv", cwd=album) as again:  # it is free
         assert again.port
 

@@ -41,6 +41,13 @@ export class Album {
     return dog === null || pet === null ? null : [dog * pet, (1 - dog) * pet, 1 - pet];
   }
 
+  // Where a photo was moved, from the folder of the photos; empty if it was not.
+  place(row) {
+    const [place, { folder }] = [this.filed[row] ?? "", this];
+    const isInside = place.startsWith(folder) && /[/\\]/.test(place[folder.length]);
+    return isInside ? place.slice(folder.length + 1) : place;
+  }
+
   matches(row, { filter, search, upTo }) {
     if (filter === "looked" && !this.isLooked(row)) return false;
     if (LABELS.includes(filter) && LABELS[this.label[row]] !== filter) return false;
@@ -74,10 +81,14 @@ export class Album {
   tally() {
     const looked = [...this.path.keys()].filter((row) => this.isLooked(row));
     const given = looked.filter((row) => this.network_label[row] < UNSURE);
-    const corrected = given.filter((row) => this.network_label[row] !== this.label[row]).length;
+    const isChanged = (row) => this.network_label[row] !== this.label[row];
+    const [changed, corrected] = [looked, given].map((rows) => rows.filter(isChanged).length);
     const [n, rate] = [given.length, corrected / given.length];
     const middle = (rate + Z2 / (2 * n)) / (1 + Z2 / n);
     const half = Math.sqrt(rate * (1 - rate) * Z2 / n + (Z2 / (2 * n)) ** 2) / (1 + Z2 / n);
-    return { looked: looked.length, given: n, corrected, low: middle - half, high: middle + half };
+    return {
+      looked: looked.length, all: this.path.length, changed, given: n, corrected,
+      low: middle - half, high: middle + half,
+    };
   }
 }

@@ -119,11 +119,12 @@ export class Grid {
     const confidence = album.confidence[row] === null ? "" : sure(album.confidence[row]);
     const said = words.chip(words.labels[album.label[row]], byYou, likeliest, confidence);
     const why = printable(album.error[row]) || (state === "failed" ? words.unreadable : "");
-    chip.textContent = said;
+    const where = printable(album.place(row)).replace(/[^/\\]*$/, ""); // its folder
+    const filed = where && words.filed(where);
+    chip.textContent = filed ? `${said} · ${filed}` : said;
     name.dataset.why = why;
     Object.assign(element, {
-      ariaLabel: words.tile([name.firstChild.data, said, byYou && words.byYou, why,
-        album.filed[row] && words.filed(printable(album.filed[row]))]),
+      ariaLabel: words.tile([name.firstChild.data, said, byYou && words.byYou, why, filed]),
       ariaSelected: isSelected, ariaPosInSet: position + 1, ariaSetSize: this.view.length,
     });
   }

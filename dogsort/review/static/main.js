@@ -63,7 +63,7 @@ function paint() {
   const tally = album.tally();
   const begin = matchMedia("(hover: none)").matches ? words.beginTouch : words.begin;
   $("tally").textContent = tally.looked ? words.tally(tally) : begin;
-  $("tally").title = tally.looked ? words.tallyHint : "";
+  $("tally").title = words.tallyHint(tally);
   const kind = read_only || saver.problem ? "problem" : saver.queue.length ? "saving" : "saved";
   Object.assign($("state"), { textContent: words[kind], className: kind, title: words.savedIn(printable(table)) });
   const rows = saver.queue.reduce((sum, step) => sum + (step.rows?.length ?? 0), 0);
@@ -128,7 +128,8 @@ async function end() {
   if (saver.queue.length && !confirm(words.unsavedEnd)) return;
   isOver = true;
   await ask("/done", {}).catch(() => {});
-  document.body.replaceChildren(make("p", { id: "empty" }, words.ended(printable(album.table))));
+  const filed = album.job?.kind === "file" && album.job.undoable;
+  document.body.replaceChildren(make("p", { id: "empty" }, words.ended(printable(album.table), filed)));
 }
 
 // News from the server.
@@ -241,6 +242,16 @@ function listen() {
     if (saver.queue.length && !parting) event.preventDefault();
   });
   window.addEventListener("pagehide", keep);
+  // Not popover=auto: on a phone, View also shows the search field, which is elsewhere.
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (!target.closest("#more, #controls, #search")) $("controls").togglePopover(false);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !$("controls").matches(":popover-open")) return;
+    event.stopPropagation();
+    $("controls").togglePopover(false);
+    $("more").focus();
+  }, true);
   listenToKeys(grid, viewer, commands);
 }
 

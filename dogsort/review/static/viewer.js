@@ -115,7 +115,7 @@ export class Viewer {
       given >= 0 && words.byYou, given >= 0 && given !== label && words.network(words.labels[given]),
       chances && words.chances(...chances.map(sure)), facts?.date,
       facts?.width && words.pixels(facts.width, facts.height), facts?.format,
-      facts && size(facts.bytes), album.filed[row] && words.filed(printable(album.filed[row])),
+      facts && size(facts.bytes), album.place(row) && words.filed(printable(album.place(row))),
     ].filter(Boolean).join(" · ");
   }
 

@@ -12,6 +12,13 @@ const both = ({ sidecar = 0, ...labels }) => {
   const number = Object.values(labels).reduce((sum, one) => sum + one, 0);
   return `${photos(number)}${sidecar ? ` and ${count(sidecar)} sidecar ${sidecar === 1 ? "file" : "files"}` : ""}`;
 };
+// "Moved 58 photos and 2 sidecar files.", of a job or of what it left to undo.
+const did = ({ kind, action, counts }) => {
+  const what = kind === "undo"
+    ? { move: "Put back", copy: "Removed the copies of" }[action] ?? "Removed the links to"
+    : { move: "Moved", copy: "Copied" }[action] ?? "Linked";
+  return `${what} ${both(counts)}.`;
+};
 export const count = (number) => integer.format(number);
 export const size = (number) => bytes.format(number);
 const share = (value) => percent.format(value);
@@ -69,29 +76,26 @@ export const words = {
   stopped: (table) => `dogsort has stopped. What was shown as saved is in ${table}. To continue, run ` +
     "dogsort review again.",
   reloaded: "Another program changed the table, so it was read again.",
-  ended: (table) => `Done. Your corrections are in ${table}. You can close this page.`,
+  ended: (table, filed) => `Done. Your corrections are in ${table}. You can close this page.` +
+    (filed ? ` ${did(filed)} To undo that, run: ${filed.command}` : ""),
   unsavedEnd: "Some corrections are not saved yet. Finish anyway?",
 
   running: (done, expected) => `Classifying: ${count(done)}${expected ? ` of ${count(expected)}` : ""}`,
-  finished: ({ kind, action, found, done, counts, failures, message }) => {
-    const did = kind === "undo" ? { move: "Put back", copy: "Removed the copies of" }[action] ?? "Removed the links to"
-      : { move: "Moved", copy: "Copied" }[action] ?? "Linked";
-    const nothing = found.length || message ? "" : words.plan.nothing;
-    return [...found.map(printable), done > failures ? `${did} ${both(counts)}.` : failures ? "" : nothing,
+  finished: (job) => {
+    const { found, done, failures, message } = job;
+    const lines = [...found.map(printable), done > failures && did(job),
       failures && `Failed: ${files(failures)}.`, printable(message)].filter(Boolean);
+    return lines.length ? lines : [words.plan.nothing];
   },
   undoable: ({ started, counts }) => ({
     textContent: `Undo the last filing (${both(counts)})`, title: new Date(started).toLocaleString(LANG),
   }),
   progress: ({ kind, done, total }) =>
     `${kind === "undo" ? "Undoing" : "Filing"}: ${count(done)} of ${count(total)}`,
-  tally: ({ looked, given, corrected, low, high }) => {
-    const rates = `${share(corrected / given)}, ${share(low)} to ${share(high)}`;
-    const wrong = `; ${count(corrected)} of ${count(given)} labels wrong (${rates})`;
-    return `${photos(looked)} reviewed${given ? wrong : ""}`;
-  },
-  tallyHint: "How often dogsort was wrong about the photos that you reviewed, of those that it had " +
-    "labelled dog, cat or neither; with the 95% interval",
+  tally: ({ looked, all, changed }) => `${count(looked)} of ${count(all)} reviewed, ${count(changed)} changed`,
+  tallyHint: ({ given, corrected, low, high }) => (given ? `Of ${photos(given)} that you reviewed and dogsort ` +
+    `had labelled dog, cat or neither, ${count(corrected)} had a wrong label: ${share(corrected / given)}, ` +
+    `with a 95% interval of ${share(low)} to ${share(high)}` : ""),
   selected: (number) => `${count(number)} selected`,
   upToValue: (limit) => (limit === 1 ? "any" : `up to ${share(limit)}`),
   listed: photos,
@@ -104,7 +108,7 @@ export const words = {
   network: (label) => `dogsort said ${label}`,
   chances: (dog, cat, neither) => `dog ${dog}, cat ${cat}, neither ${neither}`,
   pixels: (width, height) => `${count(width)} × ${count(height)}`,
-  filed: (place) => `filed: ${place}`,
+  filed: (place) => `in ${place}`,
   place: (position, total) => `${count(position)} of ${count(total)}`,
   unreadable: "cannot be shown",
   empty: "No photos here.", emptyRunning: "Photos appear here as they are classified.",
