@@ -87,8 +87,9 @@ export const words = {
       failures && `Failed: ${files(failures)}.`, printable(message)].filter(Boolean);
     return lines.length ? lines : [words.plan.nothing];
   },
-  undoable: ({ started, counts }) => ({
-    textContent: `Undo the last filing (${both(counts)})`, title: new Date(started).toLocaleString(LANG),
+  undoable: (filed) => ({
+    textContent: `Undo the last filing (${both({ ...filed.counts, sidecar: 0 })})`,
+    title: `${new Date(filed.started).toLocaleString(LANG)}: ${did(filed)}`,
   }),
   progress: ({ kind, done, total }) =>
     `${kind === "undo" ? "Undoing" : "Filing"}: ${count(done)} of ${count(total)}`,
