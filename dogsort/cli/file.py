@@ -95,7 +95,9 @@ def file(
 
 def _note_corrections(rows: Iterable[Row], journal: Journal, cache: Cache) -> None:
     """Let later runs, such as a nightly job, obey the corrections, wherever the photos are now."""
-    if corrected := [row for row in rows if row.is_corrected and row.label is not None]:
+    # A list without probabilities corrects nothing; it may have a row for every photo.
+    known = (row for row in rows if row.network_label or row.p_dog is not None)
+    if corrected := [row for row in known if row.is_corrected and row.label is not None]:
         moves = journal.moves()
         cache.note_labels(
             (row.path, moves.get(place_of(row.path), row.path), row.label) for row in corrected

@@ -28,7 +28,6 @@ GLANCES, GLANCE_SECONDS = 150, 0.1
 #: JavaScript represents integers of up to 53 bits exactly.
 GENERATION_BITS = 52
 
-
 #: Rows with their new labels and network_labels.
 Step: TypeAlias = list[tuple[int, int, int]]
 
