@@ -35,7 +35,14 @@ HELP = [
 LINES = [line for line in COMMANDS if " train " not in line] + HELP
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("dogsort ")])
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=[pytest.mark.slow] if " bench " in line else [])
+        for line in LINES
+        if line.startswith("dogsort ")
+    ],
+)
 def test_commands(dogsort, place, line):
     words = shlex.split(line, comments=True)[1:]
     if words[0] in ("undo", "history"):

@@ -274,6 +274,7 @@ def test_a_reload_in_the_middle_goes_on_there(table, open_page):
         assert "neither" not in list(labels_in(table).values())[10:20]
 
 
+@pytest.mark.slow
 def test_two_pages_on_one_table_see_each_other(table, open_page):
     with served(table) as server:
         one, other = (open_page(server.address) for _ in range(2))
@@ -472,6 +473,7 @@ def test_files_and_undoes(table, open_page):
     assert sorted(now.values()) == sorted(before.values())
 
 
+@pytest.mark.slow
 def test_what_was_filed_is_counted_and_failures_apart(table, open_page):
     (table.parent / "house" / "10.jpg.xmp").write_text("sidecar")
     with served(table, "--photos", table.parent) as server:
@@ -571,6 +573,7 @@ def test_answers_that_come_late_do_not_hide_the_job(table, open_page):
         page.unroute_all(behavior="wait")
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_while_it_files_leaves_no_dialog(table, open_page):
     photos = {f"dog{number}.jpg": ("dog", 0.9) for number in range(20_000)}
     table = make_album(table.parent.parent / "many", photos)
